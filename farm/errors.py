@@ -1,0 +1,49 @@
+"""Every error that farm raises on purpose. Exceptions are for the world's mistakes; assertions are for ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class FarmError(Exception):
+    """Something a user can act on: its text is one line that says what and what to do. Commands end with exit code 2."""
+
+
+class ConfigError(FarmError):
+    """A configuration that cannot be used: every problem found, each as `file:line:column: path: message`."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class InvalidJob(FarmError):
+    """Arguments of an enqueue that cannot become a job; nothing was enqueued."""
+
+
+class StoreError(FarmError):
+    """The database refused or cannot be used as asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The database is away, or a call passed its deadline: its outcome is unknown, ask again on a new connection."""
+
+
+class SchemaMismatch(StoreError):
+    """The schema in the database is missing, older, or newer than this farm."""
+
+
+class EmbeddedError(FarmError):
+    """The embedded PostgreSQL cannot be found, started or adopted."""
+
+
+class StateDirBusy(FarmError):
+    """Another farm holds this state directory."""
+
+
+class RunnerError(FarmError):
+    """A runner cannot be set up as configured."""
+
+
+class RingBroken(Exception):
+    """The bytes of a ring make no sense: the process on its other side has scribbled over it."""

@@ -1,0 +1,72 @@
+"""The seams of the farm: what a part expects of its neighbours. Implementations stand in runners/ and farm/store/."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+
+class Job(NamedTuple):
+    """A job as its runner sees it."""
+
+    id: int
+    task: str
+    args: Any
+    """Decoded JSON: a dict gives keyword arguments, a list positional ones."""
+    attempt: int
+    """1 for the first start."""
+
+
+class SubworkerContext(NamedTuple):
+    """What a runner may know of the subworker in which it is set up."""
+
+    lane: str
+    concurrency: int
+    path: tuple[str, ...]
+    """Directories of the user's modules, to be appended to sys.path."""
+
+
+class Runner(Protocol):
+    """Runs one kind of task inside a subworker.
+
+    `configure` is called in the supervisor, once at start, with the runner's section of the configuration; what it returns
+    (JSON values only) is all that reaches the subworkers. A runner then has exactly one of the three ways to run:
+    `run` (one job), `arun` (one job, awaited; up to `concurrency` at once) or `run_many` (many at once, a result or an
+    exception for each, in order). Any exception ends the job as failed; return values must be JSON.
+    """
+
+    name: ClassVar[str]
+
+    @classmethod
+    def configure(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Validate options in the supervisor. Raises RunnerError with one line that names the option."""
+        ...
+
+    @classmethod
+    def allows(cls, options: Mapping[str, Any], task: str) -> str | None:
+        """Say in the supervisor why this task must not run here, or None if it may. Must be pure: answers are kept."""
+        ...
+
+    def setup(self, options: Mapping[str, Any], context: SubworkerContext) -> None:
+        """Get ready, once per subworker after its fork. Raises whatever stops it from working."""
+        ...
+
+
+class RunsOne(Runner, Protocol):
+    def run(self, job: Job) -> Any: ...
+
+
+class RunsAsync(Runner, Protocol):
+    async def arun(self, job: Job) -> Any: ...
+
+
+class RunsMany(Runner, Protocol):
+    def run_many(self, jobs: Sequence[Job]) -> Sequence[Any | BaseException]: ...
+
+
+class Part(Protocol):
+    """One long-lived thing of a process. Whoever owns it decides in which thread it steps."""
+
+    def step(self, now: float) -> float:
+        """Do one bounded piece of work; now is CLOCK_MONOTONIC in seconds. Returns the seconds until it wants to run again."""
+        ...
