@@ -42,7 +42,11 @@ class StateDirBusy(FarmError):
 
 
 class RunnerError(FarmError):
-    """A runner cannot be set up as configured."""
+    """A runner cannot be set up as configured; option names the key of its section that is wrong ("" for the section)."""
+
+    def __init__(self, option: str, message: str) -> None:
+        self.option = option
+        super().__init__(message)
 
 
 class RingBroken(Exception):
