@@ -1,0 +1,97 @@
+"""What a checked configuration says, every default and every `auto` filled in. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+DatabaseSource = Literal["--dsn", "config", "FARM_DSN", "default"]
+
+GATE_SHARE = 0.8
+"""A host stops starting jobs this share of the lease after its last good heartbeat: the rest is kept for clocks that run apart."""
+RECONNECT_PAUSE_S_MAX = 2.0
+CONNECT_S_MAX = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """Where the jobs are. `dsn` is None for the embedded PostgreSQL and never shown: it may hold a password."""
+
+    kind: Literal["embedded", "dsn"]
+    dsn: str | None = field(default=None, repr=False)
+    pooled: bool = False
+    """The DSN leads to a transaction-mode pooler: no prepared statements, no session settings."""
+    listen: str | None = field(default=None, repr=False)
+    """A DSN past the pooler, for LISTEN; None: the main one (or only polling, when pooled)."""
+    source: DatabaseSource = "default"
+    """Who chose this database."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """The instance that this farm runs as, and what it may use."""
+
+    name: str
+    """Instance name, the directory below FARM_HOME/instances; `auto` became `default`."""
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A host's dedicated capacity: its own subworkers and an ordered chain of queues."""
+
+    name: str
+    queues: tuple[str, ...]
+    """In the order in which they are served; `*` (anything else) only as the last one."""
+    subworkers: int
+    concurrency: int
+    """Jobs in flight in one subworker."""
+    memory_bytes: int
+    """What a job may allocate above its subworker's baseline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterOptions:
+    """When the writer commits: at batch_max outcomes, or when the oldest one is age_max_s old."""
+
+    batch_max: int = 2000
+    age_max_s: float = 0.020
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """One farm on one host. Made by farm.config.load; tests make it directly."""
+
+    path: str
+    """The file it was read from, as the user named it."""
+    database: Database
+    host: Host
+    runners: dict[str, dict[str, Any]]
+    """Per runner what its `configure` returned, JSON values only."""
+    lanes: tuple[Lane, ...]
+    writer: WriterOptions = WriterOptions()
+    drain_timeout_s: float = 30.0
+    heartbeat_s: float = 1.0
+    lease_s: float = 10.0
+    reap_every_s: float = 2.0
+    poll_s: float = 0.250
+    claim_max: int = 2000
+    spill_bytes_max: int = 10**9
+
+    @property
+    def gate_s(self) -> float:
+        """Seconds after a good heartbeat was sent past which no job may start."""
+        return self.lease_s * GATE_SHARE
+
+    @property
+    def reconnect_pause_s(self) -> float:
+        """The longest pause between two tries to reach the database.
+
+        With connect_s and one heartbeat it fits into a lease, so that a host which lost only its connection is not retired.
+        """
+        return min(RECONNECT_PAUSE_S_MAX, self.lease_s / 5)
+
+    @property
+    def connect_s(self) -> float:
+        """How long one try to connect may take."""
+        return min(CONNECT_S_MAX, self.lease_s * 3 / 10)

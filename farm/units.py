@@ -1,0 +1,113 @@
+"""Durations, sizes and times as people write them, and back. All parsers raise ValueError with one line that says what was expected."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+
+DURATION_S_MAX = 100 * 366 * 86400.0
+"""A hundred years: anything longer is a mistake, and PostgreSQL's interval arithmetic would overflow far above it."""
+SIZE_BYTES_MAX = 1 << 60
+
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {
+    **{"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12},
+    **{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40},
+}
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
+
+
+def parse_duration(value: object) -> float:
+    """Read a duration such as `250ms`, `10s`, `5m`, `1h`, `2d`, or a plain number of seconds.
+
+    Returns seconds, from 0 to DURATION_S_MAX. Raises ValueError.
+    """
+    seconds = _quantity(value, _SECONDS, "s", "a duration such as 250ms, 10s, 5m, 1h or a number of seconds")
+    if seconds > DURATION_S_MAX:
+        raise ValueError(f"expected a duration of at most 100 years, got {_shown(value)}")
+    return seconds
+
+
+def parse_size(value: object) -> int:
+    """Read a size such as `512MB` (millions of bytes), `512MiB` (2^20 bytes), or a plain number of bytes.
+
+    Returns bytes, from 0 to SIZE_BYTES_MAX. Raises ValueError.
+    """
+    size = _quantity(value, _BYTES, "B", "a size such as 512MB or 512MiB")
+    if size > SIZE_BYTES_MAX:
+        raise ValueError(f"expected a size of at most 1024 PiB, got {_shown(value)}")
+    return round(size)
+
+
+def parse_time(text: str) -> datetime:
+    """Read an ISO 8601 time with an offset, such as `2026-05-01T09:00:00+02:00` or `2026-05-01 07:00Z`.
+
+    A time without an offset is refused: it would mean another moment on another machine. Raises ValueError.
+    """
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"expected a time such as 2026-05-01T09:00:00+02:00, got {_shown(text)}")
+    if match.group(3) is None:
+        raise ValueError(f"expected a time with an offset, such as {text.strip()}+00:00 or {text.strip()}Z, got {_shown(text)}")
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise ValueError(f"no such time: {_shown(text)} ({error})") from None
+
+
+def format_duration(seconds: float) -> str:
+    """Show a duration in the unit that suits it, with two or three digits that matter: `1.25s`, `3m 20s`, `2d 4h`."""
+    if seconds < 0:
+        return "-" + format_duration(-seconds)
+    if seconds < 0.0009995:
+        return f"{seconds * 1e6:.0f}us" if seconds else "0s"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.3g}ms"
+    if seconds < 59.95:
+        return f"{seconds:.3g}s"
+    whole = round(seconds)
+    for unit, size, below, below_size in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
+        if whole >= size:
+            count, rest = divmod(whole, size)
+            return f"{count}{unit} {rest // below_size}{below}" if rest >= below_size else f"{count}{unit}"
+    raise AssertionError(f"no unit for {seconds} seconds")
+
+
+def format_size(size_bytes: float) -> str:
+    """Show a size in powers of 1000, as `512MB` is read: `1.5 GB`, `512 MB`, `17 B`."""
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} TB" if size < 999.5 else f"{size:,.0f} TB"
+
+
+def format_time(moment: datetime) -> str:
+    """Show an aware time in UTC to the second: `2026-05-01 07:00:00Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _quantity(value: object, units: dict[str, float] | dict[str, int], plain: str, expected: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"expected {expected}, got {_shown(value)}")
+    if isinstance(value, str):
+        match = _QUANTITY.fullmatch(value.strip())
+        if match is None or len(value) > 64:
+            raise ValueError(f"expected {expected}, got {_shown(value)}")
+        number, unit = float(match.group(1)), match.group(2) or plain
+        if unit not in units:
+            raise ValueError(f"expected {expected}, got {_shown(value)} (units are {', '.join(units)})")
+        return number * units[unit]
+    if isinstance(value, int) and value.bit_length() > 128:
+        raise ValueError(f"expected {expected}, got a number of {value.bit_length()} bits")
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"expected {expected}, got {_shown(value)}")
+    return float(value)
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 80 else text[:77] + "..."
