@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 DURATION_S_MAX = 100 * 366 * 86400.0
@@ -12,8 +13,16 @@ SIZE_BYTES_MAX = 1 << 60
 
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {
-    **{"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12},
-    **{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40},
+    "B": 1,
+    "kB": 10**3,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+    "TiB": 1 << 40,
 }
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
@@ -90,22 +99,26 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _quantity(value: object, units: dict[str, float] | dict[str, int], plain: str, expected: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"expected {expected}, got {_shown(value)}")
-    if isinstance(value, str):
+def _quantity(value: object, units: Mapping[str, float], plain: str, expected: str) -> float:
+    if isinstance(value, str) and len(value) <= 64:
         match = _QUANTITY.fullmatch(value.strip())
-        if match is None or len(value) > 64:
-            raise ValueError(f"expected {expected}, got {_shown(value)}")
-        number, unit = float(match.group(1)), match.group(2) or plain
+        if match is None:
+            raise _unexpected(expected, value)
+        unit = match.group(2) or plain
         if unit not in units:
-            raise ValueError(f"expected {expected}, got {_shown(value)} (units are {', '.join(units)})")
-        return number * units[unit]
+            raise _unexpected(expected, value, f" (units are {', '.join(units)})")
+        return float(match.group(1)) * units[unit]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _unexpected(expected, value)
     if isinstance(value, int) and value.bit_length() > 128:
         raise ValueError(f"expected {expected}, got a number of {value.bit_length()} bits")
     if not math.isfinite(value) or value < 0:
-        raise ValueError(f"expected {expected}, got {_shown(value)}")
+        raise _unexpected(expected, value)
     return float(value)
+
+
+def _unexpected(expected: str, value: object, hint: str = "") -> ValueError:
+    return ValueError(f"expected {expected}, got {_shown(value)}{hint}")
 
 
 def _shown(value: object) -> str:
