@@ -1,0 +1,91 @@
+"""Reads `lanes`: their chains of queues, their subworkers, and what each subworker's jobs may allocate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from farm.config.machine import Machine
+from farm.config.model import Host, Lane
+from farm.config.problems import Place
+from farm.config.section import Section, check_name, describe, has_refused
+from farm.config.share import LaneDemand, share_memory
+from farm.config.tree import Items, Scalar, Table
+from farm.units import format_size
+
+ANYTHING = "*"
+SUBWORKERS_MAX = 1000
+LANE_MEMORY_BYTES_MIN = 1_000_000
+LANE_MEMORY_BYTES_MAX = 1 << 50
+
+LANE_KEYS = ("queues", "subworkers", "concurrency", "memory")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A lane as it is written, before the memory is shared out."""
+
+    name: str
+    section: Section
+    queues: tuple[str, ...]
+    demand: LaneDemand
+
+
+def read_lanes(top: Section, host: Host, machine: Machine, overcommit: bool) -> tuple[Lane, ...]:
+    """Read the section `lanes` of a configuration. Problems are noted."""
+    section = top.section("lanes", None)
+    asked = [_read_lane(name, entry, machine) for name, entry in section.entries(LANE_KEYS)]
+    if top.require("lanes") and not asked and isinstance(top.node("lanes"), Table):
+        top.note("lanes", "expected at least one lane")
+    shares = share_memory([lane.demand for lane in asked], host.memory_bytes)
+    if shares.asked_bytes > host.memory_bytes and not overcommit:
+        fixed = [lane for lane in asked if lane.demand.memory_bytes is not None]
+        greatest = max(fixed, key=lambda lane: (lane.demand.memory_bytes or 0) * lane.demand.subworkers)
+        greatest.section.note(
+            "memory", f"{shares.arithmetic}, and the host has {format_size(host.memory_bytes)}; or set host.overcommit: true"
+        )
+    return tuple(
+        Lane(name=lane.name, queues=lane.queues, subworkers=subworkers, concurrency=1, memory_bytes=memory_bytes)
+        for lane, (subworkers, memory_bytes) in zip(asked, shares.lanes, strict=True)
+    )
+
+
+def _read_lane(name: str, section: Section, machine: Machine) -> _Asked:
+    auto_subworkers = section.says("subworkers", "auto")
+    subworkers = section.integer("subworkers", machine.cores, 1, SUBWORKERS_MAX, word="auto")
+    _check_concurrency(section)
+    memory_bytes = None
+    if not section.says("memory", "auto"):
+        memory_bytes = section.size("memory", 0, LANE_MEMORY_BYTES_MIN, LANE_MEMORY_BYTES_MAX, word="auto") or None
+    demand = LaneDemand(name=name, subworkers=subworkers, may_have_fewer=auto_subworkers, memory_bytes=memory_bytes)
+    return _Asked(name=name, section=section, queues=_read_queues(section), demand=demand)
+
+
+def _check_concurrency(section: Section) -> None:
+    node = section.node("concurrency")
+    if node is not None and not has_refused(node) and not (isinstance(node, Scalar) and type(node.value) is int and node.value == 1):
+        section.note("concurrency", f"only 1 works in this version: a subworker runs one job at a time; got {describe(node)}")
+
+
+def _read_queues(section: Section) -> tuple[str, ...]:
+    """Read a chain. Each queue stands in it once, and `*` only at its end: what follows `anything` could never be reached."""
+    nodes = section.items("queues")
+    if section.require("queues") and not nodes and isinstance(section.node("queues"), Items):
+        section.note("queues", "expected at least one queue, or '*' for any")
+    queues: dict[str, Place] = {}
+    for index, node in enumerate(nodes):
+        path = f"{section.of('queues')}[{index}]"
+        if isinstance(node, Scalar) and node.refused:
+            continue
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            section.problems.add(node.place, path, f"expected the name of a queue, got {describe(node)}")
+            continue
+        queue = node.value
+        complaint = None if queue == ANYTHING else check_name(queue)
+        if queue in queues:
+            complaint = f"'{queue}' stands in this chain already"
+        elif queue == ANYTHING and index != len(nodes) - 1:
+            complaint = "'*' takes from any queue, so it can only be the last one"
+        if complaint is not None:
+            section.problems.add(node.place, path, complaint)
+        queues.setdefault(queue, node.place)
+    return tuple(queues)

@@ -1,0 +1,162 @@
+"""Reads a configuration file into a Config: everything checked, every problem said at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import runners
+from farm.config.database import choose_database, read_database
+from farm.config.lanes import read_lanes
+from farm.config.machine import Machine, detect
+from farm.config.model import CONNECT_S_MAX, GATE_SHARE, RECONNECT_PAUSE_S_MAX, Config, Database, Host, WriterOptions
+from farm.config.problems import START, Problems, did_you_mean
+from farm.config.section import Section, check_name, has_refused, plain
+from farm.config.source import read_source
+from farm.config.tree import Items, Node, Table, read_tree
+from farm.errors import RunnerError
+from farm.model import RESULT_BYTES_MAX
+from farm.units import format_duration, format_size
+
+INSTANCE_DEFAULT = "default"
+DAY_S = 86400.0
+
+TOP_KEYS = (
+    "database",
+    "host",
+    "runners",
+    "lanes",
+    "writer",
+    "spill",
+    "drain_timeout",
+    "heartbeat",
+    "lease",
+    "reap_every",
+    "poll",
+    "claim_max",
+)
+
+# The relations that PROTOCOL section 6 asks for, at the defaults: a host that lost only its connection gets it back within a lease.
+assert RECONNECT_PAUSE_S_MAX + CONNECT_S_MAX + 1.0 < 10.0
+# The same for every other lease: pause and connect take at most half of it (see Config), and heartbeat < lease / 2 is checked below.
+assert GATE_SHARE < 1.0
+
+
+def load(
+    path: str | os.PathLike[str], *, dsn: str | None = None, environ: Mapping[str, str] | None = None, machine: Machine | None = None
+) -> Config:
+    """Read a configuration file.
+
+    `dsn` is what --dsn said; environ (os.environ) may hold FARM_DSN; machine (this one) gives `auto` its meaning.
+    Raises ConfigError with every problem found, each as `file:line:column: path: message`.
+    """
+    file = os.fspath(path)
+    text = read_source(file)
+    problems = Problems(file)
+    root = read_tree(text, problems)
+    if root is None:
+        if not problems.lines():
+            problems.add(START, "", f"the file is empty: expected a mapping with {', '.join(TOP_KEYS[:4])}")
+        problems.raise_if_any()
+    return _read(file, Section(root, "", problems, START, TOP_KEYS), dsn, os.environ if environ is None else environ, machine or detect())
+
+
+def _read(file: str, top: Section, dsn: str | None, environ: Mapping[str, str], machine: Machine) -> Config:
+    node = top.node("database")
+    configured = read_database(node, top.problems)
+    # One that is wrong has been noted: FARM_DSN must not be looked at in its stead.
+    database = choose_database(dsn, configured or (Database(kind="embedded") if node else None), environ)
+    host, overcommit = _read_host(top, machine)
+    config = Config(
+        path=file,
+        database=database,
+        host=host,
+        runners=_read_runners(top),
+        lanes=read_lanes(top, host, machine, overcommit),
+        writer=_read_writer(top.section("writer", ("batch_max", "age_max"))),
+        drain_timeout_s=top.duration("drain_timeout", 30.0, 0.0, DAY_S),
+        heartbeat_s=top.duration("heartbeat", 1.0, 0.01, 60.0),
+        lease_s=top.duration("lease", 10.0, 0.1, 3600.0),
+        reap_every_s=top.duration("reap_every", 2.0, 0.01, 3600.0),
+        poll_s=top.duration("poll", 0.250, 0.001, 60.0),
+        claim_max=top.integer("claim_max", 2000, 1, 10_000),
+        spill_bytes_max=top.section("spill", ("max",)).size("max", 10**9, RESULT_BYTES_MAX, 1 << 50),
+    )
+    _check_times(config, top)
+    top.problems.raise_if_any()
+    return config
+
+
+def _read_host(top: Section, machine: Machine) -> tuple[Host, bool]:
+    section = top.section("host", ("name", "memory", "overcommit"))
+    overcommit = section.boolean("overcommit", False)
+    name = INSTANCE_DEFAULT if section.says("name", "auto") else section.text("name")
+    if name is not None and check_name(name) is not None:
+        section.note("name", f"{check_name(name)}")
+    memory_bytes = machine.memory_bytes
+    if not section.says("memory", "auto"):
+        memory_bytes = section.size("memory", machine.memory_bytes, 1_000_000, 1 << 50, word="auto")
+        if memory_bytes > machine.memory_bytes and not overcommit:
+            section.note("memory", f"this machine has {format_size(machine.memory_bytes)}; or set host.overcommit: true")
+    return Host(name=name or INSTANCE_DEFAULT, memory_bytes=memory_bytes), overcommit
+
+
+def _read_runners(top: Section) -> dict[str, dict[str, Any]]:
+    """Let every runner check its own section."""
+    section = top.section("runners", None)
+    configured: dict[str, dict[str, Any]] = {}
+    for name, entry in section.entries(None):
+        try:
+            runner = runners.load(name)
+        except KeyError:
+            known = sorted(runners.BUILTIN)
+            entry.problems.add(entry.key_place, entry.path, f"unknown runner{did_you_mean(name, known)} (there are: {', '.join(known)})")
+            continue
+        node = section.node(name)
+        if not isinstance(node, Table) or has_refused(node):
+            continue
+        try:
+            configured[name] = runner.configure(plain(node))
+        except RunnerError as error:
+            _note_runner_error(entry, node, error)
+    node = top.node("runners")
+    if top.require("runners") and isinstance(node, Table) and not node.keys:
+        top.note("runners", "expected at least one runner: without one no lane can run anything")
+    return configured
+
+
+def _note_runner_error(section: Section, node: Node, error: RunnerError) -> None:
+    """Point at the option that the runner complains of, such as `allow` or `allow[2]`; at its whole section otherwise."""
+    place = node.place
+    for step in re.findall(r"[^.\[\]]+", error.option):
+        if isinstance(node, Table) and step in node.nodes:
+            place, node = node.keys[step], node.nodes[step]
+        elif isinstance(node, Items) and step.isdigit() and int(step) < len(node.nodes):
+            node = node.nodes[int(step)]
+            place = node.place
+    path = f"{section.path}.{error.option}" if error.option else section.path
+    section.problems.add(place, path, str(error))
+
+
+def _read_writer(section: Section) -> WriterOptions:
+    return WriterOptions(
+        batch_max=section.integer("batch_max", 2000, 1, 20_000),
+        age_max_s=section.duration("age_max", 0.020, 0.0, 10.0),
+    )
+
+
+def _check_times(config: Config, top: Section) -> None:
+    """Check the relations between the times: with wrong ones a healthy host would be taken for a dead one."""
+    half = config.lease_s / 2
+    if config.heartbeat_s >= half:
+        top.note(
+            "heartbeat", f"must be less than half of lease ({format_duration(config.lease_s)}), or one late beat loses the host its jobs"
+        )
+    if config.reap_every_s > half:
+        top.note(
+            "reap_every", f"must be at most half of lease ({format_duration(config.lease_s)}): a tick counts as late after two of them"
+        )
+    if config.poll_s > config.lease_s:
+        top.note("poll", f"must be at most lease ({format_duration(config.lease_s)})")

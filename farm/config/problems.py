@@ -1,0 +1,60 @@
+"""Everything that is wrong with a configuration, collected while reading goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from farm.errors import ConfigError
+
+PROBLEMS_MAX = 100
+"""More lines than this help nobody."""
+SHOWN_MAX = 60
+
+
+class Place(NamedTuple):
+    """A position in the file, both counted from 1."""
+
+    line: int
+    column: int
+
+
+START = Place(1, 1)
+
+
+class Problems:
+    """The problems of one file. `path` in every call is that of a key, such as `lanes.default.queues[0]`, or "" for the file."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._found: dict[tuple[Place, str, str], None] = {}
+
+    def add(self, place: Place, path: str, message: str) -> None:
+        """Note one problem; the same one twice is kept once."""
+        self._found[place, path, message] = None
+
+    def lines(self) -> list[str]:
+        """Return every problem as `file:line:column: path: message`, in the order of the file."""
+        ordered = sorted(self._found)
+        lines = [f"{self._file}:{place.line}:{place.column}: {path + ': ' if path else ''}{text}" for place, path, text in ordered]
+        if len(lines) > PROBLEMS_MAX:
+            lines[PROBLEMS_MAX:] = [f"{self._file}: and {len(lines) - PROBLEMS_MAX} more problems"]
+        return lines
+
+    def raise_if_any(self) -> None:
+        """Raise ConfigError with all that was noted, if anything was."""
+        if self._found:
+            raise ConfigError(self.lines())
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'steal'?` for a word close to a known one, else ""."""
+    close = get_close_matches(word[:SHOWN_MAX], list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def shown(text: str) -> str:
+    """Return a piece of the file as it can stand in a message: one line, printable, not too long."""
+    short = text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
+    return "".join(char if char.isprintable() else "?" for char in short)

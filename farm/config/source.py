@@ -1,0 +1,71 @@
+"""Reads a configuration file: bounded, never waiting for a pipe, and decoded with the position of what is wrong."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import stat
+
+from farm.config.problems import START, Place, Problems
+from farm.errors import ConfigError
+
+FILE_BYTES_MAX = 1 << 20
+
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+"""What YAML itself does not allow in a file, and a byte order mark inside of it."""
+
+
+def read_source(path: str) -> str:
+    """Return the text of a file in UTF-8 or, with a byte order mark, UTF-16. Raises ConfigError."""
+    problems = Problems(path)
+    text = _decode(_read(path), problems)
+    problems.raise_if_any()
+    unprintable = _UNPRINTABLE.search(text)
+    if unprintable is not None:
+        problems.add(_place(text, unprintable.start()), "", f"the character U+{ord(unprintable.group()):04X} is not allowed in a file")
+    problems.raise_if_any()
+    return text
+
+
+def _read(path: str) -> bytes:
+    try:
+        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"{path}: cannot be read: {_reason(error)}"]) from None
+    try:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise ConfigError([f"{path}: is a directory, not a configuration file"])
+        if not stat.S_ISREG(mode):
+            raise ConfigError([f"{path}: is not a regular file"])
+        with os.fdopen(os.dup(handle), "rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {_reason(error)}"]) from None
+    finally:
+        os.close(handle)
+    if len(data) > FILE_BYTES_MAX:
+        raise ConfigError([f"{path}: is larger than 1 MiB"])
+    return data
+
+
+def _decode(data: bytes, problems: Problems) -> str:
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode(encoding, "ignore")
+        wrong = data[error.start] if error.start < len(data) else 0
+        problems.add(_place(before, len(before)), "", f"the byte 0x{wrong:02x} is not UTF-8: save the file as UTF-8")
+        return ""
+
+
+def _place(text: str, offset: int) -> Place:
+    before = text[:offset]
+    return Place(before.count("\n") + 1, offset - before.rfind("\n")) if offset else START
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
