@@ -1,0 +1,114 @@
+"""The slot table of a subworker: which jobs it has marked and runs, for the eyes of the supervisor.
+
+Columns of 8-byte words, all slots of one column side by side. One subworker writes, anybody reads without a lock: a row's
+version is odd while the row is being written, so a reader knows a torn row. The state is a word of its own outside of that
+bracket, because it alone changes while a row stands.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+SLOT_WORDS: Final = 10
+READ_TRIES_MAX: Final = 8
+
+FREE: Final = 0
+"""Nothing here; the other columns tell of the job that was here last."""
+MARKED: Final = 1
+"""About to start unless a recall is found: not started."""
+RUNNING: Final = 2
+"""Started. Stays until the outcome is published."""
+
+
+class Slot(NamedTuple):
+    """One row, read as a whole."""
+
+    slot: int
+    state: int
+    seq: int
+    lease_id: int
+    position: int
+    job_id: int
+    attempt: int
+    """Attempts used up before this one."""
+    started_ns: int
+    """CLOCK_MONOTONIC."""
+    deadline_ns: int
+    """CLOCK_MONOTONIC, 0 = none."""
+    lost: int
+
+
+def slot_bytes(count: int) -> int:
+    """Say how many bytes a table of `count` slots takes, rounded up so that what follows starts on a line of its own."""
+    return -(-count * SLOT_WORDS * 8 // 128) * 128
+
+
+class SlotTable:
+    """The table over a region of shared memory. mark, set_running and clear belong to the subworker alone."""
+
+    __slots__ = ("_words", "count", "states")
+
+    def __init__(self, memory: memoryview, count: int) -> None:
+        assert count >= 1
+        assert len(memory) == slot_bytes(count)
+        self.count = count
+        self._words = memory.cast("Q")
+        self.states = self._words[count : 2 * count]
+        """The column of states, for hot paths."""
+
+    def mark(
+        self, slot: int, seq: int, lease_id: int, position: int, job_id: int, attempt: int, lost: int, started_ns: int, deadline_ns: int
+    ) -> None:
+        """Write the row of a free slot. The state stays FREE: StartGate sets it, in the order of the protocol."""
+        words, count = self._words, self.count
+        version = words[slot]
+        words[slot] = version + 1
+        at = slot + count + count
+        words[at] = seq
+        at += count
+        words[at] = lease_id
+        at += count
+        words[at] = position
+        at += count
+        words[at] = job_id
+        at += count
+        words[at] = attempt
+        at += count
+        words[at] = started_ns
+        at += count
+        words[at] = deadline_ns
+        at += count
+        words[at] = lost
+        words[slot] = version + 2
+
+    def set_running(self, slot: int) -> None:
+        """Say that the job of this row has started. This store is the start."""
+        self.states[slot] = RUNNING
+
+    def clear(self, slot: int) -> None:
+        """Set the slot free: after its outcome is published, or after the acknowledgement of a recall."""
+        self.states[slot] = FREE
+
+    def state(self, slot: int) -> int:
+        """Read the state alone: what heartbeats and deadlines look at often."""
+        return self.states[slot]
+
+    def read(self, slot: int) -> Slot | None:
+        """Read a row as a whole; None if its writer was at it at every try, or died in it (it is not RUNNING then)."""
+        words, count = self._words, self.count
+        for _ in range(READ_TRIES_MAX):
+            version = words[slot]
+            _, state, seq, lease_id, position, job_id, attempt, started_ns, deadline_ns, lost = words[slot : SLOT_WORDS * count : count]
+            if version == words[slot] and not version & 1:
+                return Slot(slot, state, seq, lease_id, position, job_id, attempt, started_ns, deadline_ns, lost)
+        return None
+
+    def running(self) -> list[Slot]:
+        """Read the rows whose job has started and has not ended."""
+        rows = (self.read(slot) for slot in range(self.count) if self.state(slot) == RUNNING)
+        return [row for row in rows if row is not None and row.state == RUNNING]
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self.states.release()
+        self._words.release()
