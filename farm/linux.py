@@ -1,0 +1,76 @@
+"""What farm asks of Linux itself: death signals, adoption, clocks, and killing exactly the process that is meant."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from contextlib import suppress
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def signal_at_parent_death(signal_number: int) -> None:
+    """Ask for this signal when the parent's thread that forked us ends. Check getppid() afterwards: it may be gone already."""
+    _prctl(PR_SET_PDEATHSIG, signal_number)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose parent ends."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def hide_memory() -> None:
+    """Make this process not dumpable: other processes of the same user cannot read its memory, environment or descriptors."""
+    _prctl(PR_SET_DUMPABLE, 0)
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+def boottime_ns() -> int:
+    """Return CLOCK_BOOTTIME in nanoseconds: monotonic, and it goes on while the machine is suspended."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def start_time(pid: int) -> int | None:
+    """Return when the process was started, in clock ticks after boot, or None if there is none (or a zombie).
+
+    A pid with this number names one process for ever: a later process of the same pid has another start time.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def kill_group(pid: int, started: int) -> bool:
+    """Kill the process that has this pid and start time, with its process group; False if it is gone.
+
+    The pidfd is opened before the start time is compared, so the kill hits that process or nothing.
+    """
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if start_time(pid) != started:
+            return False
+        with suppress(ProcessLookupError):
+            if os.getpgid(pid) == pid:
+                os.killpg(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        return True
+    finally:
+        os.close(pidfd)

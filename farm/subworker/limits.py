@@ -1,0 +1,51 @@
+"""The limits of a subworker's memory, as one process can set them for itself."""
+
+from __future__ import annotations
+
+import resource
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+RESERVE_BYTES = 32 << 20
+"""Opened for the moment in which a job that hit its limit is turned into an outcome."""
+HARD_FACTOR = 1.25
+THREAD_STACK_BYTES = 512 << 10
+
+
+def baseline_bytes() -> int:
+    """Return the private writable memory that this process has now (VmData), the figure that RLIMIT_DATA limits."""
+    with open("/proc/self/status", "rb") as file:
+        for line in file:
+            if line.startswith(b"VmData:"):
+                return int(line.split()[1]) * 1024
+    raise OSError("/proc/self/status has no VmData")
+
+
+class MemoryLimit:
+    """RLIMIT_DATA above the baseline: a job that asks for more gets a MemoryError, and its subworker lives on."""
+
+    def __init__(self, memory_bytes: int) -> None:
+        self.memory_bytes = memory_bytes
+        self.baseline_bytes = baseline_bytes()
+        self._soft = self.baseline_bytes + memory_bytes
+        self._hard = self.baseline_bytes + int(memory_bytes * HARD_FACTOR) + RESERVE_BYTES
+
+    def set(self) -> None:
+        """Limit this process from now on. Small thread stacks: with the usual 8 MiB a few threads would use it all up."""
+        threading.stack_size(THREAD_STACK_BYTES)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_DATA, (self._soft, self._hard))
+
+    @contextmanager
+    def reserve(self) -> Iterator[None]:
+        """Allow a little more while an outcome is made of a MemoryError."""
+        resource.setrlimit(resource.RLIMIT_DATA, (min(self._soft + RESERVE_BYTES, self._hard), self._hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, (self._soft, self._hard))
+
+    def peak_bytes(self) -> int:
+        """Return the largest resident size that this process ever had."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

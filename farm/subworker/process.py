@@ -1,0 +1,265 @@
+"""A subworker: takes jobs from its ring, runs them one after the other, publishes what they came to. Knows no database."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import orjson
+
+import runners
+from farm import linux
+from farm.model import ARGS_BYTES_MAX, OutcomeKind
+from farm.ports import Job, SubworkerContext
+from farm.shm.fence import fence
+from farm.shm.frames import JOB_HEAD, OUTCOME_HEAD, SPILLED
+from farm.shm.generation import READY, REFILL_WORD, SETUP_FAILED, GenerationFile
+from farm.shm.ring import Frame, RingConsumer, RingProducer
+from farm.shm.spill import Spill
+from farm.shm.start import StartGate
+from farm.subworker.limits import MemoryLimit
+from farm.subworker.order import Descriptors, ForkOrder
+from farm.subworker.results import NULL, ResultError, encode_error, encode_result, error_payload
+from farm.subworker.ways import way_to_run
+
+FRAMES_MAX = 256
+"""Frames taken from the ring at once: recall reaches what was taken, so it costs nothing to take many."""
+SLEEP_S_MAX = 1.0
+"""No wake-up is known to get lost; should one, this is how long it would cost."""
+GATE_SLEEP_S = 0.02
+TASKS_MAX = 10_000
+FARM_FRAMES = 2
+"""Frames of this module on top of every traceback."""
+
+
+class Subworker:
+    """Runs jobs in one slot. Modes: asleep (its ring is empty), running, held (recalled or past the gate), leaving (orphaned)."""
+
+    def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile) -> None:
+        self._order = order
+        self._generation = generation
+        self._words = generation.words
+        self._wake_fd = descriptors.wake
+        self._supervisor_fd = descriptors.supervisor
+        self._jobs = RingConsumer(generation.job_ring)
+        self._results = RingProducer(generation.result_ring, wake=partial(os.eventfd_write, descriptors.writer, 1))
+        self._result_bytes_max = self._results.frame_bytes_max - 64 - OUTCOME_HEAD.size
+        self._poll = select.poll()
+        self._poll.register(self._wake_fd, select.POLLIN)
+        self._spill = Spill(Path(order.spill_directory), owner=order.name, bytes_max=order.spill_bytes_max)
+        self._tasks: dict[bytes, str] = {}
+        self._runs = [way_to_run(runner) for runner in self._set_up_runners()]
+        self._limit = MemoryLimit(order.memory_bytes)
+        self._forked = False
+        self.gate = StartGate(generation, self._jobs)
+
+    def get_ready(self) -> None:
+        """Set the limits and say that frames may come."""
+        os.register_at_fork(after_in_child=self._note_fork)
+        self._limit.set()
+        self._generation.baseline_bytes = self._limit.baseline_bytes
+        self._generation.ready = READY
+        os.eventfd_write(self._supervisor_fd, 1)
+
+    def serve(self) -> None:
+        """Run what comes until the supervisor is gone."""
+        while not self.gate.orphaned:
+            frames = self._jobs.take(FRAMES_MAX)
+            if frames:
+                self._run_all(frames)
+            elif self.gate.recall_number:
+                self._stand_back(self._jobs.next_seq)
+            else:
+                self._sleep()
+
+    def _run_all(self, frames: list[Frame]) -> None:
+        """Run frames in order; return early when they were recalled. The hot path: one fence a job, in StartGate.start."""
+        gate, results, words = self.gate, self._results, self._words
+        unpack, monotonic_ns, boottime_ns = JOB_HEAD.unpack_from, time.monotonic_ns, linux.boottime_ns
+        head_bytes = JOB_HEAD.size
+        for seq, _kind, flags, frame in frames:
+            if gate.blocked(boottime_ns()) and not self._wait_at_gate(seq):
+                return
+            lease_id, job_id, position, timeout_ms, attempt, lost, task_bytes, runner = unpack(frame)
+            started_ns = monotonic_ns()
+            deadline_ns = started_ns + timeout_ms * 1_000_000 if timeout_ms else 0
+            if not gate.start(0, seq, lease_id, position, job_id, attempt, lost, started_ns, deadline_ns):
+                self._stand_back(seq)
+                return
+            # The fence of start() stands behind the frame published last: now it is right to look who sleeps.
+            results.wake_sleeper()
+            if 0 < words[REFILL_WORD] <= seq:
+                self._ask_for_more()
+            args_at = head_bytes + task_bytes
+            kind, payload = self._run_one(runner, job_id, attempt, frame[head_bytes:args_at], frame[args_at:], flags)
+            head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, monotonic_ns(), seq, position, attempt)
+            if len(payload) > self._result_bytes_max:
+                self._publish(kind, SPILLED, head + self._spilled(payload))
+            elif not results.publish(kind, 0, head + payload):
+                self._publish(kind, 0, head + payload)
+            gate.finish(0)
+
+    def _run_one(self, runner: int, job_id: int, attempt: int, task: bytes, args: bytes, flags: int) -> tuple[int, bytes]:
+        """Run one job; whatever it does, an outcome comes back: (kind, JSON text)."""
+        try:
+            if flags & SPILLED:
+                args = self._unspilled(args)
+            job = Job(job_id, self._tasks.get(task) or self._task(task), orjson.loads(args), attempt + 1)
+            value = self._runs[runner](job)
+            kind, payload = OutcomeKind.SUCCEEDED, NULL if value is None else encode_result(value)
+        except ResultError as error:
+            kind, payload = OutcomeKind.FAILED, error_payload("ResultError", str(error))
+        except MemoryError as error:
+            kind, payload = OutcomeKind.MEMORY, self._out_of_memory(error)
+        except BaseException as error:
+            kind, payload = OutcomeKind.FAILED, encode_error(error, skip_frames=FARM_FRAMES)
+        if self._forked:
+            # A fork that the job made came back from it too. Only one process may speak for this subworker.
+            os._exit(0)
+        return kind, payload
+
+    def _wait_at_gate(self, seq: int) -> bool:
+        """Wait until jobs may start again; False when these frames are no longer ours: recalled, or no supervisor is left."""
+        self._wake_writer()
+        while self.gate.blocked(linux.boottime_ns()):
+            if self.gate.orphaned:
+                return False
+            if self.gate.recall_number:
+                self._stand_back(seq)
+                return False
+            self._wait(GATE_SLEEP_S)
+        return True
+
+    def _stand_back(self, first_unstarted_seq: int) -> None:
+        """Answer a recall, then wait until it is lifted: before that the ring may hold frames that were taken back."""
+        self.gate.acknowledge(first_unstarted_seq)
+        self._wake_writer()
+        os.eventfd_write(self._supervisor_fd, 1)
+        while self.gate.recall_number and not self.gate.orphaned:
+            self._wait(SLEEP_S_MAX)
+
+    def _sleep(self) -> None:
+        """Sleep until there are frames or a recall. Tells the supervisor first, if it wanted to know that little is left."""
+        if not self._jobs.arm():
+            return
+        # arm() has fenced: what was published before is seen by whoever looks, and the writer's flag is seen here.
+        self._results.wake_sleeper()
+        if self._words[REFILL_WORD]:
+            self._ask_for_more()
+        if not self.gate.recall_number:
+            self._wait(SLEEP_S_MAX)
+        self._jobs.disarm()
+
+    def _publish(self, kind: int, flags: int, payload: bytes) -> None:
+        """Publish an outcome though the ring is full: wait until the writer has committed and given back some of it."""
+        while not self._results.publish(kind, flags, payload):
+            self._wake_writer()
+            if self._results.want_space(len(payload)):
+                self._wait(SLEEP_S_MAX)
+
+    def _ask_for_more(self) -> None:
+        self._words[REFILL_WORD] = 0
+        os.eventfd_write(self._supervisor_fd, 1)
+
+    def _wake_writer(self) -> None:
+        fence()
+        self._results.wake_sleeper()
+
+    def _wait(self, wait_s: float) -> None:
+        if self._poll.poll(wait_s * 1000):
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._wake_fd)
+
+    def _spilled(self, payload: bytes) -> bytes:
+        name = self._spill.write(payload, wait=True)
+        assert name is not None, "write() waits for room when it is told to"
+        return name
+
+    def _unspilled(self, name: bytes) -> bytes:
+        args = self._spill.read(name, bytes_max=ARGS_BYTES_MAX * 2)
+        if args is None:
+            raise FileNotFoundError(f"the job's arguments were spilled to {name.decode()}, which is gone")
+        return args
+
+    def _out_of_memory(self, error: MemoryError) -> bytes:
+        error.__traceback__ = None  # its frames hold what the job had allocated
+        with self._limit.reserve():
+            limit_mb, peak_mb = self._limit.memory_bytes / 1e6, self._limit.peak_bytes() / 1e6
+            detail = f": {error}" if str(error) else ""
+            return error_payload("MemoryError", f"memory limit of {limit_mb:.0f} MB reached; peak {peak_mb:.0f} MB{detail}")
+
+    def _task(self, task: bytes) -> str:
+        """Decode a task's name once. Bounded: names come from whoever enqueues."""
+        if len(self._tasks) >= TASKS_MAX:
+            self._tasks.clear()
+        return self._tasks.setdefault(task, task.decode())
+
+    def _set_up_runners(self) -> list[Any]:
+        made = []
+        for name, options in self._order.runners:
+            runner = runners.load(name)()
+            path = tuple(options.get("path", ()))
+            runner.setup(options, SubworkerContext(lane=self._order.lane, concurrency=self._order.concurrency, path=path))
+            made.append(runner)
+        return made
+
+    def _note_fork(self) -> None:
+        self._forked = True
+
+
+def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
+    """Be the subworker of this order, in the process that the zygote forked. Ends the process; returns only on an error."""
+    _use_output(descriptors)
+    generation = GenerationFile.open(Path(order.path))
+    generation.pid_start_time = linux.start_time(os.getpid()) or 0
+    generation.pgid = generation.pid = os.getpid()
+    os.environ.update(order.env)
+    try:
+        subworker = Subworker(order, descriptors, generation)
+    except BaseException:
+        generation.ready = SETUP_FAILED
+        raise
+    _leave_with_supervisor(order, subworker, descriptors)
+    subworker.get_ready()
+    subworker.serve()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _leave_with_supervisor(order: ForkOrder, subworker: Subworker, descriptors: Descriptors) -> None:
+    """Have the kernel tell when the supervisor dies: from then on nothing is started, and prints go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+    def orphan(_signal: int, _frame: FrameType | None) -> None:
+        subworker.gate.orphaned = True
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        with suppress(OSError):
+            os.eventfd_write(descriptors.wake, 1)
+
+    for default in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(default, signal.SIG_DFL)
+    signal.signal(signal.SIGUSR2, orphan)
+    linux.signal_at_parent_death(signal.SIGUSR2)
+    if os.getppid() != order.supervisor_pid:
+        orphan(signal.SIGUSR2, None)
+
+
+def _use_output(descriptors: Descriptors) -> None:
+    """Send what jobs print to the supervisor, line by line. Nothing is read from standard input."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(descriptors.output, 1)
+    os.dup2(descriptors.output, 2)
+    os.close(nothing)
+    os.close(descriptors.output)
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        setattr(sys, name, open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115

@@ -1,0 +1,81 @@
+"""The zygote: a single-threaded process that imported everything once and forks ready subworkers from it.
+
+It is executed afresh, with an environment from an allow-list: a fork of a process that saw the database's password would
+keep it in its memory and its /proc/self/environ. It forks twice and lets the middle process end, so that the subworker
+becomes a child of the supervisor, which is the subreaper; it dies with the supervisor.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+
+import orjson
+
+import runners
+from farm import linux
+from farm.subworker import order
+from farm.subworker.process import run_subworker
+
+OOM_SCORE = "500"
+ADOPTION_S = 5.0
+
+
+def main() -> None:
+    """Serve fork orders from the control socket (descriptor argv[1], supervisor's pid argv[2]) until it is closed."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    control.set_inheritable(False)
+    supervisor_pid = int(sys.argv[2])
+    linux.signal_at_parent_death(signal.SIGKILL)
+    if os.getppid() != supervisor_pid:
+        return
+    # The kernel ends subworkers before the supervisor when memory runs out; raising the value needs no privilege.
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write(OOM_SCORE)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in sys.argv[3:]:
+        runners.load(name)
+    gc.collect()
+    gc.freeze()
+    while (received := order.receive(control)) is not None:
+        _fork(control, supervisor_pid, *received)
+
+
+def _fork(control: socket.socket, supervisor_pid: int, fork_order: order.ForkOrder, descriptors: order.Descriptors) -> None:
+    middle = os.fork()
+    if middle:
+        for descriptor in descriptors.as_list():
+            os.close(descriptor)
+        os.waitpid(middle, 0)
+        return
+    if os.fork():
+        os._exit(0)
+    try:
+        _be_born(control, supervisor_pid, fork_order)
+        run_subworker(fork_order, descriptors)
+    except BaseException:
+        with suppress(Exception):
+            sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(70)
+
+
+def _be_born(control: socket.socket, supervisor_pid: int, fork_order: order.ForkOrder) -> None:
+    """Wait to be the supervisor's child, then tell it our pid: it can only wait for a child that is its own."""
+    deadline = time.monotonic() + ADOPTION_S
+    while os.getppid() != supervisor_pid:
+        if time.monotonic() > deadline:
+            os._exit(71)
+        time.sleep(0.0001)
+    os.setpgid(0, 0)
+    control.send(orjson.dumps({"name": fork_order.name, "pid": os.getpid()}))
+    control.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""The writer's batch: when it is due, and the commit itself. A part: no process, no descriptor, only rings, a store and a clock."""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from farm.errors import StoreUnavailable
+from farm.model import CommitReport, Outcome
+from farm.writer.sources import Source
+
+ACKS_A_FRAME_MAX = 4_000
+"""8 bytes each: well under a quarter of the ack ring."""
+ACK_SOURCE_SHIFT = 48
+"""An ack is the number of the source above the sequence of the job's frame."""
+IDLE_S = 1.0
+RETRY_S_MIN = 0.05
+RETRY_S_MAX = 0.5
+"""A database that is back is noticed within this time: work goes on within a second of its return."""
+
+
+class Commits(Protocol):
+    """Where outcomes go."""
+
+    def commit(self, outcomes: Sequence[Outcome], *, now_ns: int, again: bool = False) -> CommitReport: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What the commits of one writer came to, all since its start."""
+
+    commits: int = 0
+    written: int = 0
+    duplicate: int = 0
+    stale: int = 0
+    already: int = 0
+    unknown: int = 0
+    failures: int = 0
+    """Commits that did not reach the database."""
+
+    def add(self, report: CommitReport) -> None:
+        self.commits += 1
+        self.written += report.written
+        self.duplicate += report.duplicate
+        self.stale += report.stale
+        self.already += report.already
+        self.unknown += report.unknown
+
+
+class Batch:
+    """Outcomes read from the rings and not yet committed.
+
+    Filling: takes from all sources in turn until `batch_max` outcomes are held. Due: full; or its oldest outcome is `age_max_s`
+    old; or nothing else runs or waits and the last commit is that long ago; or the farm drains. Held: a commit did not reach
+    the database; the same outcomes are offered again, and nothing more is read, until it does.
+    """
+
+    def __init__(
+        self,
+        *,
+        commits: Commits,
+        acknowledge: Callable[[bytes], None],
+        batch_max: int,
+        age_max_s: float,
+        report: Callable[[CommitReport], None],
+    ) -> None:
+        self._commits = commits
+        self._acknowledge = acknowledge
+        self._batch_max = batch_max
+        self._age_max_ns = int(age_max_s * 1e9)
+        self._report = report
+        self._outcomes: list[Outcome] = []
+        self._acks = array("Q")
+        self._read_from: list[Source] = []
+        self._oldest_ns = 0
+        self._last_commit_ns = 0
+        self._retry_at_ns = 0
+        self._held = False
+        self.draining = False
+        self.tally = Tally()
+
+    def __len__(self) -> int:
+        return len(self._outcomes)
+
+    @property
+    def held(self) -> bool:
+        """True while the last commit did not reach the database."""
+        return self._held
+
+    @property
+    def full(self) -> bool:
+        """True when nothing more may be read before the next commit."""
+        return len(self._outcomes) >= self._batch_max
+
+    def fill(self, sources: Iterable[Source]) -> None:
+        """Read what the rings hold, each in turn, up to batch_max outcomes in all."""
+        if self._held:
+            return
+        for source in sources:
+            room = self._batch_max - len(self._outcomes)
+            if room <= 0:
+                return
+            held = len(self._outcomes)
+            if source.read_into(self._outcomes, self._acks, source.number << ACK_SOURCE_SHIFT, room):
+                # A ring is in order of finishing, so its first outcome is its oldest.
+                self._oldest_ns = min(self._oldest_ns, self._outcomes[held].finished_ns) if held else self._outcomes[0].finished_ns
+                if source not in self._read_from:
+                    self._read_from.append(source)
+
+    def due_in_s(self, now_ns: int, sources: Iterable[Source]) -> float:
+        """Return the seconds until the batch is to be committed, 0 for now."""
+        if self._held:
+            return max(0, self._retry_at_ns - now_ns) / 1e9
+        if not self._outcomes:
+            return IDLE_S
+        if len(self._outcomes) >= self._batch_max or self.draining:
+            return 0.0
+        if now_ns - self._last_commit_ns >= self._age_max_ns and not any(source.busy for source in sources):
+            return 0.0
+        return max(0, min(self._oldest_ns, now_ns) + self._age_max_ns - now_ns) / 1e9
+
+    def commit(self, now_ns: int) -> bool:
+        """Commit all that is held, push the acks, then move the tails: in that order. False if the database is away."""
+        again = self._held or any(source.first_pass for source in self._read_from)
+        try:
+            report = self._commits.commit(self._outcomes, now_ns=now_ns, again=again)
+        except StoreUnavailable:
+            self._hold(now_ns)
+            return False
+        self._held = False
+        self._last_commit_ns = now_ns
+        self.tally.add(report)
+        self._report(report)
+        for start in range(0, len(self._acks), ACKS_A_FRAME_MAX):
+            self._acknowledge(self._acks[start : start + ACKS_A_FRAME_MAX].tobytes())
+        for source in self._read_from:
+            source.release()
+        self._outcomes.clear()
+        self._acks = array("Q")
+        self._read_from.clear()
+        return True
+
+    def _hold(self, now_ns: int) -> None:
+        pause_s = random.uniform(RETRY_S_MIN, RETRY_S_MAX)
+        self._retry_at_ns = now_ns + int(pause_s * 1e9)
+        self._held = True
+        self.tally.failures += 1

@@ -1,0 +1,185 @@
+"""The writer's process: a loop over its control socket and its eventfd. Executed afresh by the supervisor; the last to leave.
+
+When the supervisor dies the control socket closes: the writer goes on until the rings of its crew are empty (orphan.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from farm import linux
+from farm.model import CommitReport
+from farm.shm.generation import DeskFile, GenerationFile, RingFile
+from farm.shm.ring import RingConsumer, RingProducer
+from farm.shm.spill import Spill
+from farm.store.commits import CommitStore
+from farm.store.session import Session
+from farm.writer import messages
+from farm.writer.batch import Batch
+from farm.writer.messages import Attach, Detach, Drain, Leave, Start
+from farm.writer.orphan import Orphan
+from farm.writer.sources import Source
+
+CONTROL_FD, WAKE_FD, SUPERVISOR_FD = 3, 4, 5
+"""The descriptors that a writer is born with, besides 0 to 2: control socket, its own eventfd, the supervisor's eventfd."""
+ACK_WAIT_S = 0.05
+SLEEP_S_MAX = 1.0
+
+log = logging.getLogger("farm.writer")
+
+
+class WriterProcess:
+    """Owns the descriptors, the sources and the batch; `serve` returns the exit code."""
+
+    def __init__(self, control: socket.socket, start: Start) -> None:
+        self._control = control
+        self._start = start
+        self._sources: dict[str, Source] = {}
+        self._spill = Spill(Path(start.spill_directory), owner="writer", bytes_max=start.spill_bytes_max)
+        self._ack_file = RingFile.open(Path(start.ack_path))
+        self._acks = RingProducer(self._ack_file.ring, wake=lambda: os.eventfd_write(SUPERVISOR_FD, 1))
+        self._session = Session(start.dsn, application_name="farm writer", pooled=start.pooled)
+        self._batch = Batch(
+            commits=CommitStore(self._session),
+            acknowledge=self._acknowledge,
+            batch_max=start.batch_max,
+            age_max_s=start.age_max_s,
+            report=_log_dropped,
+        )
+        self._orphan: Orphan | None = None
+        self._leaving = False
+
+    def serve(self) -> int:
+        """Run until told to leave, or until there is nothing left to commit for a crew without supervisor."""
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(WAKE_FD, select.POLLIN)
+        while not self._leaving:
+            wait_s = self.step(time.monotonic_ns())
+            if self._orphan is not None:
+                left_s = self._orphan.step(time.monotonic_ns(), list(self._sources.values()))
+                if left_s is None:
+                    return self._last_words()
+                wait_s = min(wait_s, left_s)
+            if wait_s > 0 and not self._all_armed():
+                wait_s = 0.0
+            ready = dict(poll.poll(wait_s * 1000))
+            self._disarm()
+            if WAKE_FD in ready:
+                with suppress(BlockingIOError):
+                    os.eventfd_read(WAKE_FD)
+            if self._control.fileno() in ready and not self._hear():
+                poll.unregister(self._control)
+                self._orphan = Orphan(drain_timeout_s=self._start.drain_timeout_s, now_ns=time.monotonic_ns())
+        return 0
+
+    def step(self, now_ns: int) -> float:
+        """Read what there is, commit if it is due. Returns the seconds until the writer wants to run again, 0 for at once."""
+        sources = list(self._sources.values())
+        self._batch.fill(sources)
+        wait_s = self._batch.due_in_s(now_ns, sources)
+        if wait_s > 0:
+            return min(wait_s, SLEEP_S_MAX)
+        self._batch.commit(now_ns)
+        return 0.0 if not self._batch.held else self._batch.due_in_s(time.monotonic_ns(), sources)
+
+    def _all_armed(self) -> bool:
+        """Say on every ring that the writer is about to sleep; False if one has frames that could be read now."""
+        if self._batch.held or self._batch.full:
+            return True
+        return all([source.broken or source.ring.arm() for source in self._sources.values()])
+
+    def _disarm(self) -> None:
+        for source in self._sources.values():
+            source.ring.disarm()
+
+    def _hear(self) -> bool:
+        """Obey one message; False when the supervisor is gone."""
+        received = messages.receive(self._control)
+        if received is None:
+            return False
+        match received:
+            case Attach() as attach, descriptors:
+                self._sources[attach.name] = self._attached(attach, descriptors)
+            case Detach() as detach, _:
+                source = self._sources.pop(detach.name, None)
+                if source is not None:
+                    source.close()
+            case Drain(), _:
+                self._batch.draining = True
+            case Leave(), _:
+                self._leaving = True
+        return True
+
+    def _attached(self, attach: Attach, descriptors: list[int]) -> Source:
+        path = Path(attach.path)
+        file = GenerationFile.open(path) if attach.of_subworker else DeskFile.open(path)
+        wake_fd = descriptors[0] if descriptors else None
+        ring = RingConsumer(
+            file.result_ring if isinstance(file, GenerationFile) else file.ring,
+            wake_producer=None if wake_fd is None else lambda: os.eventfd_write(wake_fd, 1),
+        )
+        return Source(
+            name=attach.name,
+            number=attach.number,
+            ring=ring,
+            file=file,
+            generation=file if isinstance(file, GenerationFile) else None,
+            wake_fd=wake_fd,
+            spill=self._spill,
+            on_broken=log.error,
+        )
+
+    def _acknowledge(self, packed: bytes) -> None:
+        """Push acks to the supervisor; while its ring is full, wait, unless it is gone."""
+        while self._orphan is None and not self._acks.put([packed]):
+            if self._supervisor_gone():
+                return
+            time.sleep(ACK_WAIT_S)
+
+    def _supervisor_gone(self) -> bool:
+        poll = select.poll()
+        poll.register(self._control, select.POLLHUP)
+        return any(event & select.POLLHUP for _fd, event in poll.poll(0))
+
+    def _last_words(self) -> int:
+        left = len(self._batch)
+        if left:
+            log.error("%d outcomes are not committed; they stay in their rings for the next start on this host", left)
+        return 1 if left else 0
+
+
+def _log_dropped(report: CommitReport) -> None:
+    if report.duplicate or report.stale or report.unknown:
+        log.warning(
+            "outcomes dropped: %d duplicate, %d stale (their lease is gone), %d unknown", report.duplicate, report.stale, report.unknown
+        )
+
+
+def main() -> int:
+    """Be the writer of the supervisor at the other end of descriptor 3."""
+    # Before the password is read: nobody of the same user may look into this process from then on.
+    linux.hide_memory()
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, signal.SIG_IGN)
+    for descriptor in (CONTROL_FD, WAKE_FD, SUPERVISOR_FD):
+        os.set_inheritable(descriptor, False)
+    logging.raiseExceptions = False  # the log's pipe ends with the supervisor; the writer does not
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    control = socket.socket(fileno=CONTROL_FD)
+    received = messages.receive(control)
+    if received is None or not isinstance(received[0], Start):
+        return 0
+    return WriterProcess(control, received[0]).serve()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
