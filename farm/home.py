@@ -120,7 +120,9 @@ class StateDir:
             holder = os.pread(lock.fd, 32, 0).decode("ascii", "replace").strip()
             lock.close()
             who = f" (pid {holder})" if holder.isdigit() else ""
-            raise StateDirBusy(f"another farm runs as {self.instance!r} in {self.path.parent.parent}{who}: stop it or set another host.name")
+            raise StateDirBusy(
+                f"another farm runs as {self.instance!r} in {self.path.parent.parent}{who}: stop it or set another host.name"
+            )
         # The number is for that message only: whoever holds the lock is alive, whatever stands in the file.
         os.ftruncate(lock.fd, 0)
         os.pwrite(lock.fd, f"{os.getpid()}\n".encode(), 0)

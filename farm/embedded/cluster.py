@@ -1,0 +1,90 @@
+"""The directory of one embedded PostgreSQL: FARM_HOME/pg<major>, with its data, locks, socket and log."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from farm.embedded.account import Account
+from farm.errors import EmbeddedError
+from farm.home import make_directory
+
+PORT = 5432
+"""Part of the socket's name only: there is no TCP."""
+SOCKET_DIR_BYTES_MAX = 90
+"""A socket's path has at most 107 bytes, and PostgreSQL adds `/.s.PGSQL.5432` to the directory."""
+LOG_BYTES_MAX = 16 << 20
+
+
+class Cluster:
+    """Paths of one embedded server. Only `data` and the socket's directory belong to the server's account.
+
+    So as root nothing is ever written through a path in which that account could have planted a link.
+    """
+
+    def __init__(self, home: Path, major: int) -> None:
+        self.major = major
+        self.path = home / f"pg{major}"
+        self.data = self.path / "data"
+        self.log_path = self.path / "server.log"
+        self.binaries_path = self.path / "binaries"
+        self.users_lock_path = self.path / "users.lock"
+        """Shared by every user; the keeper tries to have it alone."""
+        self.start_lock_path = self.path / "start.lock"
+        """Held by whoever looks whether the server runs, and starts it."""
+        self.keeper_lock_path = self.path / "keeper.lock"
+        """Held by the keeper for life."""
+
+    @classmethod
+    def existing(cls, home: Path) -> list[Cluster]:
+        """List those that hold data, newest major first."""
+        numbers = [path.name[2:] for path in home.glob("pg*") if path.name[2:].isdigit() and (path / "data").is_dir()]
+        return [cls(home, number) for number in sorted(map(int, numbers), reverse=True)]
+
+    @property
+    def socket_dir(self) -> Path:
+        """Where the server's socket is: inside this directory, or under /tmp when the path is too long for a socket or libpq."""
+        inside = self.path / "run"
+        if len(os.fsencode(inside)) <= SOCKET_DIR_BYTES_MAX and "," not in str(inside):
+            return inside
+        # Not at the top: it costs the keeper 3 MB, for a case that is rare.
+        import hashlib
+
+        digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
+        return Path("/tmp") / f"farm-{os.geteuid()}-{digest}"
+
+    def make(self) -> None:
+        """Make the directory itself. Raises OSError."""
+        make_directory(self.path, 0o755 if os.geteuid() == 0 else 0o700)
+
+    def make_socket_dir(self, account: Account) -> None:
+        """Make the socket's directory, open to the server's account alone. Raises EmbeddedError if somebody else has it, OSError."""
+        directory = self.socket_dir
+        try:
+            directory.mkdir(mode=0o700)
+            os.chown(directory, account.uid, account.gid, follow_symlinks=False)
+        except FileExistsError:
+            pass
+        found = directory.lstat()
+        # The one under /tmp has a name that anybody can work out: one that is not ours may be a trap.
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (account.uid, os.geteuid()):
+            raise EmbeddedError(f"{directory} is not ours: remove it, or set FARM_HOME to a shorter path")
+        if found.st_uid != account.uid:
+            os.chown(directory, account.uid, account.gid, follow_symlinks=False)
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            os.chmod(directory, 0o700, follow_symlinks=True)
+
+    def last_complaint(self, offset: int = 0) -> str | None:
+        """Find the last error that the server's log shows after a byte offset; None if it shows none."""
+        try:
+            with self.log_path.open("rb") as log:
+                log.seek(max(offset, log.seek(0, os.SEEK_END) - 65536))
+                lines = log.read(65536).decode("utf-8", "replace").splitlines()
+        except OSError:
+            return None
+        for line in reversed(lines):
+            for mark in ("FATAL:", "PANIC:", "ERROR:", "postgres:", "keeper:"):
+                if mark in line:
+                    return line[line.index(mark) :].strip()
+        return None

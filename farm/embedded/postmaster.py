@@ -1,0 +1,171 @@
+"""The PostgreSQL server process of a cluster: found, started, stopped. Signals go to a pidfd only, never to a number."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from farm.embedded.account import Account
+from farm.embedded.cluster import PORT, Cluster
+
+FAST_STOP_S_MAX = 10.0
+IMMEDIATE_STOP_S_MAX = 10.0
+PID_FILE_BYTES_MAX = 4096
+STATUS_LINE = 7
+SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "cluster_name": "farm",
+    "shared_buffers": "128MB",
+    "max_connections": "100",
+    "wal_compression": "pglz",
+    # Queues are many short statements: compiling them costs more than it saves.
+    "jit": "off",
+    # Parallel plans take their memory from /dev/shm, where the rings are and of which a container may have very little.
+    "max_parallel_workers_per_gather": "0",
+    # Tables of a queue turn over by the second.
+    "autovacuum_naptime": "15s",
+    # Every line of the log should be worth reading: it is bounded.
+    "log_checkpoints": "off",
+}
+
+
+class PidFile(NamedTuple):
+    pid: int
+    status: str
+    """`starting`, `ready`, `stopping`, `standby`, or empty while it is being written."""
+
+
+def read_pid_file(data: Path) -> PidFile | None:
+    """Read postmaster.pid; None if there is none or it makes no sense. What it says may be long out of date."""
+    try:
+        fd = os.open(data / "postmaster.pid", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        lines = os.read(fd, PID_FILE_BYTES_MAX).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    if not lines or not lines[0].strip().isdigit():
+        return None
+    return PidFile(int(lines[0]), lines[STATUS_LINE].strip() if len(lines) > STATUS_LINE else "")
+
+
+class Postmaster:
+    """A running server, by pidfd. Adopted ones are not our children; those started here are reaped here."""
+
+    def __init__(self, pid: int, pidfd: int, *, child: bool) -> None:
+        self.pid = pid
+        self._pidfd = pidfd
+        self._child = child
+
+    @classmethod
+    def find(cls, cluster: Cluster, account: Account) -> Postmaster | None:
+        """Find the server that runs on this cluster; None if there is none, whatever postmaster.pid says."""
+        noted = read_pid_file(cluster.data)
+        if noted is None:
+            return None
+        try:
+            pidfd = os.pidfd_open(noted.pid)
+        except OSError:
+            return None
+        # From here on the number cannot come to mean another process; only now is it worth looking whose it is.
+        if _serves(noted.pid, cluster.data, account):
+            return cls(noted.pid, pidfd, child=False)
+        if _read(f"/proc/{noted.pid}/comm") != b"postgres\n":
+            # The machine went down, and the number is now another's. PostgreSQL cannot tell and would refuse to start.
+            (cluster.data / "postmaster.pid").unlink(missing_ok=True)
+        os.close(pidfd)
+        return None
+
+    @classmethod
+    def start(cls, cluster: Cluster, account: Account, binaries: Path) -> Postmaster:
+        """Start a server as our child, with our standard output as its log. For a process without threads. Raises OSError."""
+        command = [str(binaries / "postgres"), "-D", str(cluster.data), "-k", str(cluster.socket_dir), "-p", str(PORT)]
+        for name, value in SETTINGS.items():
+            command += ["-c", f"{name}={value}"]
+        pid = os.fork()
+        if pid == 0:
+            _become(command, account)
+        return cls(pid, os.pidfd_open(pid), child=True)
+
+    def ended(self, wait_s: float = 0.0) -> bool:
+        """Say whether it has ended, after waiting at most so long for that. One that has is reaped if it was our child."""
+        poller = select.poll()
+        poller.register(self._pidfd, select.POLLIN)
+        if not poller.poll(wait_s * 1000):
+            return False
+        if self._child:
+            self._child = False
+            os.waitpid(self.pid, 0)
+        return True
+
+    def stop(self) -> bool:
+        """Stop it: fast, and when that takes over 10 s immediately, which costs a recovery at the next start. False if it still runs."""
+        self._signal(signal.SIGINT)
+        if self.ended(FAST_STOP_S_MAX):
+            return True
+        self._signal(signal.SIGQUIT)
+        return self.ended(IMMEDIATE_STOP_S_MAX)
+
+    def close(self) -> None:
+        """Forget it without stopping it. May be called again."""
+        fd, self._pidfd = self._pidfd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            signal.pidfd_send_signal(self._pidfd, number)
+        except ProcessLookupError:
+            pass
+
+
+def wait_until_ready(cluster: Cluster, server: Postmaster, deadline: float) -> bool:
+    """Wait until the server takes connections, recovery included; False if it ended, is stopping, or the deadline passed."""
+    while time.monotonic() < deadline:
+        noted = read_pid_file(cluster.data)
+        if noted is not None and noted.pid == server.pid and noted.status in ("ready", "standby"):
+            return True
+        if server.ended(0.01):
+            return False
+    return False
+
+
+def _serves(pid: int, data: Path, account: Account) -> bool:
+    # The command line and not the working directory: root in a container may not look at the latter.
+    try:
+        owner = os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return False
+    return owner == account.uid and os.fsencode(data) in _read(f"/proc/{pid}/cmdline").split(b"\0")
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(65536)
+    except OSError:
+        return b""
+
+
+def _become(command: list[str], account: Account) -> None:
+    """Turn this forked child into the server. Never returns."""
+    try:
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        if account.dropped:
+            os.setgroups([])
+            os.setgid(account.gid)
+            os.setuid(account.uid)
+        os.umask(0o077)
+        os.execv(command[0], command)
+    except OSError as error:
+        os.write(2, f"keeper: cannot run {command[0]}: {error.strerror}\n".encode())
+    os._exit(127)

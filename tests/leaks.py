@@ -1,0 +1,86 @@
+"""What a test must not leave behind: processes, locks that a process still holds, files in shared memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import psutil
+
+from farm.embedded.cluster import Cluster
+from farm.filelock import FileLock
+from farm.home import StateDir
+
+LEAVE_S_MAX = 15.0
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def children_left(known: set[int]) -> list[str]:
+    """List our children that are not among the known ones, after giving them time to go; those that stay are killed."""
+    deadline = time.monotonic() + LEAVE_S_MAX
+    while left := _children(known):
+        if time.monotonic() >= deadline:
+            texts = [_describe(child) for child in left]
+            for child in left:
+                _kill(child)
+            return texts
+        time.sleep(0.02)
+    return []
+
+
+def home_left(home: Path, *, rings_may_stay: bool) -> list[str]:
+    """List what still runs on a FARM_HOME or lies in shared memory for it, after giving it time to go; removes the files."""
+    left = []
+    for state in StateDir.all(home):
+        for path in (state.supervisor_lock_path, state.crew_lock_path):
+            if path.exists() and not _becomes_free(path):
+                left.append(f"{path} is held by {_holders(path)}")
+        rings = SHARED_MEMORY / f"farm-{state.id}"
+        if rings.exists():
+            if not rings_may_stay:
+                left.append(f"{rings}: {sorted(path.name for path in rings.rglob('*'))}")
+            shutil.rmtree(rings)
+    for cluster in Cluster.existing(home):
+        for path in (cluster.users_lock_path, cluster.keeper_lock_path):
+            if path.exists() and not _becomes_free(path):
+                left.append(f"{path} is held by {_holders(path)}")
+    return left
+
+
+def _children(known: set[int]) -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if child.pid not in known]
+
+
+def _describe(process: psutil.Process) -> str:
+    try:
+        return f"{process.pid} {process.status()} {' '.join(process.cmdline())[:200]}"
+    except psutil.Error:
+        return str(process.pid)
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+        process.wait(5)
+    except psutil.Error:
+        pass
+
+
+def _becomes_free(path: Path) -> bool:
+    with FileLock(path) as lock:
+        return lock.exclusive(time.monotonic() + LEAVE_S_MAX)
+
+
+def _holders(path: Path) -> list[str]:
+    found = path.stat()
+    holders = []
+    for process in psutil.process_iter():
+        try:
+            opened = [os.stat(f"/proc/{process.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{process.pid}/fd")]
+        except OSError:
+            continue
+        if any((each.st_dev, each.st_ino) == (found.st_dev, found.st_ino) for each in opened):
+            holders.append(_describe(process))
+    return holders
