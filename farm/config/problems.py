@@ -32,7 +32,7 @@ class Problems:
 
     def add(self, place: Place, path: str, message: str) -> None:
         """Note one problem; the same one twice is kept once."""
-        self._found[place, path, message] = None
+        self._found[place, printable(path), printable(message)] = None
 
     def lines(self) -> list[str]:
         """Return every problem as `file:line:column: path: message`, in the order of the file."""
@@ -56,5 +56,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def shown(text: str) -> str:
     """Return a piece of the file as it can stand in a message: one line, printable, not too long."""
-    short = text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
-    return "".join(char if char.isprintable() else "?" for char in short)
+    return printable(text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "...")
+
+
+def printable(text: str) -> str:
+    """Return text with `?` for every character that could break the line or steer a terminal."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)

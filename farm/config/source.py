@@ -41,7 +41,7 @@ def _read(path: str) -> bytes:
         if not stat.S_ISREG(mode):
             raise ConfigError([f"{path}: is not a regular file"])
         with os.fdopen(os.dup(handle), "rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
+            data = file.read(FILE_BYTES_MAX + 1) or b""  # None: a device that has nothing to say
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {_reason(error)}"]) from None
     finally:

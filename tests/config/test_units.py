@@ -1,0 +1,99 @@
+"""Durations, sizes and times are read strictly and shown briefly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farm.units import DURATION_S_MAX, format_duration, format_size, format_time, parse_duration, parse_size, parse_time
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("250ms", 0.25), ("10s", 10), ("5m", 300), ("1h", 3600), ("2d", 172800), ("1.5 s", 1.5), (".5s", 0.5), ("7", 7), (0, 0), (2.5, 2.5)],
+)
+def test_a_duration_is_a_number_with_a_unit_or_of_seconds(value: object, seconds: float) -> None:
+    assert parse_duration(value) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "s", "1:30", "-1s", "1e3", "10 parsecs", "1_000s", "٣s", None, True, [], float("nan"), float("inf"), -1, 10**400, "9" * 60 + "s"],
+)
+def test_anything_else_is_no_duration(value: object) -> None:
+    with pytest.raises(ValueError, match=r"^expected a duration") as caught:
+        parse_duration(value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "size"), [("512MB", 512_000_000), ("512MiB", 512 << 20), ("1.5 GB", 1_500_000_000), ("17", 17), (0, 0)])
+def test_mb_are_millions_of_bytes_and_mib_powers_of_two(value: object, size: int) -> None:
+    assert parse_size(value) == size
+
+
+@pytest.mark.parametrize("value", ["", "MB", "1 mb", "-1MB", "lots", None, False, -5, "1PiB", 1 << 61])
+def test_anything_else_is_no_size(value: object) -> None:
+    with pytest.raises(ValueError, match=r"^expected a size"):
+        parse_size(value)
+
+
+def test_a_time_needs_an_offset_and_the_message_shows_how() -> None:
+    assert parse_time("2026-05-01T09:00:00+02:00") == datetime(2026, 5, 1, 7, tzinfo=UTC)
+    assert parse_time(" 2026-05-01 07:00Z ") == datetime(2026, 5, 1, 7, tzinfo=UTC)
+    with pytest.raises(ValueError, match=r"with an offset, such as 2026-05-01T09:00:00\+00:00"):
+        parse_time("2026-05-01T09:00:00")
+
+
+@pytest.mark.parametrize("text", ["", "tomorrow", "2026-02-30T00:00Z", "2026-05-01", "20260501T090000Z", "2026-05-01T25:00Z", "infinity"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="time"):
+        parse_time(text)
+
+
+@given(st.floats(0, DURATION_S_MAX))
+def test_every_duration_is_shown_in_few_characters_that_begin_with_a_digit(seconds: float) -> None:
+    shown = format_duration(seconds)
+    assert len(shown) <= 10
+    assert shown[0].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (2e-5, "20us"),
+        (0.02, "20ms"),
+        (0.9996, "1s"),
+        (1.254, "1.25s"),
+        (59.97, "1m"),
+        (200, "3m 20s"),
+        (90061, "1d 1h"),
+        (-2, "-2s"),
+    ],
+)
+def test_durations_as_shown(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1.5e9, "1.5 GB"), (8.4e15, "8,400 TB")])
+def test_sizes_as_shown(size: float, text: str) -> None:
+    assert format_size(size) == text
+
+
+def test_times_are_shown_in_utc() -> None:
+    moment = datetime(2026, 5, 1, 9, tzinfo=UTC).astimezone(tz=None) + timedelta(microseconds=3)
+    assert format_time(moment) == "2026-05-01 09:00:00Z"
+
+
+@pytest.mark.parametrize("parse", [parse_duration, parse_size, parse_time])
+@given(st.text())
+def test_no_text_breaks_a_parser(parse: Callable[[str], object], text: str) -> None:
+    try:
+        complaint = "" if parse(text) is not None else "?"
+    except ValueError as error:
+        complaint = str(error)
+    assert complaint.isprintable()
