@@ -1,0 +1,2 @@
+-- Ask for any answer at all.
+SELECT 1

@@ -1,0 +1,12 @@
+-- Say that a host is alive and what runs on it. No row: it was retired. Served by the primary key of heartbeat.
+UPDATE farm.heartbeat AS h
+SET beat = h.beat + 1,
+    beat_at = now(),
+    running = %(running)s::bigint[],
+    started_at = ARRAY(
+        SELECT now() - make_interval(secs => u.age_s)
+        FROM unnest(%(ages_s)s::float8[]) WITH ORDINALITY AS u (age_s, position)
+        ORDER BY u.position
+    )
+WHERE h.host_id = %(host_id)s::int AND h.state = 'live'
+RETURNING h.beat

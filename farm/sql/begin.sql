@@ -1,0 +1,2 @@
+-- Open a transaction of the hot path. Serves no index.
+BEGIN ISOLATION LEVEL READ COMMITTED

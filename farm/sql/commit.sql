@@ -1,0 +1,2 @@
+-- Close a transaction of the hot path. Serves no index.
+COMMIT

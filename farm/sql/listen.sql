@@ -1,0 +1,2 @@
+-- Be told when jobs arrive.
+LISTEN farm_wake

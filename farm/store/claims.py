@@ -1,0 +1,137 @@
+"""What a lane does with the database: find work, claim it, read it, say that it sleeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import ClientCursor, Cursor
+from psycopg.types.string import ByteaBinaryLoader
+
+from farm.model import Claim, JobRow
+from farm.store.connection import DeadlineConnection
+from farm.store.session import Session, bigint_array
+from farm.store.statements import load
+
+CLAIM_JOBS_MAX = 20_000
+"""More than this in one lease would make its bits and its reaping slow."""
+
+
+class JobClass(NamedTuple):
+    """What jobs of a class need of a lane."""
+
+    queue: str
+    runner: str
+    memory_mb: int
+    """0: no memory class."""
+
+
+class Work(NamedTuple):
+    """A (class, priority) pair that has jobs to claim, in `ready` or in `returned`."""
+
+    class_id: int
+    priority: int
+    from_returned: bool
+
+
+class ClaimStore:
+    """The statements of the claim thread. Every method is one short call and raises StoreUnavailable when the database is away."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def classes(self) -> dict[int, JobClass]:
+        """Return every class by its id."""
+        return {row[0]: JobClass(*row[1:]) for row in self._session.fetch("list_classes")}
+
+    def find_work(self, class_ids: Sequence[int], bounds: Mapping[tuple[int, int], int] | None = None) -> list[Work]:
+        """Return the pairs that have work, from `returned` its most urgent priority only; sorted by class, then priority.
+
+        bounds: for (class, priority), the job id up to which `ready` was claimed; what lies below it is not seen.
+        """
+        known = bounds or {}
+        rows = self._session.transact(
+            "find_work",
+            params={
+                "class_ids": list(class_ids),
+                "bound_classes": [pair[0] for pair in known],
+                "bound_priorities": [pair[1] for pair in known],
+                "bound_ids": list(known.values()),
+            },
+        )[0]
+        return sorted(Work(*row) for row in rows)
+
+    def claim(self, *, lease_id: int, class_id: int, priority: int, above_id: int, returned_max: int, jobs_max: int) -> Claim | None:
+        """Claim up to jobs_max jobs of a class: up to returned_max from `returned`, the rest from `ready` at this priority.
+
+        Only ids above above_id are taken from `ready`. In the claim those from `returned` come first, then those from `ready` in
+        the order of their ids. None: nothing claimable, or the host that lease_id names is retired. After StoreUnavailable, ask
+        again with the same lease_id: it either claims or finds what the first try claimed (then from_ready is a guess: all).
+        """
+        assert 0 < jobs_max <= CLAIM_JOBS_MAX
+        assert 0 <= returned_max <= jobs_max
+        params = {
+            "lease_id": lease_id,
+            "class_id": class_id,
+            "priority": priority,
+            "above_id": above_id,
+            "returned_max": returned_max,
+            "jobs_max": jobs_max,
+        }
+        try:
+            rows = self._session.transact("claim_jobs", params=params)[0]
+        except psycopg.errors.UniqueViolation:
+            rows = [(*row, len(row[0])) for row in self._session.fetch("read_lease", {"lease_id": lease_id})]
+        if not rows:
+            return None
+        job_ids, attempts, losts, from_ready = rows[0]
+        return Claim(lease_id, job_ids, attempts or [0] * len(job_ids), losts, from_ready)
+
+    def read_jobs(self, job_ids: Sequence[int]) -> list[JobRow]:
+        """Return the jobs in the order asked for; one whose row is gone is left out. Arguments are JSON text, not decoded."""
+        if not job_ids:
+            return []
+        rows = self._session.run(partial(_read_jobs, job_ids=job_ids))
+        by_id = {row[0]: row for row in rows}
+        return [by_id[job_id] for job_id in job_ids if job_id in by_id]
+
+    def runnable_left(self, class_ids: Sequence[int]) -> bool:
+        """Say whether any job of these classes could be claimed now, looking without bounds."""
+        return bool(self._session.transact("look_for_runnable", params={"class_ids": list(class_ids)})[0][0][0])
+
+    def declare_idle(self, host_id: int, lane: str, classes: Sequence[int] | None) -> None:
+        """Ask to be notified on channel farm_wake when jobs of these classes arrive (None: of any class)."""
+        wanted = None if classes is None else list(classes)
+        self._session.fetch("declare_idle", {"host_id": host_id, "lane": lane, "classes": wanted})
+
+    def withdraw_idle(self, host_id: int, lane: str) -> None:
+        """Ask no longer to be notified."""
+        self._session.fetch("withdraw_idle", {"host_id": host_id, "lane": lane})
+
+
+class _JobCursor(Cursor[JobRow]):
+    """A cursor that returns texts as the bytes that came, since nobody here looks into them."""
+
+    def __init__(self, connection: DeadlineConnection) -> None:
+        super().__init__(connection, row_factory=_job_rows)
+        self.adapters.register_loader("text", _TextBytes)
+        self.format = psycopg.pq.Format.BINARY
+
+
+def _job_rows(cursor: Any) -> Any:
+    return partial(tuple.__new__, JobRow)
+
+
+def _read_jobs(connection: DeadlineConnection, job_ids: Sequence[int]) -> list[JobRow]:
+    # Written-in values let the planner prune partitions; a cursor of psycopg that writes them in can't take binary results.
+    message = ClientCursor(connection).mogrify(
+        load("read_jobs"), {"lowest_id": min(job_ids), "highest_id": max(job_ids), "job_ids": bigint_array(job_ids)}
+    )
+    with _JobCursor(connection) as cursor:
+        cursor.execute(message.encode())
+        return cursor.fetchall()
+
+
+_TextBytes = ByteaBinaryLoader

@@ -1,0 +1,214 @@
+"""The one way out of a lease for its owner: many outcomes in one transaction, fenced by lease and position."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import psycopg
+
+from farm.errors import StoreError, StoreUnavailable
+from farm.model import CommitReport, Outcome, OutcomeKind
+from farm.store.connection import DeadlineConnection
+from farm.store.outcomes import COPY_HEAD, COPY_TAIL, CRASH_KINDS, Clock, Held, Rows
+from farm.store.session import Session, bigint_array, send
+from farm.store.statements import compose, load
+
+NOTHING = CommitReport(0, 0, 0, 0, 0)
+
+
+class CommitStore:
+    """The transaction of the writer. Its lock order is leases ascending by id, then nothing that can wait."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def commit(self, outcomes: Sequence[Outcome], *, now_ns: int, again: bool = False) -> CommitReport:
+        """Commit outcomes and account for every one of them; all are in the database when this returns.
+
+        now_ns is CLOCK_MONOTONIC now: stored times are the database's clock minus ages by it. again says that an earlier try may
+        have got through: what is dropped is then looked up. An outcome that PostgreSQL refuses to store becomes a failure of its
+        job, and the others are not held up by it. Raises StoreUnavailable: nobody knows what was written, commit the same outcomes
+        with again=True. Raises StoreError for a single outcome that cannot be written in any form (a second result of one job, an
+        id of no job): the others are committed, and retrying will not help.
+        """
+        try:
+            return self._commit(outcomes, now_ns, again)
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            return self._commit_apart(outcomes, now_ns, again, error)
+
+    def _commit(self, outcomes: Sequence[Outcome], now_ns: int, again: bool) -> CommitReport:
+        if not outcomes:
+            return NOTHING
+        dropped = self._session.run(partial(_commit_once, outcomes=outcomes, now_ns=now_ns))
+        written = len(outcomes) - len(dropped.settled) - len(dropped.gone)
+        if not again:
+            return CommitReport(written, len(dropped.settled), len(dropped.gone), 0, 0)
+        doubtful = dropped.settled + dropped.gone
+        already = self._count_written(doubtful)
+        return CommitReport(written, 0, 0, already, len(doubtful) - already)
+
+    def _count_written(self, outcomes: list[Outcome]) -> int:
+        if not outcomes:
+            return 0
+        params = {
+            "job_ids": bigint_array([outcome.job_id for outcome in outcomes]),
+            "lease_ids": bigint_array([outcome.lease_id for outcome in outcomes]),
+        }
+        return len(self._session.transact("find_written", params=params)[0])
+
+    def _commit_apart(self, outcomes: Sequence[Outcome], now_ns: int, again: bool, error: psycopg.Error) -> CommitReport:
+        """Commit the halves of a batch that was refused, down to the outcome at fault, which fails its job instead."""
+        if len(outcomes) == 1:
+            return self._commit_unstorable(outcomes[0], now_ns, again, error)
+        middle = len(outcomes) // 2
+        reports: list[CommitReport] = []
+        refused: StoreError | None = None
+        for half in (outcomes[:middle], outcomes[middle:]):
+            try:
+                reports.append(self.commit(half, now_ns=now_ns, again=again))
+            except StoreUnavailable:
+                raise
+            except StoreError as hopeless:
+                refused = hopeless
+        if refused is not None:
+            raise refused
+        return CommitReport(*map(sum, zip(*reports, strict=True)))
+
+    def _commit_unstorable(self, outcome: Outcome, now_ns: int, again: bool, error: psycopg.Error) -> CommitReport:
+        reason = " ".join((error.diag.message_primary or str(error)).split())
+        payload = json.dumps({"type": "UnstorableResult", "message": reason, "traceback": ""}).encode()
+        kind = OutcomeKind.FAILED if outcome.kind == OutcomeKind.SUCCEEDED else outcome.kind
+        try:
+            return self._commit([outcome._replace(kind=kind, payload=payload)], now_ns, again)
+        except (psycopg.DataError, psycopg.IntegrityError) as still:
+            raise StoreError(f"job {outcome.job_id} of lease {outcome.lease_id} cannot be settled: {reason}") from still
+
+
+class _Dropped(NamedTuple):
+    """The outcomes of a commit that were not written."""
+
+    settled: list[Outcome]
+    """Their position was settled before."""
+    gone: list[Outcome]
+    """Their lease is gone."""
+
+
+class _Lease(NamedTuple):
+    """A locked lease, as lock_leases.sql returns it."""
+
+    id: int
+    n: int
+    done: bytes
+    attempts: list[int] | None
+    losts: list[int] | None
+    clock_us: int
+
+
+def _commit_once(connection: DeadlineConnection, outcomes: Sequence[Outcome], now_ns: int) -> _Dropped:
+    groups: defaultdict[int, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        groups[outcome[0]].append(outcome)
+    leases, limits, crashes = _lock(connection, sorted(groups), [outcome for outcome in outcomes if outcome[4] != OutcomeKind.SUCCEEDED])
+    dropped = _Dropped([], [])
+    bits: dict[int, bytes] = {}
+    full: list[int] = []
+    rows = Rows(Clock(leases[0].clock_us if leases else 0, now_ns))
+    for lease in leases:
+        kept, bits_after = _settle(lease, groups.pop(lease.id), dropped.settled)
+        if kept:
+            _gather(rows, lease, kept, limits, crashes)
+            if bits_after is None:
+                full.append(lease.id)
+            else:
+                bits[lease.id] = bits_after
+    for group in groups.values():
+        dropped.gone.extend(group)
+    _copy(connection, "copy_results", rows.results)
+    _copy(connection, "copy_failures", rows.failures)
+    _finish(connection, rows, bits, full)
+    return dropped
+
+
+def _lock(
+    connection: DeadlineConnection, lease_ids: list[int], others: list[Outcome]
+) -> tuple[list[_Lease], dict[int, int], dict[int, int]]:
+    """Open the transaction and lock its leases; also read what decides whether the outcomes that are no successes are final."""
+    names = ["begin", "plan_by_index", "lock_leases"]
+    params: dict[str, Any] = {"lease_ids": bigint_array(lease_ids)}
+    if others:
+        job_ids = [outcome.job_id for outcome in others]
+        params |= {"lowest_id": min(job_ids), "highest_id": max(job_ids), "job_ids": bigint_array(job_ids)}
+        names.append("read_limits")
+        if any(outcome.kind in CRASH_KINDS for outcome in others):
+            names.append("count_crashes")
+    found = send(connection, compose(*names), params)
+    leases = [_Lease(*row) for row in found[0]]
+    limits: dict[int, int] = dict(found[1]) if len(found) > 1 else {}
+    crashes: dict[int, int] = dict(found[2]) if len(found) > 2 else {}
+    return leases, limits, crashes
+
+
+def _settle(lease: _Lease, group: list[Outcome], settled: list[Outcome]) -> tuple[list[Outcome], bytes | None]:
+    """Keep the outcomes whose position is open, put the others into settled; returns the kept and the bits after (None: all set)."""
+    before = int.from_bytes(lease.done, "little")
+    positions = {outcome[1] for outcome in group}
+    kept = group
+    # The common case, seen without looking at single bits: nothing settled yet, no position twice.
+    if before or len(positions) != len(group) or not 0 <= min(positions) <= max(positions) < lease.n:
+        kept, positions = [], set()
+        for outcome in group:
+            position = outcome[1]
+            if 0 <= position < lease.n and position not in positions and not before >> position & 1:
+                positions.add(position)
+                kept.append(outcome)
+            else:
+                settled.append(outcome)
+    if before.bit_count() + len(kept) == lease.n:
+        return kept, None
+    flags = bytearray(b"0") * lease.n
+    for position in positions:
+        flags[position] = 49
+    return kept, (before | int(flags[::-1], 2)).to_bytes(len(lease.done), "little")
+
+
+def _gather(rows: Rows, lease: _Lease, kept: list[Outcome], limits: dict[int, int], crashes: dict[int, int]) -> None:
+    attempts, losts = lease.attempts, lease.losts
+    successes = [outcome for outcome in kept if outcome[4] == OutcomeKind.SUCCEEDED]
+    try:
+        rows.add_successes(lease.id, successes, attempts)
+        if len(successes) < len(kept):
+            for outcome in kept:
+                if outcome.kind != OutcomeKind.SUCCEEDED:
+                    held = Held(outcome, attempts[outcome.position] if attempts else 0, losts[outcome.position] if losts else 0)
+                    rows.add_other(held, limits.get(outcome.job_id), crashes.get(outcome.job_id, 0))
+    except (struct.error, OverflowError, ValueError) as error:
+        # A frame's numbers that fit no column, or a kind that does not exist: of the same sort as data that PostgreSQL refuses.
+        raise psycopg.DataError(f"no such outcome: {error}") from error
+
+
+def _copy(connection: DeadlineConnection, name: str, rows: list[bytes]) -> None:
+    if rows:
+        with connection.cursor() as cursor, cursor.copy(load(name)) as copy:
+            copy.write(b"".join((COPY_HEAD, *rows, COPY_TAIL)))
+
+
+def _finish(connection: DeadlineConnection, rows: Rows, bits: dict[int, bytes], full: list[int]) -> None:
+    """Put jobs back, settle the leases and close the transaction, all in one message."""
+    names: list[str] = []
+    params: dict[str, Any] = {}
+    if rows.returned:
+        names.append("return_jobs")
+        job_ids, attempts, losts = zip(*rows.returned, strict=True)
+        params |= {"job_ids": bigint_array(job_ids), "attempts": bigint_array(attempts), "losts": bigint_array(losts)}
+    if bits:
+        names.append("mark_done")
+        params |= {"marked_ids": bigint_array(list(bits)), "bits": list(bits.values())}
+    if full:
+        names.append("drop_leases")
+        params["full_ids"] = bigint_array(full)
+    send(connection, compose(*names, "commit"), params)

@@ -1,0 +1,41 @@
+"""What a host does for its own place in the farm: register, beat, retire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from farm.store.session import Session, bigint_array
+
+
+class HostStore:
+    """The statements of the heartbeat thread, each one short transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def register(self, *, instance: str, name: str, lanes: Mapping[str, Any], capacity: int, memory_bytes: int, version: str) -> int:
+        """Register this boot as a new, living host and return its id (below 2**31). lanes is shown on screens as it is."""
+        params = {
+            "instance": instance,
+            "name": name,
+            "lanes": json.dumps(lanes),
+            "capacity": capacity,
+            "memory_bytes": memory_bytes,
+            "version": version,
+        }
+        return cast(int, self._session.fetch("register_host", params)[0][0])
+
+    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> bool:
+        """Say that the host lives and which jobs have run on it for how long. False: it was retired, which is for ever."""
+        assert len(running) == len(ages_s)
+        params = {"host_id": host_id, "running": bigint_array(running), "ages_s": list(ages_s)}
+        return bool(self._session.fetch("beat", params))
+
+    def retire(self, host_id: int, beat: int | None) -> bool:
+        """Retire a host if its beat is still this one; None, for one's own or a predecessor's row: whatever it is.
+
+        False: it has beaten since, was retired already, or never was.
+        """
+        return bool(self._session.fetch("retire_host", {"host_id": host_id, "beat": beat}))

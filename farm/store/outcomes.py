@@ -1,0 +1,183 @@
+"""What becomes of outcomes: pure decisions, and the rows of result and failure as bytes for COPY in its binary format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from struct import Struct
+from typing import NamedTuple
+
+from farm.model import ATTEMPTS_MAX_DEFAULT, CRASHES_MAX_DEFAULT, Outcome, OutcomeKind
+
+SUCCEEDED, FAILED, CANCELLED = 1, 2, 3
+"""The column status of farm.result."""
+
+CRASH_KINDS = (OutcomeKind.CRASHED, OutcomeKind.MEMORY)
+CRASHED_TOO_OFTEN = b'{"type": "CrashedTooOften", "message": "crashed %d times", "traceback": ""}' % CRASHES_MAX_DEFAULT
+
+COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_TAIL = b"\xff\xff"
+
+_FAILURE_KINDS = {
+    OutcomeKind.FAILED: b"failed",
+    OutcomeKind.TIMED_OUT: b"timed_out",
+    OutcomeKind.CRASHED: b"crashed",
+    OutcomeKind.MEMORY: b"memory",
+    OutcomeKind.CANCELLED: b"cancelled",
+    OutcomeKind.STOPPED: b"stopped",
+}
+
+_RESULT_COLUMNS = 8
+_FAILURE_COLUMNS = 7
+_NULL = b"\xff\xff\xff\xff"
+_JSONB_VERSION = 1
+_EIGHT = b"\0\0\0\x08"
+_ROW_HEAD = _RESULT_COLUMNS.to_bytes(2, "big") + _EIGHT
+_success = Struct(">6sq16sq4sq12sIB").pack
+"""Columns and length; job_id; length, lease_id, length; started_at; length; finished_at; lengths, status, attempt; length, version."""
+_int64 = Struct(">q").pack
+_int16 = Struct(">h").pack
+
+
+class Held(NamedTuple):
+    """What a lease says of one of its positions: it, and not the frame, is believed."""
+
+    outcome: Outcome
+    attempt: int
+    """Attempts used before this one."""
+    lost: int
+
+
+class Return(NamedTuple):
+    """A job that goes back to be claimed again."""
+
+    job_id: int
+    attempt: int
+    lost: int
+
+
+class Clock(NamedTuple):
+    """The database's clock beside ours, so that no host's wall clock is ever stored."""
+
+    database_us: int
+    """Microseconds since 2000, as PostgreSQL counts."""
+    now_ns: int
+    """CLOCK_MONOTONIC at the same moment, or shortly before."""
+
+    def at(self, ns: int) -> int:
+        """Return a moment of CLOCK_MONOTONIC as microseconds since 2000; one in the future, or before the boot, is now."""
+        return self.database_us - (self.now_ns - (ns if 0 < ns <= self.now_ns else self.now_ns)) // 1000
+
+
+class Rows:
+    """The rows of one commit, gathered outcome by outcome."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.results: list[bytes] = []
+        self.failures: list[bytes] = []
+        self.returned: list[Return] = []
+
+    def add_successes(self, lease_id: int, outcomes: Iterable[Outcome], attempts: list[int] | None) -> None:
+        """Add succeeded outcomes of one lease; the hot path, so plain bytes and local names."""
+        append = self.results.append
+        now_ns = self._clock.now_ns
+        offset_us = self._clock.database_us - now_ns // 1000
+        middle = _EIGHT + _int64(lease_id) + _EIGHT
+        tails = _Tails()
+        tail = tails[1]
+        for _, position, job_id, _, _, started_ns, finished_ns, payload in outcomes:
+            if attempts is not None:
+                tail = tails[attempts[position] + 1]
+            if 0 < started_ns <= finished_ns <= now_ns:
+                started_us = offset_us + started_ns // 1000
+                finished_us = offset_us + finished_ns // 1000
+            else:
+                started_us, finished_us = self._clock.at(started_ns), self._clock.at(finished_ns)
+            append(
+                _success(_ROW_HEAD, job_id, middle, started_us, _EIGHT, finished_us, tail, len(payload) + 1, _JSONB_VERSION)
+                + payload
+                + _NULL
+            )
+
+    def add_other(self, held: Held, attempts_max: int | None, crashes: int) -> None:
+        """Add an outcome that is not a success. attempts_max: what the job asked for; crashes: how many it had before."""
+        outcome, attempt, lost = held
+        kind = OutcomeKind(outcome.kind)
+        if kind is OutcomeKind.RELEASED:
+            self.returned.append(Return(outcome.job_id, attempt, lost))
+            return
+        used = uses_attempt(kind, outcome.started_ns)
+        attempt += used
+        if used:
+            self._add_failure(outcome, attempt, _FAILURE_KINDS[kind])
+        ended_by = ending(kind, attempt, attempts_max, crashes)
+        if ended_by is None:
+            self.returned.append(Return(outcome.job_id, attempt, lost))
+        else:
+            self._add_result(outcome, attempt, CANCELLED if kind is OutcomeKind.CANCELLED else FAILED, ended_by)
+
+    def _add_result(self, outcome: Outcome, attempt: int, status: int, error: bytes) -> None:
+        self.results.append(
+            _RESULT_COLUMNS.to_bytes(2, "big")
+            + _cell(_int64(outcome.job_id))
+            + _cell(_int64(outcome.lease_id))
+            + self._moments(outcome)
+            + _cell(_int16(status))
+            + _cell(_int16(attempt))
+            + _NULL
+            + _json_cell(error or outcome.payload)
+        )
+
+    def _add_failure(self, outcome: Outcome, attempt: int, kind: bytes) -> None:
+        self.failures.append(
+            _FAILURE_COLUMNS.to_bytes(2, "big")
+            + _cell(_int64(outcome.job_id))
+            + _cell(_int64(outcome.lease_id))
+            + self._moments(outcome)
+            + _cell(_int16(attempt))
+            + _cell(kind)
+            + _json_cell(outcome.payload)
+        )
+
+    def _moments(self, outcome: Outcome) -> bytes:
+        started = _cell(_int64(self._clock.at(outcome.started_ns))) if outcome.started_ns else _NULL
+        return started + _cell(_int64(self._clock.at(outcome.finished_ns)))
+
+
+class _Tails(dict[int, bytes]):
+    """The cells status and attempt of successes, made once for every number of attempts."""
+
+    def __missing__(self, attempt: int) -> bytes:
+        self[attempt] = made = _cell(_int16(SUCCEEDED)) + _cell(_int16(attempt))
+        return made
+
+
+def uses_attempt(kind: OutcomeKind, started_ns: int) -> bool:
+    """Say whether an outcome uses an attempt: not if it was refused, given back, or cancelled before it started."""
+    if kind is OutcomeKind.CANCELLED:
+        return started_ns > 0
+    return kind not in (OutcomeKind.REJECTED, OutcomeKind.RELEASED)
+
+
+def ending(kind: OutcomeKind, attempt: int, attempts_max: int | None, crashes: int) -> bytes | None:
+    """Decide whether an outcome that is no success ends its job: None to run it again, else the error (b"": its own).
+
+    attempt: attempts used, this one included. attempts_max: what the job asked for, if it did. crashes: those before this one.
+    """
+    if kind in (OutcomeKind.REJECTED, OutcomeKind.CANCELLED):
+        return b""
+    if kind in CRASH_KINDS:
+        if attempts_max is not None and attempt >= attempts_max:
+            return b""
+        if attempts_max is None and crashes + 1 >= CRASHES_MAX_DEFAULT:
+            return CRASHED_TOO_OFTEN
+        return None
+    return b"" if attempt >= (attempts_max or ATTEMPTS_MAX_DEFAULT) else None
+
+
+def _cell(data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + data
+
+
+def _json_cell(text: bytes) -> bytes:
+    return _cell(b"\x01" + text) if text else _NULL

@@ -1,0 +1,147 @@
+"""One connection of one kind of caller: opened when needed, replaced when in doubt, with a deadline on every call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import ClientCursor, conninfo, pq
+
+from farm.errors import SchemaMismatch, StoreError, StoreUnavailable
+from farm.store.connection import DeadlineConnection
+from farm.store.statements import compose, load
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Params = Mapping[str, Any]
+
+DEADLINE_S_DEFAULT = 5.0
+CONNECT_TIMEOUT_S = 3
+
+AWAY_SQLSTATES = ("08", "53", "57", "58", "25P03", "25006", "40", "55P03", "0A000", "26000")
+"""Classes of errors after which the same call may well succeed: connections, resources, an operator's doing, I/O, a standby, lost races,
+and prepared statements that a pooler or a migration has taken away."""
+
+TOO_MUCH_SQLSTATE = "54"
+"""Limits of PostgreSQL that a single value went over, such as the depth of its JSON: the value's fault, like bad data."""
+
+NO_SCHEMA_SQLSTATES = ("3F000", "42P01", "42883", "42703")
+
+
+class Session:
+    """The connection of one part of farm, used by one thread at a time.
+
+    Calls either return, or raise StoreUnavailable (ask again: the next call opens a new connection; what this one did is unknown),
+    or raise another StoreError. psycopg.DataError and psycopg.IntegrityError come through as they are: they speak of rows, not of
+    the database. deadline_s bounds every call; connecting takes at most 3 s more for each host of the DSN. pooled says that a
+    transaction pooler stands between, so that no setting may outlive a transaction.
+    """
+
+    def __init__(self, dsn: str, *, application_name: str, deadline_s: float = DEADLINE_S_DEFAULT, pooled: bool = False) -> None:
+        self.deadline_s = deadline_s
+        self._pooled = pooled
+        self._connection: DeadlineConnection | None = None
+        try:
+            self._options: dict[str, Any] = {
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "client_encoding": "UTF8",
+                "application_name": application_name,
+                **conninfo.conninfo_to_dict(dsn),
+            }
+        except psycopg.Error:
+            # libpq's own message repeats parts of the string, and a password may be among them.
+            raise StoreError("the DSN cannot be read: expected postgresql://... or `host=... dbname=...`") from None
+
+    def run(self, unit: Callable[[DeadlineConnection], T], *, deadline_s: float | None = None) -> T:
+        """Call unit with the connection; all its waits together end at the deadline. Transactions are the unit's own."""
+        limit_s = self.deadline_s if deadline_s is None else deadline_s
+        try:
+            connection = self._connection or self._connect()
+            connection.deadline = monotonic() + limit_s
+            result = unit(connection)
+            assert connection.pgconn.transaction_status == pq.TransactionStatus.IDLE, "a unit ends its transaction"
+            return result
+        except (psycopg.DataError, psycopg.IntegrityError):
+            self._roll_back()
+            raise
+        except psycopg.Error as error:
+            if (error.sqlstate or "").startswith(TOO_MUCH_SQLSTATE):
+                self._roll_back()
+                raise psycopg.DataError(str(error)) from error
+            self.close()
+            raise self._translate(error) from error
+        except BaseException:
+            # A deadline, an interrupt, or a mistake of ours: nobody knows in which state the connection is.
+            self.close()
+            raise
+
+    def fetch(self, name: str, params: Params | None = None, *, deadline_s: float | None = None) -> list[Row]:
+        """Run one statement of farm/sql in a transaction of its own and return its rows."""
+
+        def unit(connection: DeadlineConnection) -> list[Row]:
+            cursor = connection.execute(load(name), params)
+            return cursor.fetchall() if cursor.description is not None else []
+
+        return self.run(unit, deadline_s=deadline_s)
+
+    def transact(self, *names: str, params: Params | None = None) -> list[list[Row]]:
+        """Run statements as one transaction planned by indexes, sent as one message; returns the rows of those that return rows."""
+        message = compose("begin", "plan_by_index", *names, "commit")
+        return self.run(lambda connection: send(connection, message, params))
+
+    def close(self) -> None:
+        """Close the connection if there is one; the next call opens another. Never raises."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _connect(self) -> DeadlineConnection:
+        # Unnamed statements are planned for their values every time, so partitions prune, and poolers can carry them.
+        connection = DeadlineConnection.connect(**self._options, autocommit=True, prepare_threshold=None)
+        self._connection = connection
+        connection.deadline = monotonic() + self.deadline_s
+        if not self._pooled:
+            # The server ends what we have given up on, so that a lock is not held by nobody.
+            send(connection, load("set_session"), {"statement_ms": round((self.deadline_s + 1) * 1000)})
+        return connection
+
+    def _roll_back(self) -> None:
+        if self._connection is None:
+            return
+        try:
+            self._connection.rollback()
+        except (psycopg.Error, StoreUnavailable):
+            self.close()
+
+    def _translate(self, error: psycopg.Error) -> StoreError:
+        text = self._one_line(error)
+        state = error.sqlstate
+        if state is None or state.startswith(AWAY_SQLSTATES):
+            return StoreUnavailable(text)
+        if state in NO_SCHEMA_SQLSTATES:
+            return SchemaMismatch(f"{text}: run `farm migrate` on this database")
+        return StoreError(text)
+
+    def _one_line(self, error: psycopg.Error) -> str:
+        text = " ".join((error.diag.message_primary or str(error)).split()) or type(error).__name__
+        password = self._options.get("password")
+        return text.replace(str(password), "***") if password else text
+
+
+def send(connection: DeadlineConnection, message: bytes, params: Params | None = None) -> list[list[Row]]:
+    """Send statements with their values written into them as one simple query; returns the rows of those that return rows."""
+    rows = []
+    with ClientCursor(connection) as cursor:
+        cursor.execute(message, params)
+        while True:
+            if cursor.description is not None:
+                rows.append(cursor.fetchall())
+            if not cursor.nextset():
+                return rows
+
+
+def bigint_array(ids: Sequence[int]) -> str:
+    """Return ids as the text of a PostgreSQL array: ten times cheaper than psycopg's dumper for lists."""
+    return "{" + ",".join(map(str, ids)) + "}"

@@ -1,0 +1,79 @@
+"""What every host does for all: find dead hosts, take back what they held, promote what is due, keep partitions ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+from farm.model import Beat
+from farm.store.session import Session, bigint_array
+
+PARTITION_DEADLINE_S = 30.0
+"""Attaching a partition may have to wait for a manual ANALYZE or the like on its parents."""
+
+
+class Beats(NamedTuple):
+    """The living hosts, and how long the server has been up: a reaper gives hosts time to come back after a restart."""
+
+    hosts: list[Beat]
+    server_age_s: float
+
+
+class Reaped(NamedTuple):
+    """What one reap took back."""
+
+    jobs: int
+    started: int
+    """Those of them that were known to have started: an attempt was used."""
+
+
+class Promoted(NamedTuple):
+    """What one promotion moved."""
+
+    jobs: int
+    """As many as were allowed: go on at once."""
+    next_due_s: float | None
+    """Seconds until the next one is due, None if nothing waits."""
+
+
+class UpkeepStore:
+    """The statements of the upkeep thread. All may be done by every host at once: what one has locked, the others pass over."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def live_hosts(self) -> Beats:
+        """Return the beat of every host that is not retired."""
+        rows = self._session.fetch("list_beats")
+        return Beats([Beat(host_id, beat) for host_id, beat, _ in rows if host_id is not None], rows[0][2])
+
+    def retired_with_leases(self) -> list[int]:
+        """Return the hosts that hold leases and do not live: retired, or without a row."""
+        return [row[0] for row in self._session.transact("list_orphaned_hosts")[0]]
+
+    def reap(self, host_id: int, started: Sequence[int] | None) -> Reaped:
+        """Take up to 20 leases from a host that does not live; (0, 0) when nothing was taken.
+
+        started: the jobs that its own memory shows as started; None: believe its last heartbeat. A lease that somebody else has
+        locked is passed over: repeat until leases_left says 0.
+        """
+        evidence = None if started is None else bigint_array(started)
+        jobs, ran, _ = self._session.transact("reap_leases", params={"host_id": host_id, "started": evidence})[0][0]
+        return Reaped(jobs, ran)
+
+    def leases_left(self, host_id: int) -> int:
+        """Count the leases of a host."""
+        return cast(int, self._session.transact("count_leases", params={"host_id": host_id})[0][0][0])
+
+    def promote(self, jobs_max: int) -> Promoted:
+        """Move up to jobs_max jobs that are due to where they can be claimed."""
+        jobs, next_due_s, _ = self._session.transact("promote_jobs", params={"jobs_max": jobs_max})[0][0]
+        return Promoted(jobs, next_due_s)
+
+    def keep_partitions_ahead(self) -> int:
+        """Make partitions so that two are ahead of the ids given out; returns how many were made."""
+        return cast(int, self._session.fetch("keep_partitions_ahead", deadline_s=PARTITION_DEADLINE_S)[0][0])
+
+    def prune_hosts(self) -> list[int]:
+        """Forget the heartbeats of hosts that were retired more than an hour ago and hold nothing; returns their ids."""
+        return [row[0] for row in self._session.fetch("prune_hosts")]

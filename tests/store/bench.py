@@ -1,0 +1,112 @@
+"""All stores on one database, with the few moves that most tests of the store make."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from farm.model import PRIORITY_DEFAULT, Claim, CommitReport, Outcome, OutcomeKind
+from farm.store.claims import ClaimStore
+from farm.store.commits import CommitStore
+from farm.store.hosts import HostStore
+from farm.store.session import Session
+from farm.store.upkeep import UpkeepStore
+
+NOW_NS = 1_000_000_000_000
+"""What the clock of these tests says. A job starts 2 s before that and ends 1 s before."""
+
+
+class Bench:
+    """The stores of one host, and `sql`, a connection of the test's own in autocommit."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.session = Session(dsn, application_name="bench", deadline_s=30)
+        self.claims = ClaimStore(self.session)
+        self.commits = CommitStore(self.session)
+        self.hosts = HostStore(self.session)
+        self.upkeep = UpkeepStore(self.session)
+        self.sql = psycopg.connect(dsn, autocommit=True)
+        self._claim_numbers: dict[int, int] = {}
+
+    def close(self) -> None:
+        self.session.close()
+        self.sql.close()
+
+    def rows(self, query: str, *params: Any) -> list[tuple[Any, ...]]:
+        return self.sql.execute(query.encode(), params or None).fetchall()
+
+    def value(self, query: str, *params: Any) -> Any:
+        return self.rows(query, *params)[0][0]
+
+    def enqueue(self, count: int = 1, **options: Any) -> list[int]:
+        """File jobs through farm.enqueue, all alike."""
+        named = "".join(f", {name} => %({name})s" for name in options)
+        query = f"SELECT farm.enqueue('tests:job'{named}) FROM generate_series(1, %(count)s)"  # noqa: S608
+        rows = self.sql.execute(query.encode(), {"count": count, **options}).fetchall()
+        return sorted(row[0] for row in rows)
+
+    def host(self, name: str = "here") -> int:
+        return self.hosts.register(
+            instance="default", name=name, lanes={"default": {"queues": ["*"]}}, capacity=2, memory_bytes=1 << 30, version="0"
+        )
+
+    def class_id(self, queue: str = "default") -> int:
+        return next(class_id for class_id, found in self.claims.classes().items() if found.queue == queue)
+
+    def lease_id(self, host_id: int) -> int:
+        """Number the claims of a host, as its claimer does."""
+        self._claim_numbers[host_id] = number = self._claim_numbers.get(host_id, 0) + 1
+        return (host_id << 32) + number
+
+    def claim(
+        self,
+        host_id: int,
+        jobs_max: int = 100,
+        *,
+        queue: str = "default",
+        priority: int = PRIORITY_DEFAULT,
+        returned_max: int | None = None,
+    ) -> Claim:
+        claim = self.claims.claim(
+            lease_id=self.lease_id(host_id),
+            class_id=self.class_id(queue),
+            priority=priority,
+            above_id=0,
+            returned_max=jobs_max if returned_max is None else returned_max,
+            jobs_max=jobs_max,
+        )
+        assert claim is not None
+        return claim
+
+    def commit(self, outcomes: Sequence[Outcome], *, again: bool = False) -> CommitReport:
+        return self.commits.commit(outcomes, now_ns=NOW_NS, again=again)
+
+
+def outcome(claim: Claim, position: int, kind: OutcomeKind = OutcomeKind.SUCCEEDED, payload: bytes | None = None) -> Outcome:
+    """Make the outcome of one claimed job."""
+    never_started = kind in (OutcomeKind.RELEASED, OutcomeKind.REJECTED)
+    if payload is None:
+        payload = b"" if kind is OutcomeKind.RELEASED else b'{"n": 1}' if kind is OutcomeKind.SUCCEEDED else error(kind.name.lower())
+    return Outcome(
+        claim.lease_id,
+        position,
+        claim.job_ids[position],
+        claim.attempts[position],
+        kind,
+        0 if never_started else NOW_NS - 2_000_000_000,
+        NOW_NS - 1_000_000_000,
+        payload,
+    )
+
+
+def outcomes(claim: Claim, kind: OutcomeKind = OutcomeKind.SUCCEEDED) -> list[Outcome]:
+    """Make the same outcome for every claimed job."""
+    return [outcome(claim, position, kind) for position in range(len(claim.job_ids))]
+
+
+def error(kind: str) -> bytes:
+    return json.dumps({"type": kind, "message": f"it {kind}", "traceback": ""}).encode()

@@ -1,0 +1,172 @@
+"""Committing: what each kind of outcome leaves behind, and what is dropped."""
+
+from __future__ import annotations
+
+import pytest
+
+from farm.errors import StoreError
+from farm.model import CommitReport, OutcomeKind
+from tests.store.bench import NOW_NS, Bench, outcome, outcomes
+
+
+def test_a_success_is_stored_with_the_databases_clock_and_its_lease_goes(bench: Bench) -> None:
+    ids = bench.enqueue(2)
+    claim = bench.claim(bench.host())
+    assert bench.commit(outcomes(claim)) == CommitReport(2, 0, 0, 0, 0)
+    found = bench.rows("""
+        SELECT job_id, lease_id, status, attempt, value, error, finished_at - started_at = interval '1 s',
+            abs(extract(epoch FROM now() - finished_at) - 1) < 30
+        FROM farm.result ORDER BY job_id""")
+    assert found == [(job_id, claim.lease_id, 1, 1, {"n": 1}, None, True, True) for job_id in ids]
+    assert bench.rows("SELECT id FROM farm.lease") == []
+
+
+def test_a_lease_stays_until_its_last_position_is_settled(bench: Bench) -> None:
+    bench.enqueue(19)
+    claim = bench.claim(bench.host())
+    order = [3, 18, 0, 7, 8, 1, 2, 4, 5, 6, 9, 10, 11, 12, 13, 14, 15, 17, 16]
+    for start in range(0, 18, 6):
+        bench.commit([outcome(claim, position) for position in order[start : start + 6]])
+        bits = bench.value("SELECT done FROM farm.lease")
+        assert {i for i in range(19) if bits[i // 8] >> i % 8 & 1} == set(order[: start + 6])
+    bench.commit([outcome(claim, 16)])
+    assert bench.rows("SELECT id FROM farm.lease") == []
+    assert bench.value("SELECT count(*) FROM farm.result") == 19
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "attempt"),
+    [(OutcomeKind.REJECTED, 2, 0), (OutcomeKind.CANCELLED, 3, 1)],
+)
+def test_some_outcomes_end_a_job_whatever_attempts_are_left(bench: Bench, kind: OutcomeKind, status: int, attempt: int) -> None:
+    bench.enqueue()
+    bench.commit(outcomes(bench.claim(bench.host()), kind))
+    assert bench.rows("SELECT status, attempt, value, error->>'type' FROM farm.result") == [(status, attempt, None, kind.name.lower())]
+    assert bench.value("SELECT count(*) FROM farm.failure") == attempt
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.FAILED, OutcomeKind.TIMED_OUT, OutcomeKind.STOPPED, OutcomeKind.CRASHED, OutcomeKind.MEMORY])
+def test_a_job_that_fails_runs_three_times_and_keeps_the_reason_of_each(bench: Bench, kind: OutcomeKind) -> None:
+    (job_id,) = bench.enqueue()
+    host = bench.host()
+    for attempt in (1, 2, 3):
+        assert bench.value("SELECT count(*) FROM farm.result") == 0
+        claim = bench.claim(host)
+        assert claim.attempts == [attempt - 1]
+        bench.commit(outcomes(claim, kind))
+    name = kind.name.lower()
+    assert bench.rows("SELECT attempt, kind, error->>'message' FROM farm.failure ORDER BY attempt") == [
+        (attempt, name, f"it {name}") for attempt in (1, 2, 3)
+    ]
+    message = "crashed 3 times" if kind in (OutcomeKind.CRASHED, OutcomeKind.MEMORY) else f"it {name}"
+    assert bench.rows("SELECT job_id, status, attempt, error->>'message' FROM farm.result") == [(job_id, 2, 3, message)]
+    assert bench.rows("SELECT * FROM farm.returned") == []
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.FAILED, OutcomeKind.CRASHED])
+@pytest.mark.parametrize("allowed", [1, 5])
+def test_max_attempts_says_how_often_a_job_may_run(bench: Bench, kind: OutcomeKind, allowed: int) -> None:
+    bench.enqueue(max_attempts=allowed)
+    host = bench.host()
+    for _ in range(allowed):
+        bench.commit(outcomes(bench.claim(host), kind))
+    assert bench.rows("SELECT status, attempt, error->>'type' FROM farm.result") == [(2, allowed, kind.name.lower())]
+
+
+def test_crashes_are_counted_apart_from_failures(bench: Bench) -> None:
+    bench.enqueue()
+    host = bench.host()
+    for kind in (OutcomeKind.CRASHED, OutcomeKind.FAILED, OutcomeKind.CRASHED):
+        bench.commit(outcomes(bench.claim(host), kind))
+    assert bench.value("SELECT count(*) FROM farm.result") == 0
+    claim = bench.claim(host)
+    assert claim.attempts == [3]
+    bench.commit(outcomes(claim, OutcomeKind.MEMORY))
+    assert bench.rows("SELECT attempt, error->>'message' FROM farm.result") == [(4, "crashed 3 times")]
+
+
+def test_what_was_released_goes_back_unharmed(bench: Bench) -> None:
+    ids = bench.enqueue(2)
+    host = bench.host()
+    bench.commit(outcomes(bench.claim(host), OutcomeKind.RELEASED))
+    assert bench.rows("SELECT job_id, attempt, lost FROM farm.returned ORDER BY job_id") == [(ids[0], 0, 0), (ids[1], 0, 0)]
+    assert bench.rows("SELECT * FROM farm.failure") == []
+    bench.commit(outcomes(bench.claim(host)))
+    assert bench.value("SELECT count(*) FROM farm.result WHERE status = 1 AND attempt = 1") == 2
+
+
+def test_an_outcome_is_written_once_whoever_sends_it_again(bench: Bench) -> None:
+    bench.enqueue(3)
+    claim = bench.claim(bench.host())
+    first, second, third = outcomes(claim)
+    assert bench.commit([first, first, second]) == CommitReport(2, 1, 0, 0, 0)
+    assert bench.commit([first, second]) == CommitReport(0, 2, 0, 0, 0)
+    assert bench.commit([first, third], again=True) == CommitReport(1, 0, 0, 1, 0)
+    assert bench.commit([first, third]) == CommitReport(0, 0, 2, 0, 0)
+    assert bench.commit([first, second, third], again=True) == CommitReport(0, 0, 0, 3, 0)
+    assert bench.commit([]) == CommitReport(0, 0, 0, 0, 0)
+
+
+def test_an_outcome_whose_lease_was_reaped_is_stale_and_changes_nothing(bench: Bench) -> None:
+    bench.enqueue(2)
+    host = bench.host()
+    claim = bench.claim(host)
+    bench.hosts.retire(host, None)
+    assert bench.upkeep.reap(host, None).jobs == 2
+    assert bench.commit(outcomes(claim)) == CommitReport(0, 0, 2, 0, 0)
+    assert bench.commit(outcomes(claim), again=True) == CommitReport(0, 0, 0, 0, 2)
+    assert bench.value("SELECT count(*) FROM farm.result") == 0
+
+
+def test_one_commit_mixes_leases_and_kinds(bench: Bench) -> None:
+    bench.enqueue(30)
+    host = bench.host()
+    one, two = bench.claim(host, 10), bench.claim(host, 20)
+    gone = outcome(one, 0)._replace(lease_id=(host << 32) + 77)
+    kinds = [OutcomeKind.SUCCEEDED, OutcomeKind.FAILED, OutcomeKind.RELEASED, OutcomeKind.REJECTED, OutcomeKind.CRASHED]
+    mixed = [outcome(claim, position, kinds[position % 5]) for position in range(10) for claim in (two, one)]
+    assert bench.commit([*mixed, gone]) == CommitReport(20, 0, 1, 0, 0)
+    assert bench.rows("SELECT id FROM farm.lease") == [(two.lease_id,)]
+    assert bench.rows("SELECT status, count(*) FROM farm.result GROUP BY 1 ORDER BY 1") == [(1, 4), (2, 4)]
+    assert bench.rows("SELECT attempt, count(*) FROM farm.returned GROUP BY 1 ORDER BY 1") == [(0, 4), (1, 8)]
+
+
+@pytest.mark.parametrize("position", [0, 41, 99])
+def test_one_result_that_cannot_be_stored_fails_alone(bench: Bench, position: int) -> None:
+    ids = bench.enqueue(100, max_attempts=1)
+    claim = bench.claim(bench.host())
+    batch = outcomes(claim)
+    batch[position] = outcome(claim, position, payload=b'"\\u0000"')
+    assert bench.commit(batch) == CommitReport(100, 0, 0, 0, 0)
+    assert bench.rows("SELECT job_id, error->>'type' FROM farm.result WHERE status <> 1") == [(ids[position], "UnstorableResult")]
+    assert bench.value("SELECT count(*) FROM farm.result WHERE status = 1") == 99
+    assert bench.rows("SELECT id FROM farm.lease") == []
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b'"\\ud800"', b"\xff", b"NaN", b"1e200000", b"[" * 60000])
+def test_anything_that_is_not_json_for_postgresql_becomes_a_failure(bench: Bench, payload: bytes) -> None:
+    bench.enqueue(2, max_attempts=1)
+    claim = bench.claim(bench.host())
+    assert bench.commit([outcome(claim, 0, payload=payload), outcome(claim, 1)]).written == 2
+    assert bench.rows("SELECT status FROM farm.result ORDER BY job_id") == [(2,), (1,)]
+
+
+def test_a_frame_of_nonsense_does_not_hold_up_the_others(bench: Bench) -> None:
+    bench.enqueue(4)
+    claim = bench.claim(bench.host())
+    strange_job = outcome(claim, 0)._replace(job_id=10**15)
+    strange_kind = outcome(claim, 2)._replace(kind=77)
+    beyond = outcome(claim, 3)._replace(position=1000)
+    with pytest.raises(StoreError, match="cannot be settled"):
+        bench.commit([strange_job, outcome(claim, 1), strange_kind, beyond])
+    assert bench.rows("SELECT job_id FROM farm.result") == [(claim.job_ids[1],)]
+    assert bench.commit([outcome(claim, 3)]).written == 1
+
+
+def test_times_that_cannot_be_are_taken_for_now(bench: Bench) -> None:
+    bench.enqueue(2)
+    claim = bench.claim(bench.host())
+    first = outcome(claim, 0)._replace(started_ns=NOW_NS * 2**30, finished_ns=-5)
+    second = outcome(claim, 1, OutcomeKind.REJECTED)._replace(started_ns=2**63 - 1, finished_ns=0)
+    assert bench.commit([first, second]).written == 2
+    assert bench.value("SELECT bool_and(abs(extract(epoch FROM now() - finished_at)) < 30) FROM farm.result") is True
