@@ -123,6 +123,8 @@ class RingProducer(Ring):
         self._wake = wake
         self._mask = self.capacity - 1
         self._head = self.head
+        if self._head & 15 or self._head >> 62:
+            raise RingBroken(f"head {self._head} cannot be")
         self._limit = self._head + self.free_bytes
         self._mark, last_seq = self._find_mark()
         self.next_seq = last_seq + 1
