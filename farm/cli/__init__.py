@@ -1,0 +1,1 @@
+"""The command `farm`: one module per command, imported only when it is the one that runs."""

@@ -1,0 +1,34 @@
+"""`farm check`: the invariants that the database can show. Changes nothing; safe beside a running farm."""
+
+from __future__ import annotations
+
+import argparse
+
+from farm.cli.plain import one_line
+
+EPILOG = """\
+Checked: every job stands in exactly one place, has at most one result, attempts are within their limits, no lease is without a
+host, and what a lease says is done has an outcome. Prints `ok`, or a line for each violation and leaves with exit code 1.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `farm check`."""
+    from farm.cli.database import add_database_arguments
+
+    parser.epilog = EPILOG
+    add_database_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, and print what is violated."""
+    from farm.cli.database import open_database, open_session
+    from farm.store import invariants
+
+    with open_database(args) as database, open_session(database) as session:
+        violations = invariants.check(session)
+    for violation in violations:
+        print(one_line(violation))
+    if not violations:
+        print("ok")
+    return 1 if violations else 0

@@ -1,0 +1,54 @@
+"""`farm config check FILE...`: everything that is wrong with a configuration, before anything starts."""
+
+from __future__ import annotations
+
+import argparse
+
+from farm.config.model import Config
+from farm.errors import ConfigError
+from farm.units import format_size
+
+EPILOG = """\
+Every problem is one line, `file:line:column: path: message`. Exit code 2 if there is any.
+
+examples:
+  farm config check configs/quickstart.yaml
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `farm config`."""
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    check = actions.add_parser(
+        "check",
+        help="say all that is wrong with a file",
+        description="Say all that is wrong with a file.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("files", nargs="+", metavar="FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the files; all of them, even if the first is wrong."""
+    from farm.config import load
+
+    problems: list[str] = []
+    for file in args.files:
+        try:
+            print(_summary(load(file)))
+        except ConfigError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigError(problems)
+    return 0
+
+
+def _summary(config: Config) -> str:
+    """Say that a file is right, and what `auto` comes to on this machine."""
+    lines = [f"{config.path}: ok"]
+    lines.append(f"  instance {config.host.name}, {format_size(config.host.memory_bytes)} of memory, runners: {', '.join(config.runners)}")
+    for lane in config.lanes:
+        chain = ", ".join(lane.queues)
+        lines.append(f"  lane {lane.name}: {lane.subworkers} subworkers, {format_size(lane.memory_bytes)} for a job, queues: {chain}")
+    return "\n".join(lines)

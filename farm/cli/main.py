@@ -1,0 +1,124 @@
+"""The command `farm`: finds the command that is meant, runs it, and turns what a user can act on into one line and an exit code.
+
+Exit codes: 0 done; 1 the answer is no (a check found something, there is no such job); 2 cannot be done as asked; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol
+
+from farm.errors import ConfigError, FarmError
+
+COMMANDS = {
+    "start": "run a farm on this host, in the foreground",
+    "enqueue": "add a job, or many of the same kind",
+    "jobs": "list jobs, the newest first",
+    "job": "show one job with all of its attempts",
+    "status": "show hosts, their lanes, and how deep the queues are",
+    "migrate": "bring a database's schema up to date",
+    "config": "check a configuration file",
+    "check": "check that what is in the database makes sense",
+    "demo": "see a farm at work on the Python files of this machine",
+}
+
+EPILOG = """\
+which database: --dsn, else the configuration's, else $FARM_DSN, else an embedded PostgreSQL below $FARM_HOME
+
+examples:
+  farm demo
+  farm start configs/quickstart.yaml
+  farm enqueue farm.demo:sleep '{"seconds": 2}'
+  farm jobs --state failed
+
+farm COMMAND --help says more about each command.
+"""
+
+
+class Command(Protocol):
+    """What a module of this package is for main: `add_arguments` fills the command's parser, `run` returns the exit code."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line (that of the process by default). Returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except ConfigError as error:
+        return _say(str(error), 2)
+    except FarmError as error:
+        return _say(f"farm: {error}", 2)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read us (`| head`) has seen enough. Python would flush at exit and complain: give it somewhere to write to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except Exception as error:
+        if os.environ.get("FARM_TRACEBACK"):
+            raise
+        text = " ".join(str(error).split())
+        return _say(f"farm: a mistake in farm itself: {type(error).__name__}: {text} (FARM_TRACEBACK=1 shows where)", 1)
+
+
+def _run(arguments: list[str]) -> int:
+    name = next((argument for argument in arguments if not argument.startswith("-")), None)
+    if name is not None and name not in COMMANDS:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, COMMANDS, n=1)
+        raise FarmError(f"there is no command {name!r}{f'; did you mean {close[0]!r}?' if close else ''} (farm --help lists them)")
+    parser, subparsers = _parser()
+    command: Command | None = None
+    if name is not None:
+        command = import_module(f"farm.cli.{name}")
+        command.add_arguments(subparsers[name])
+    args = parser.parse_args(arguments)
+    if command is None:
+        parser.print_help()
+        return 2
+    return command.run(args)
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    parser = argparse.ArgumentParser(
+        prog="farm",
+        description="Run very many small jobs on your own machines with nothing but PostgreSQL.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    group = parser.add_subparsers(title="commands", metavar="COMMAND")
+    subparsers = {}
+    for name, text in COMMANDS.items():
+        subparsers[name] = group.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".", formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+    return parser, subparsers
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from farm import __version__
+
+        print(f"farm {__version__}")
+        parser.exit()
+
+
+def _say(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""`farm start CONFIG`: runs a farm on this host until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+EPILOG = """\
+SIGTERM or SIGINT (Ctrl-C) drains: no more jobs are claimed, running ones may end until drain_timeout, those that had not started
+are given back unharmed, all results are committed, and farm leaves with exit code 0. A second signal hurries.
+
+examples:
+  farm start configs/quickstart.yaml
+  farm start configs/quickstart.yaml --burst              run what is there, then leave
+  farm start /etc/farm.yaml --log-format json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `farm start`."""
+    parser.epilog = EPILOG
+    parser.add_argument("config", metavar="CONFIG", help="a configuration file, such as configs/quickstart.yaml")
+    parser.add_argument("--burst", action="store_true", help="leave when nothing runnable is left; jobs due later do not keep it")
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="how log lines look (default: text)")
+    parser.add_argument("--dsn", metavar="DSN", help="the database, instead of the one that the configuration names")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load the configuration and run the farm."""
+    from farm.cli.database import describe_dsn, differs_from_environment
+    from farm.cli.platform import require_linux
+    from farm.config import load
+
+    require_linux("farm start")
+    config = load(args.config, dsn=args.dsn)
+    if differs_from_environment(config.database):
+        used = describe_dsn(config.database.dsn) if config.database.dsn else "the embedded PostgreSQL"
+        print(f"farm: FARM_DSN names another database; {config.database.source} comes first: using {used}", file=sys.stderr)
+    from farm.supervisor import boot
+
+    return boot.start(config, burst=args.burst, log_format=args.log_format)
