@@ -78,6 +78,7 @@ class HeaderPage:
     def __init__(self, file: MappedFile) -> None:
         self._file = file
         self.path = file.path
+        self._views: tuple[memoryview, ...] = ()
         self.words = file.memory[:PAGE_BYTES].cast("Q")
         """The header page, for hot paths. The attributes of this class are the way for all others."""
 
@@ -85,8 +86,9 @@ class HeaderPage:
         """Remove the name. Processes that have the file mapped keep it."""
         self._file.unlink()
 
-    def _close(self, *views: memoryview) -> None:
-        for view in (*views, self.words):
+    def close(self) -> None:
+        """Unmap the file. Rings that were made over it are to be closed first; until they are, they keep the mapping alive."""
+        for view in (*self._views, self.words):
             view.release()
         self._file.close()
 
@@ -127,6 +129,7 @@ class GenerationFile(HeaderPage):
         """Supervisor to subworker."""
         self.result_ring = file.memory[results_at:end]
         """Subworker to writer."""
+        self._views = (self.job_ring, self.result_ring)
 
     @classmethod
     def create(
@@ -156,9 +159,9 @@ class GenerationFile(HeaderPage):
         return cls(file)
 
     def close(self) -> None:
-        """Unmap the file. Rings that were made over it are to be closed first, or keep the mapping alive."""
+        """Unmap the file, as HeaderPage.close."""
         self.slots.close()
-        self._close(self.job_ring, self.result_ring)
+        super().close()
 
 
 class RingFile(HeaderPage):
@@ -168,6 +171,7 @@ class RingFile(HeaderPage):
         """Use create() or open()."""
         super().__init__(file)
         self.ring = file.memory[PAGE_BYTES:]
+        self._views = (self.ring,)
 
     @classmethod
     def create(cls, path: Path, *, host_id: int, capacity: int = RESULT_RING_BYTES) -> Self:
@@ -191,10 +195,6 @@ class RingFile(HeaderPage):
             file.close()
             raise RingBroken(f"{path} is no ring file of version {VERSION}")
         return cls(file)
-
-    def close(self) -> None:
-        """Unmap the file."""
-        self._close(self.ring)
 
 
 def generation_bytes(slots: int, job_bytes: int = JOB_RING_BYTES, result_bytes: int = RESULT_RING_BYTES) -> int:

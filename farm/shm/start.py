@@ -131,11 +131,13 @@ class Recall:
         return Taken(min(self._marked + 1, acked_from), None, acked_from, True)
 
     def end(self, *, dead: bool = False) -> None:
-        """Lift the recall. Only after the answer, or when the process is dead and the file will not be used again."""
+        """Lift the recall and wake the subworker, which waits for that. Only after its answer, or when it is dead."""
         assert self.active
         assert dead or self._generation.ack == self._number, "the frames taken back would still be found, and run twice"
         self.active = False
         self._generation.recall = 0
+        if self._wake is not None and not dead:
+            self._wake()
 
     def _undecided(self) -> int | None:
         """Name the marked frame unless its row says RUNNING.

@@ -63,6 +63,7 @@ def test_what_stands_behind_a_running_job_is_taken_back_at_once(generation: Gene
     gate.acknowledge(2)
     assert recall.state() == Taken(mine_from=2, undecided=None, acked_from=2, finished=True)
     recall.end()
+    assert wakes == [1, 1], "it sleeps until the recall is lifted"
     assert (gate.recall_number, recall.begin()) == (0, 2)
 
 

@@ -58,7 +58,7 @@ class Crewman:
         ended = []
         for _, _, _, payload in self._results.take(BATCH):
             seq = int.from_bytes(payload[:8], "little")
-            assert next(iter(self.handed)) == seq, "an earlier frame was handed over and never started"
+            assert next(iter(self.handed), None) == seq, "an earlier frame was handed over and never started"
             ended.append(self.handed.pop(seq))
         return ended
 
