@@ -44,6 +44,16 @@ class FileLock:
         """Wait for it alone until the deadline (CLOCK_MONOTONIC, seconds); False when it passed."""
         return self._wait(fcntl.LOCK_EX, deadline)
 
+    def note_pid(self) -> None:
+        """Write our process id into the file, for messages only: whoever holds the lock is alive, whatever stands in it."""
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def noted_pid(self) -> int | None:
+        """Read the process id that the last exclusive holder noted; None if there is none."""
+        text = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip()
+        return int(text) if text.isdecimal() and text.isascii() else None
+
     def unlock(self) -> None:
         """Let go of it but keep the file open, for every process that shares the descriptor."""
         fcntl.flock(self._fd, fcntl.LOCK_UN)

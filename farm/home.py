@@ -117,15 +117,12 @@ class StateDir:
         except OSError as error:
             raise FarmError(f"cannot use the state directory {self.path}: {error.strerror}") from error
         if not lock.try_exclusive():
-            holder = os.pread(lock.fd, 32, 0).decode("ascii", "replace").strip()
+            holder = lock.noted_pid()
             lock.close()
-            who = f" (pid {holder})" if holder.isdigit() else ""
-            raise StateDirBusy(
-                f"another farm runs as {self.instance!r} in {self.path.parent.parent}{who}: stop it or set another host.name"
-            )
-        # The number is for that message only: whoever holds the lock is alive, whatever stands in the file.
-        os.ftruncate(lock.fd, 0)
-        os.pwrite(lock.fd, f"{os.getpid()}\n".encode(), 0)
+            who = f" (pid {holder})" if holder else ""
+            home = self.path.parent.parent
+            raise StateDirBusy(f"another farm runs as {self.instance!r} in {home}{who}: stop it or set another host.name")
+        lock.note_pid()
         self._supervisor = lock
 
     def open_crew_lock(self) -> FileLock:

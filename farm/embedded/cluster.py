@@ -75,8 +75,24 @@ class Cluster:
         if stat.S_IMODE(found.st_mode) != 0o700:
             os.chmod(directory, 0o700, follow_symlinks=True)
 
-    def last_complaint(self, offset: int = 0) -> str | None:
-        """Find the last error that the server's log shows after a byte offset; None if it shows none."""
+    def remove_outer_socket_dir(self) -> None:
+        """Leave nothing under /tmp when the server has stopped."""
+        directory = self.socket_dir
+        if directory.parent != self.path:
+            try:
+                directory.rmdir()
+            except OSError:
+                pass
+
+    def log_bytes(self) -> int:
+        """Say how long the log is now; 0 when there is none."""
+        try:
+            return self.log_path.stat().st_size
+        except OSError:
+            return 0
+
+    def last_complaint(self, offset: int) -> str | None:
+        """Find what the server's log last complained of, after a byte offset; None if of nothing."""
         try:
             with self.log_path.open("rb") as log:
                 log.seek(max(offset, log.seek(0, os.SEEK_END) - 65536))
@@ -84,7 +100,7 @@ class Cluster:
         except OSError:
             return None
         for line in reversed(lines):
-            for mark in ("FATAL:", "PANIC:", "ERROR:", "postgres:", "keeper:"):
+            for mark in ("FATAL:", "PANIC:", "postgres:", "keeper:"):
                 if mark in line:
                     return line[line.index(mark) :].strip()
         return None

@@ -20,13 +20,16 @@ LOOK_S = 0.5
 RETRY_S = 0.1
 START_S_MAX = 55.0
 """Under the time that a user waits for the keeper's report, so that the user gets to read why."""
+DYING_S_MAX = 10.0
+RESTART_PAUSE_S_MIN = 0.2
 RESTART_PAUSE_S_MAX = 10.0
 LOG_LOOK_S = 60.0
 REPORT_FD = 3
 READY = b"ready\n"
 BUSY = b"busy\n"
-IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-"""Closing a terminal or stopping a service reaches us too; users may still need the server to drain. We go when they are gone."""
+IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGINT)
+"""A closed terminal is none of our business. SIGTERM, which a stopping service or machine sends to everybody, only makes us
+hurry: users may still need the server to drain."""
 
 
 class Keeper:
@@ -36,16 +39,23 @@ class Keeper:
     down: it ended while somebody uses it; enter when it ends by itself, leave when it could be started again, or when the users left.
     """
 
-    def __init__(self, *, cluster: Cluster, account: Account, binaries: Path, users: FileLock) -> None:
+    def __init__(self, *, cluster: Cluster, account: Account, binaries: Path, users: FileLock, may_start: bool = True) -> None:
         self._cluster = cluster
         self._account = account
         self._binaries = binaries
         self._users = users
+        self._may_start = may_start
         self._server: Postmaster | None = None
         self._unused_since: float | None = None
+        self._linger_s = LINGER_S
+        self._up_at = 0.0
         self._start_at = 0.0
-        self._pause_s = 0.2
+        self._pause_s = RESTART_PAUSE_S_MIN
         self._log_look_at = 0.0
+
+    def hurry(self, *_: object) -> None:
+        """Go as soon as nobody uses the server, without waiting for another user. A signal handler."""
+        self._linger_s = 0.0
 
     @property
     def down(self) -> bool:
@@ -53,18 +63,23 @@ class Keeper:
 
     def bring_up(self, deadline: float) -> str | None:
         """Adopt the running server or start one, and wait until it takes connections. Returns what went wrong, or None."""
-        before = _size(self._cluster.log_path)
+        before = self._cluster.log_bytes()
+        began = time.monotonic()
         while time.monotonic() < deadline:
             found = Postmaster.find(self._cluster, self._account)
+            if found is None and not self._may_start:
+                return "PostgreSQL answers, but its process is not to be seen here (does it run in another container?)"
+            # One that can be seen is ours, and when it has gone there is none.
+            self._may_start = self._may_start or found is not None
             server = found or Postmaster.start(self._cluster, self._account, self._binaries)
             if wait_until_ready(self._cluster, server, deadline):
                 self._server = server
+                self._up_at = time.monotonic()
                 return None
             if server.ended():
                 server.close()
                 complaint = self._cluster.last_complaint(before) or "PostgreSQL ended at once"
-                # One that was going down as we came, or the children of a killed one: they will be gone in a moment.
-                if found is None and "pre-existing shared memory" not in complaint:
+                if found is None and not _may_pass(complaint, time.monotonic() - began):
                     return complaint
                 time.sleep(RETRY_S)
             else:
@@ -75,7 +90,7 @@ class Keeper:
         """Look once after the server and its users; now is CLOCK_MONOTONIC. Returns seconds to the next look, below 0 when all is over."""
         if now >= self._log_look_at:
             self._log_look_at = now + LOG_LOOK_S
-            _bound_log(self._cluster.log_path)
+            _bound_log(self._cluster)
         if self._stop_if_unused(now):
             return -1.0
         if self._server is None:
@@ -83,10 +98,9 @@ class Keeper:
         elif self._server.ended(LOOK_S):
             self._server.close()
             self._server = None
-            self._start_at = now + self._pause_s
             _say("the server ended while it was in use: starting it again")
+            self._put_off(now, whole=now - self._up_at > RESTART_PAUSE_S_MAX)
         else:
-            self._pause_s = 0.2
             return 0.0
         return LOOK_S
 
@@ -97,12 +111,14 @@ class Keeper:
             return False
         if self._unused_since is None:
             self._unused_since = now
-        if now - self._unused_since < LINGER_S:
+        if now - self._unused_since < self._linger_s:
             self._users.unlock()
             return False
         # Whoever comes now waits for the lock, that is until we have ended.
         if self._server is not None and not self._server.stop():
             _say("the server does not stop: left running")
+        else:
+            self._cluster.remove_outer_socket_dir()
         return True
 
     def _try_again(self, now: float) -> None:
@@ -110,9 +126,18 @@ class Keeper:
             return
         trouble = self.bring_up(now + START_S_MAX)
         if trouble is not None:
-            self._pause_s = min(2 * self._pause_s, RESTART_PAUSE_S_MAX)
-            self._start_at = time.monotonic() + self._pause_s
+            self._put_off(time.monotonic(), whole=False)
             _say(f"the server does not start, next try in {self._pause_s:.1f} s: {trouble}")
+
+    def _put_off(self, now: float, *, whole: bool) -> None:
+        """Set when to start next: at once after a whole run, later and later when one attempt follows the other."""
+        self._pause_s = RESTART_PAUSE_S_MIN if whole else min(2 * self._pause_s, RESTART_PAUSE_S_MAX)
+        self._start_at = now + self._pause_s
+
+
+def _may_pass(complaint: str, waited_s: float) -> bool:
+    """Say whether a start failed only because of what a killed server left: its children, or itself while it is dying."""
+    return "pre-existing shared memory" in complaint or ("lock file" in complaint and waited_s < DYING_S_MAX)
 
 
 def main(arguments: list[str]) -> None:
@@ -122,30 +147,33 @@ def main(arguments: list[str]) -> None:
     os.closerange(REPORT_FD + 1, 1 << 20)
     os.set_inheritable(REPORT_FD, False)
     os.chdir("/")
-    for number in IGNORED_SIGNALS:
+    for number in (*IGNORED_SIGNALS, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    home, major, binaries = arguments
+    home, major, binaries, adopt_only = arguments
     cluster = Cluster(Path(home), int(major))
     try:
-        _keep(cluster, Path(binaries))
+        _keep(cluster, Path(binaries), may_start=adopt_only == "no")
     except (OSError, EmbeddedError) as error:
         _say(str(error))
         _report(str(error).encode())
         sys.exit(1)
 
 
-def _keep(cluster: Cluster, binaries: Path) -> None:
+def _keep(cluster: Cluster, binaries: Path, *, may_start: bool) -> None:
     """Keep the server until nobody uses it any more. Raises EmbeddedError when it cannot be brought up, OSError."""
     alone = FileLock(cluster.keeper_lock_path)
     if not alone.try_exclusive():
         _report(BUSY)
         return
+    alone.note_pid()
     users = FileLock(cluster.users_lock_path)
-    keeper = Keeper(cluster=cluster, account=server_account(cluster.data), binaries=binaries, users=users)
+    account = server_account(cluster.data)
+    keeper = Keeper(cluster=cluster, account=account, binaries=binaries, users=users, may_start=may_start)
     trouble = keeper.bring_up(time.monotonic() + START_S_MAX)
     if trouble is not None and keeper.down:
         raise EmbeddedError(trouble)
     # One that is still recovering is kept too: the user reads so, and the next one finds it ready.
+    signal.signal(signal.SIGTERM, keeper.hurry)
     _report(trouble.encode() if trouble else READY)
     while (pause_s := keeper.step(time.monotonic())) >= 0:
         time.sleep(pause_s)
@@ -165,17 +193,11 @@ def _say(text: str) -> None:
     os.write(2, f"{stamp} UTC keeper: {text}\n".encode())
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _bound_log(path: Path) -> None:
+def _bound_log(cluster: Cluster) -> None:
     """Keep one older part beside the log and begin it anew. The server appends, so it goes on at the new end."""
-    if _size(path) <= LOG_BYTES_MAX:
+    if cluster.log_bytes() <= LOG_BYTES_MAX:
         return
+    path = cluster.log_path
     with path.open("rb") as log, path.with_suffix(".log.1").open("wb") as older:
         while part := log.read(1 << 20):
             older.write(part)

@@ -16,6 +16,7 @@ FAST_STOP_S_MAX = 10.0
 IMMEDIATE_STOP_S_MAX = 10.0
 PID_FILE_BYTES_MAX = 4096
 STATUS_LINE = 7
+PROGRAM_NAMES = (b"postgres\n", b"postmaster\n")
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -42,19 +43,7 @@ class PidFile(NamedTuple):
 
 def read_pid_file(data: Path) -> PidFile | None:
     """Read postmaster.pid; None if there is none or it makes no sense. What it says may be long out of date."""
-    try:
-        fd = os.open(data / "postmaster.pid", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        lines = os.read(fd, PID_FILE_BYTES_MAX).decode("utf-8", "replace").splitlines()
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
-    if not lines or not lines[0].strip().isdigit():
-        return None
-    return PidFile(int(lines[0]), lines[STATUS_LINE].strip() if len(lines) > STATUS_LINE else "")
+    return _read_pid_file(data / "postmaster.pid")
 
 
 class Postmaster:
@@ -64,29 +53,52 @@ class Postmaster:
         self.pid = pid
         self._pidfd = pidfd
         self._child = child
+        self._reaped = False
 
     @classmethod
     def find(cls, cluster: Cluster, account: Account) -> Postmaster | None:
         """Find the server that runs on this cluster; None if there is none, whatever postmaster.pid says."""
-        noted = read_pid_file(cluster.data)
+        found = cls._noted(cluster.data / "postmaster.pid")
+        if found is not None and not _serves(found.pid, cluster.data, account):
+            found.close()
+            return None
+        return found
+
+    @classmethod
+    def _noted(cls, lock_file: Path) -> Postmaster | None:
+        """Find the living PostgreSQL process that a lock file names; None if there is none."""
+        noted = _read_pid_file(lock_file)
         if noted is None:
             return None
         try:
-            pidfd = os.pidfd_open(noted.pid)
+            found = cls(noted.pid, os.pidfd_open(noted.pid), child=False)
         except OSError:
             return None
-        # From here on the number cannot come to mean another process; only now is it worth looking whose it is.
-        if _serves(noted.pid, cluster.data, account):
-            return cls(noted.pid, pidfd, child=False)
-        if _read(f"/proc/{noted.pid}/comm") != b"postgres\n":
-            # The machine went down, and the number is now another's. PostgreSQL cannot tell and would refuse to start.
-            (cluster.data / "postmaster.pid").unlink(missing_ok=True)
-        os.close(pidfd)
+        # The number cannot come to mean another process while we have the pidfd; only now is it worth looking whose it is.
+        if not found.ended() and _read(f"/proc/{noted.pid}/comm") in PROGRAM_NAMES:
+            return found
+        found.close()
         return None
+
+    @classmethod
+    def clear_stale(cls, cluster: Cluster) -> None:
+        """Remove the lock files of a server that is dead. For whoever holds the keeper's lock.
+
+        PostgreSQL does so itself unless the number in them is a dead process that nobody has reaped, or, after the machine
+        went down, has become another's: it takes both for a running server and refuses to start. The children of a killed
+        one it still sees without these files, by their shared memory.
+        """
+        for lock_file in (cluster.data / "postmaster.pid", cluster.socket_dir / f".s.PGSQL.{PORT}.lock"):
+            living = cls._noted(lock_file)
+            if living is None:
+                lock_file.unlink(missing_ok=True)
+            else:
+                living.close()
 
     @classmethod
     def start(cls, cluster: Cluster, account: Account, binaries: Path) -> Postmaster:
         """Start a server as our child, with our standard output as its log. For a process without threads. Raises OSError."""
+        cls.clear_stale(cluster)
         command = [str(binaries / "postgres"), "-D", str(cluster.data), "-k", str(cluster.socket_dir), "-p", str(PORT)]
         for name, value in SETTINGS.items():
             command += ["-c", f"{name}={value}"]
@@ -97,13 +109,15 @@ class Postmaster:
 
     def ended(self, wait_s: float = 0.0) -> bool:
         """Say whether it has ended, after waiting at most so long for that. One that has is reaped if it was our child."""
+        if self._reaped:
+            return True
         poller = select.poll()
         poller.register(self._pidfd, select.POLLIN)
         if not poller.poll(wait_s * 1000):
             return False
         if self._child:
-            self._child = False
             os.waitpid(self.pid, 0)
+            self._reaped = True
         return True
 
     def stop(self) -> bool:
@@ -136,6 +150,23 @@ def wait_until_ready(cluster: Cluster, server: Postmaster, deadline: float) -> b
         if server.ended(0.01):
             return False
     return False
+
+
+def _read_pid_file(path: Path) -> PidFile | None:
+    try:
+        # It lies where the server's account can write: it may be anything.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        lines = os.read(fd, PID_FILE_BYTES_MAX).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    if not lines or not (lines[0].isascii() and lines[0].isdecimal()):
+        return None
+    return PidFile(int(lines[0]), lines[STATUS_LINE].strip() if len(lines) > STATUS_LINE else "")
 
 
 def _serves(pid: int, data: Path, account: Account) -> bool:

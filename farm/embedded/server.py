@@ -77,6 +77,7 @@ class _Opening:
         self._deadline = time.monotonic() + OPEN_S_MAX
         self._binaries: Binaries | None = None
         self._cluster = self._choose(home)
+        self._log_offset = self._cluster.log_bytes()
 
     def open(self) -> EmbeddedServer:
         cluster = self._cluster
@@ -123,17 +124,17 @@ class _Opening:
             if version is not None and kept:
                 return version
             if not kept:
-                self._summon()
+                self._summon(adopt_only=version is not None)
             else:
                 time.sleep(RETRY_S)
-        complaint = self._cluster.last_complaint() or "it may be recovering"
+        complaint = self._cluster.last_complaint(self._log_offset) or "it may be recovering"
         raise EmbeddedError(f"PostgreSQL in {self._cluster.path} does not answer: {complaint}; see {self._cluster.log_path}")
 
     def _is_kept(self) -> bool:
         with FileLock(self._cluster.keeper_lock_path) as alone:
             return not alone.try_shared()
 
-    def _summon(self) -> None:
+    def _summon(self, *, adopt_only: bool) -> None:
         """Have a new keeper adopt or start the server, on data made here if there is none yet."""
         cluster = self._cluster
         binaries = self._binaries or self._matching([cluster])
@@ -143,7 +144,7 @@ class _Opening:
             self._log(f"making an embedded PostgreSQL {binaries.version} in {cluster.path}")
             create_data(cluster, binaries, account)
         cluster.make_socket_dir(account)
-        answer = summon_keeper(cluster, binaries, self._deadline)
+        answer = summon_keeper(cluster, binaries, self._deadline, adopt_only=adopt_only)
         if answer not in (READY, BUSY):
             reason = answer.decode("utf-8", "replace").strip() or "its keeper ended at once"
             raise EmbeddedError(f"PostgreSQL in {cluster.path} does not start: {reason}; see {cluster.log_path}")

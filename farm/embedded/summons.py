@@ -30,15 +30,18 @@ RESET_SIGNALS = (
 )
 
 
-def summon_keeper(cluster: Cluster, binaries: Binaries, deadline: float) -> bytes:
-    """Start a keeper and wait for its report until the deadline (CLOCK_MONOTONIC); an empty one if none came. Raises OSError."""
+def summon_keeper(cluster: Cluster, binaries: Binaries, deadline: float, *, adopt_only: bool) -> bytes:
+    """Start a keeper and wait for its report until the deadline (CLOCK_MONOTONIC); an empty one if none came. Raises OSError.
+
+    With adopt_only it must not start a server: one answers, so a second on the same data would destroy them.
+    """
     readable, writable = os.pipe()
     try:
         moved = fcntl.fcntl(writable, fcntl.F_DUPFD_CLOEXEC, LOWEST_FD)
     finally:
         os.close(writable)
     try:
-        pid = _spawn(cluster, binaries, moved)
+        pid = _spawn(cluster, binaries, moved, adopt_only=adopt_only)
     except OSError:
         os.close(readable)
         raise
@@ -56,10 +59,10 @@ def summon_keeper(cluster: Cluster, binaries: Binaries, deadline: float) -> byte
         os.close(readable)
 
 
-def _spawn(cluster: Cluster, binaries: Binaries, report_fd: int) -> int:
+def _spawn(cluster: Cluster, binaries: Binaries, report_fd: int, *, adopt_only: bool) -> int:
     package = Path(__file__).parent
     command = [sys.executable, "-I", "-S", str(package / "keep.py"), str(package.parent.parent)]
-    command += [str(cluster.path.parent), str(cluster.major), str(binaries.directory)]
+    command += [str(cluster.path.parent), str(cluster.major), str(binaries.directory), "yes" if adopt_only else "no"]
     log_flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     return os.posix_spawn(
         sys.executable,
