@@ -103,6 +103,10 @@ class SlotTable:
                 return Slot(slot, state, seq, lease_id, position, job_id, attempt, started_ns, deadline_ns, lost)
         return None
 
+    def any_running(self) -> bool:
+        """Tell whether any job has started and not ended."""
+        return RUNNING in self.states
+
     def running(self) -> list[Slot]:
         """Read the rows whose job has started and has not ended."""
         rows = (self.read(slot) for slot in range(self.count) if self.state(slot) == RUNNING)

@@ -8,6 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 
+def owner_of(ring_file: Path) -> str:
+    """Return the owner of what is spilled from the rings of a file: its name, with that of its run, as every run uses the same names."""
+    return f"{ring_file.parent.name}.{ring_file.name}"
+
+
 class Spill:
     """The directory of spilled payloads as one process uses it; `owner` begins the names of the files that it writes."""
 
@@ -49,10 +54,10 @@ class Spill:
             with suppress(OSError):
                 path.unlink()
 
-    def remove_of(self, owner: str) -> None:
-        """Remove all that one writer of spilled payloads has left behind."""
+    def remove_of_run(self, run: str) -> None:
+        """Remove all that a run of a supervisor, whose leases are all settled, has left behind."""
         for entry in list(os.scandir(self._directory)):
-            if entry.name.startswith(f"{owner}-"):
+            if entry.name.startswith(f"{run}."):
                 self.remove(entry.name.encode())
 
     def _path(self, name: bytes) -> Path | None:

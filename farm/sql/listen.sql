@@ -1,2 +1,2 @@
--- Be told when jobs arrive.
+-- Hear of jobs that become claimable while a lane of ours has declared itself idle. Served by no index.
 LISTEN farm_wake

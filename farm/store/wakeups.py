@@ -1,61 +1,38 @@
-"""Being told by PostgreSQL that there is something to do."""
+"""Hearing NOTIFY: a connection that listens, and listens again whenever it had to be replaced."""
 
 from __future__ import annotations
 
-from psycopg import Notify
+import select
 
-from farm.errors import StoreUnavailable
 from farm.store.connection import DeadlineConnection
 from farm.store.session import Session
 from farm.store.statements import load
 
+MARGIN_S = 5.0
 
-class WakeStore:
-    """The channel farm_wake. Payloads: a class id (its jobs arrived), `later` (something is due sooner), `classes` (there is a new one)."""
+
+class Wakeups:
+    """Payloads of channel farm_wake."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._listening: DeadlineConnection | None = None
-        self._arrived: list[str] = []
 
-    def listen(self) -> int:
-        """Listen from now on; returns the descriptor that is readable when something arrives. Needs a DSN without a pooler.
+    def wait(self, timeout_s: float) -> list[str]:
+        """Wait up to timeout_s for the next ones; empty if none came. Raises StoreUnavailable: some may have been missed."""
+        return self._session.run(lambda connection: self._hear(connection, timeout_s), deadline_s=timeout_s + MARGIN_S)
 
-        What was sent before, or between two connections, is lost: look for work after listening.
-        """
-
-        def unit(connection: DeadlineConnection) -> int:
-            if connection is not self._listening:
-                connection.add_notify_handler(self._note)
-                connection.execute(load("listen"))
-                self._listening = connection
-            return connection.fileno()
-
-        return self._session.run(unit)
-
-    def take(self) -> list[str]:
-        """Return the payloads that have arrived, without blocking. After StoreUnavailable, listen anew."""
-
-        def unit(connection: DeadlineConnection) -> list[str]:
-            if connection is not self._listening:
-                raise StoreUnavailable("the connection that listened is lost")
-            connection.pgconn.consume_input()
-            while (notification := connection.pgconn.notifies()) is not None:
-                self._arrived.append(notification.extra.decode())
-            payloads, self._arrived = self._arrived, []
-            return payloads
-
-        return self._session.run(unit)
-
-    def check(self) -> list[str]:
-        """Ask the server for an answer, since a silent connection may be a dead one; returns what has arrived, as take does."""
-        self._session.fetch("ask")
-        return self.take()
-
-    def close(self) -> None:
-        """Stop listening. Never raises."""
-        self._listening = None
-        self._session.close()
-
-    def _note(self, notification: Notify) -> None:
-        self._arrived.append(notification.payload)
+    def _hear(self, connection: DeadlineConnection, timeout_s: float) -> list[str]:
+        if connection is not self._listening:
+            connection.execute(load("listen"))
+            self._listening = connection
+        pgconn = connection.pgconn
+        poll = select.poll()
+        poll.register(pgconn.socket, select.POLLIN)
+        if not poll.poll(timeout_s * 1000):
+            return []
+        pgconn.consume_input()
+        payloads = []
+        while (notify := pgconn.notifies()) is not None:
+            payloads.append(notify.extra.decode())
+        return payloads

@@ -46,6 +46,8 @@ class ForkOrder:
     """(name, options) of its runners; a job frame names its runner by position."""
     env: dict[str, str]
     spill_directory: str
+    spill_owner: str
+    """Begins the names of the files that it spills."""
     spill_bytes_max: int
     supervisor_pid: int
 

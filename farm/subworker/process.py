@@ -54,7 +54,7 @@ class Subworker:
         self._result_bytes_max = self._results.frame_bytes_max - 64 - OUTCOME_HEAD.size
         self._poll = select.poll()
         self._poll.register(self._wake_fd, select.POLLIN)
-        self._spill = Spill(Path(order.spill_directory), owner=order.name, bytes_max=order.spill_bytes_max)
+        self._spill = Spill(Path(order.spill_directory), owner=order.spill_owner, bytes_max=order.spill_bytes_max)
         self._tasks: dict[bytes, str] = {}
         self._runs = [way_to_run(runner) for runner in self._set_up_runners()]
         self._limit = MemoryLimit(order.memory_bytes)

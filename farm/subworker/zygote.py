@@ -22,15 +22,19 @@ from farm import linux
 from farm.subworker import order
 from farm.subworker.process import run_subworker
 
+CONTROL_FD, CREW_LOCK_FD = 3, 4
+"""The descriptors that a zygote is born with, besides 0 to 2: control socket, the crew's lock."""
 OOM_SCORE = "500"
 ADOPTION_S = 5.0
 
 
 def main() -> None:
-    """Serve fork orders from the control socket (descriptor argv[1], supervisor's pid argv[2]) until it is closed."""
-    control = socket.socket(fileno=int(sys.argv[1]))
-    control.set_inheritable(False)
-    supervisor_pid = int(sys.argv[2])
+    """Serve fork orders until the control socket is closed. Arguments: the supervisor's pid, the names of runners to import."""
+    control = socket.socket(fileno=CONTROL_FD)
+    for descriptor in (CONTROL_FD, CREW_LOCK_FD):
+        # Forks keep them, programs that jobs execute do not: a stray one must not hold the crew's lock.
+        os.set_inheritable(descriptor, False)
+    supervisor_pid = int(sys.argv[1])
     linux.signal_at_parent_death(signal.SIGKILL)
     if os.getppid() != supervisor_pid:
         return
@@ -38,7 +42,7 @@ def main() -> None:
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write(OOM_SCORE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in sys.argv[3:]:
+    for name in sys.argv[2:]:
         runners.load(name)
     gc.collect()
     gc.freeze()

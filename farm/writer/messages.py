@@ -23,7 +23,6 @@ class Start:
     ack_path: str
     spill_directory: str
     spill_bytes_max: int
-    json_logs: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

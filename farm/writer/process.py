@@ -17,9 +17,9 @@ from pathlib import Path
 
 from farm import linux
 from farm.model import CommitReport
-from farm.shm.generation import DeskFile, GenerationFile, RingFile
+from farm.shm.generation import GenerationFile, RingFile
 from farm.shm.ring import RingConsumer, RingProducer
-from farm.shm.spill import Spill
+from farm.shm.spill import Spill, owner_of
 from farm.store.commits import CommitStore
 from farm.store.session import Session
 from farm.writer import messages
@@ -28,8 +28,8 @@ from farm.writer.messages import Attach, Detach, Drain, Leave, Start
 from farm.writer.orphan import Orphan
 from farm.writer.sources import Source
 
-CONTROL_FD, WAKE_FD, SUPERVISOR_FD = 3, 4, 5
-"""The descriptors that a writer is born with, besides 0 to 2: control socket, its own eventfd, the supervisor's eventfd."""
+CONTROL_FD, WAKE_FD, SUPERVISOR_FD, CREW_LOCK_FD = 3, 4, 5, 6
+"""The descriptors that a writer is born with, besides 0 to 2: control socket, its own eventfd, the supervisor's, the crew's lock."""
 ACK_WAIT_S = 0.05
 SLEEP_S_MAX = 1.0
 
@@ -45,6 +45,9 @@ class WriterProcess:
         self._sources: dict[str, Source] = {}
         self._spill = Spill(Path(start.spill_directory), owner="writer", bytes_max=start.spill_bytes_max)
         self._ack_file = RingFile.open(Path(start.ack_path))
+        # Where a successor of the supervisor finds whom to end.
+        self._ack_file.pid_start_time = linux.start_time(os.getpid()) or 0
+        self._ack_file.pid = os.getpid()
         self._acks = RingProducer(self._ack_file.ring, wake=lambda: os.eventfd_write(SUPERVISOR_FD, 1))
         self._session = Session(start.dsn, application_name="farm writer", pooled=start.pooled)
         self._batch = Batch(
@@ -121,7 +124,7 @@ class WriterProcess:
 
     def _attached(self, attach: Attach, descriptors: list[int]) -> Source:
         path = Path(attach.path)
-        file = GenerationFile.open(path) if attach.of_subworker else DeskFile.open(path)
+        file = GenerationFile.open(path) if attach.of_subworker else RingFile.open(path)
         wake_fd = descriptors[0] if descriptors else None
         ring = RingConsumer(
             file.result_ring if isinstance(file, GenerationFile) else file.ring,
@@ -129,6 +132,7 @@ class WriterProcess:
         )
         return Source(
             name=attach.name,
+            spill_owner=owner_of(path),
             number=attach.number,
             ring=ring,
             file=file,
@@ -170,7 +174,7 @@ def main() -> int:
     linux.hide_memory()
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, signal.SIG_IGN)
-    for descriptor in (CONTROL_FD, WAKE_FD, SUPERVISOR_FD):
+    for descriptor in (CONTROL_FD, WAKE_FD, SUPERVISOR_FD, CREW_LOCK_FD):
         os.set_inheritable(descriptor, False)
     logging.raiseExceptions = False  # the log's pipe ends with the supervisor; the writer does not
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)

@@ -32,6 +32,7 @@ class Source:
         self,
         *,
         name: str,
+        spill_owner: str,
         number: int,
         ring: RingConsumer,
         file: RingFileLike,
@@ -42,6 +43,8 @@ class Source:
     ) -> None:
         self.name = name
         self.number = number
+        """Stands in its acks."""
+        self._spill_owner = spill_owner
         self.ring = ring
         self.first_pass = not ring.drained
         """True until what was in the ring when it was attached has been committed: a predecessor may have done that already."""
@@ -105,7 +108,7 @@ class Source:
 
     def _unspilled(self, outcome: Outcome) -> Outcome:
         name = outcome.payload
-        if not name.startswith(f"{self.name}-".encode()):
+        if not name.startswith(f"{self._spill_owner}-".encode()):
             raise RingBroken("a result frame names a spill file that is not its subworker's")
         payload = self._spill.read(name, bytes_max=RESULT_BYTES_MAX)
         self._spilled.append(name)

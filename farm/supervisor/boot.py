@@ -1,0 +1,265 @@
+"""From a configuration to a running farm, and out again: what is made in which order, and why in that order.
+
+1. The locks: only one supervisor on a state directory. 2. The zygote and the writer: they import while we go on; the zygote is
+executed before anything here has seen a password. 3. The database. 4. What a dead predecessor left behind. 5. Our own host row,
+threads and subworkers. On the way out everything in reverse.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import queue
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from farm import linux
+from farm.config.model import Config
+from farm.errors import FarmError
+from farm.home import StateDir, farm_home
+from farm.shm.generation import ACK_RING_BYTES, RESULT_RING_BYTES, RingFile, generation_bytes, ring_file_bytes
+from farm.shm.place import Place, find_places, make_place
+from farm.shm.spill import Spill
+from farm.supervisor import logs
+from farm.supervisor.crew import Crew
+from farm.supervisor.desk import Desk
+from farm.supervisor.lane import Lane
+from farm.supervisor.loop import Loop
+from farm.supervisor.output import Output
+from farm.supervisor.writer import DESK_NUMBER, Writer
+from farm.supervisor.zygote import Zygote
+
+if TYPE_CHECKING:
+    from farm.supervisor.supervisor import Supervisor
+
+SPARE_GENERATIONS = 2
+"""Files of dead subworkers stand until they are buried, beside those of their successors."""
+THREAD_STOP_S = 6.0
+WRITER_LEAVE_S = 5.0
+SWITCH_S = 0.0005
+"""The interpreter's threads take turns this often: at the usual 5 ms a claim would wait for the dispatch of another."""
+
+log = logging.getLogger("farm")
+
+
+def start(config: Config, *, burst: bool, log_format: str) -> int:
+    """Run a farm until it is told to stop; returns the exit code. Raises FarmError, before anything has been claimed."""
+    linux.hide_memory()
+    logs.set_up(log_format)
+    sys.setswitchinterval(SWITCH_S)
+    with ExitStack() as stack:
+        return Boot(config, stack).run(burst=burst)
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """A database that answers."""
+
+    dsn: str
+    label: str
+    embedded: bool
+
+
+class Boot:
+    """Makes the pieces, in order; the stack unmakes them, in reverse."""
+
+    def __init__(self, config: Config, stack: ExitStack) -> None:
+        self._config = config
+        self._stack = stack
+        self._writers = 0
+        home = farm_home()
+        self._state = StateDir.create(home, config.host.name)
+        stack.callback(self._state.close)
+        self._state.lock_supervisor()
+        self._home = home
+        self._loop = Loop()
+        stack.callback(self._loop.close)
+        self._old_places = find_places(state_id=self._state.id, state_dir=self._state.path)
+        self._place = self._make_place()
+        self._crew_lock = self._state.open_crew_lock()
+        stack.callback(self._crew_lock.close)
+        self._writer_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        stack.callback(os.close, self._writer_fd)
+        self._log_end, self._log_fd = os.pipe2(os.O_CLOEXEC)
+        stack.callback(os.close, self._log_fd)
+        self._output = Output("writer", self._log_end)
+        stack.callback(self._output.close)
+        self._spill = Spill(self._state.spill_path, owner=f"{self._place.path.name}.supervisor", bytes_max=config.spill_bytes_max)
+        self._answering: Answering | None = None
+
+    def run(self, *, burst: bool) -> int:
+        """Bring the farm up, let it work, bring it down. Returns the exit code."""
+        self._end_old_crew()
+        self._loop.catch_signals()
+        self._loop.watch(self._log_end, lambda: self._output.step(time.monotonic()))
+        zygote = self.make_zygote()
+        writer = self._spawn_writer()
+        self._answering = self._open_database()
+        # After the embedded server has been started: it is to be nobody's child, and must not become ours.
+        linux.adopt_orphans()
+        writer.start(self._writer_start(writer))
+        from farm.supervisor.brigade import Brigade
+
+        desk = Desk(self._desk_file(), wake_writer=lambda: os.eventfd_write(self._writer_fd, 1))
+        brigade = Brigade(self._config, self._answering.dsn, self._stack)
+        brigade.prepare(embedded=self._answering.embedded)
+        brigade.take_over(self._old_places, writer=writer, spill=self._spill, check=self._check_alive(writer))
+        lanes = [Lane(lane, claim_max=self._config.claim_max) for lane in self._config.lanes]
+        inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        host_id = brigade.register(self._state.instance)
+        crew = self._make_crew(lanes, desk, gate_ns=lambda: brigade.gate_ns)
+        crew.host_id = host_id
+        brigade.man(lanes=lanes, crew=crew, inbox=inbox, loop=self._loop, spill=self._spill)
+        self._attach_desk(writer, desk)
+        supervisor = brigade.supervisor(
+            loop=self._loop, children=self, zygote=zygote, writer=writer, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst
+        )
+        self._announce(lanes, host_id)
+        brigade.start()
+        self._desk = desk
+        uncommitted = supervisor.run()
+        return self._leave(supervisor, brigade, crew, uncommitted)
+
+    def make_zygote(self) -> Zygote:
+        """Start a zygote; it imports the runners of the configuration once."""
+        return Zygote(runner_names=list(self._config.runners), crew_lock_fd=self._crew_lock.fd, output_fd=self._log_fd)
+
+    def make_writer(self) -> Writer:
+        """Start a successor of a writer that died: it is told everything at once."""
+        writer = self._spawn_writer()
+        writer.start(self._writer_start(writer))
+        self._attach_desk(writer, self._desk)
+        return writer
+
+    def _spawn_writer(self) -> Writer:
+        self._writers += 1
+        path = self._place.path / f"{self._place.ack.name}.{self._writers}"
+        return Writer(
+            ack_file=RingFile.create(path, host_id=0, capacity=ACK_RING_BYTES),
+            wake_fd=self._writer_fd,
+            supervisor_fd=self._loop.wake_fd,
+            crew_lock_fd=self._crew_lock.fd,
+            output_fd=self._log_fd,
+        )
+
+    def _writer_start(self, writer: Writer) -> Any:
+        from farm.writer.messages import Start
+
+        assert self._answering is not None
+        return Start(
+            dsn=self._answering.dsn,
+            pooled=self._config.database.pooled,
+            batch_max=self._config.writer.batch_max,
+            age_max_s=self._config.writer.age_max_s,
+            drain_timeout_s=self._config.drain_timeout_s,
+            ack_path=str(writer.ack_file.path),
+            spill_directory=str(self._state.spill_path),
+            spill_bytes_max=self._config.spill_bytes_max,
+        )
+
+    def _attach_desk(self, writer: Writer, desk: Desk) -> None:
+        writer.attach(
+            name=Desk.NAME, number=DESK_NUMBER, path=str(desk.file.path), of_subworker=False, wake_fd=self._loop.wake_fd
+        )
+
+    def _desk_file(self) -> RingFile:
+        return RingFile.create(self._place.desk, host_id=0, capacity=RESULT_RING_BYTES)
+
+    def _make_place(self) -> Place:
+        subworkers = sum(lane.subworkers for lane in self._config.lanes) + SPARE_GENERATIONS
+        slots = max(lane.concurrency for lane in self._config.lanes)
+        needed = subworkers * generation_bytes(slots) + 2 * ring_file_bytes(RESULT_RING_BYTES)
+        run = f"{time.clock_gettime_ns(time.CLOCK_REALTIME):020d}"
+        place = make_place(state_id=self._state.id, run=run, bytes_needed=needed, state_dir=self._state.path)
+        if place.warning:
+            log.warning("%s", place.warning)
+        return place
+
+    def _end_old_crew(self) -> None:
+        from farm.supervisor.takeover import end_old_crew
+
+        end_old_crew(self._crew_lock, self._old_places)
+
+    def _open_database(self) -> Answering:
+        database = self._config.database
+        if database.dsn is not None:
+            from farm.cli.database import describe_dsn
+
+            return Answering(database.dsn, describe_dsn(database.dsn), False)
+        from farm.embedded import open_server
+
+        server = self._stack.enter_context(open_server(self._home, log=lambda line: log.info("%s", line)))
+        return Answering(server.dsn, f"embedded PostgreSQL {server.version}", True)
+
+    def _make_crew(self, lanes: list[Lane], desk: Desk, *, gate_ns: Callable[[], int]) -> Crew:
+        return Crew(
+            lanes=lanes,
+            place=self._place,
+            runners=list(self._config.runners.items()),
+            spill_directory=str(self._state.spill_path),
+            spill_bytes_max=self._config.spill_bytes_max,
+            supervisor_fd=self._loop.wake_fd,
+            writer_fd=self._writer_fd,
+            desk=desk,
+            gate_ns=gate_ns,
+            watch_output=lambda output: self._loop.watch(output.fd, lambda: output.step(time.monotonic())),
+            unwatch_output=lambda output: self._loop.unwatch(output.fd),
+        )
+
+    def _check_alive(self, writer: Writer) -> Callable[[], None]:
+        """Return what is called while waiting for a writer that may die: then there is nothing to wait for."""
+
+        def check() -> None:
+            self._output.step(time.monotonic())
+            if os.waitid(os.P_PID, writer.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                raise FarmError("the writer ended while it took over an earlier run; its words are above")
+
+        return check
+
+    def _announce(self, lanes: list[Lane], host_id: int) -> None:
+        assert self._answering is not None
+        shown = ", ".join(f"{lane.name} ({lane.config.subworkers} subworkers; queues {' > '.join(lane.config.queues)})" for lane in lanes)
+        log.info("farm %s as %r on %s, host %d: %s", _version(), self._state.instance, platform.node(), host_id, self._answering.label)
+        log.info("lanes: %s", shown)
+
+    def _leave(self, supervisor: Supervisor, brigade: Any, crew: Crew, uncommitted: int) -> int:
+        """Retire our host row, end the threads, the writer and the zygote. Rings are removed only if everything is committed."""
+        brigade.stop(retire=uncommitted == 0)
+        supervisor.writer.leave()
+        supervisor.zygote.close()
+        _wait_for(supervisor.writer.pid, WRITER_LEAVE_S)
+        self._output.step(time.monotonic())
+        supervisor.writer.close()
+        crew.close()
+        if uncommitted:
+            log.error("left with %d jobs without a committed outcome: the next start here commits or releases them", uncommitted)
+            return 1
+        self._place.remove()
+        log.info("left: %d jobs settled, nothing is uncommitted", supervisor.settled)
+        return 0
+
+
+def _wait_for(pid: int, wait_s: float) -> None:
+    """Wait for a child to end by itself, then kill it."""
+    deadline = time.monotonic() + wait_s
+    try:
+        while os.waitpid(pid, os.WNOHANG)[0] == 0:
+            if time.monotonic() > deadline:
+                os.kill(pid, 9)
+                os.waitpid(pid, 0)
+                return
+            time.sleep(0.002)
+    except ChildProcessError:
+        pass
+
+
+def _version() -> str:
+    from farm import __version__
+
+    return __version__
+

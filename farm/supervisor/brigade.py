@@ -1,0 +1,222 @@
+"""The supervisor's threads and their connections: claims, heartbeat, upkeep, LISTEN. Everything here may talk to the database."""
+
+from __future__ import annotations
+
+import platform
+import queue
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import farm
+from farm import linux
+from farm.config.model import Config
+from farm.shm.generation import JOB_RING_BYTES
+from farm.shm.place import Place
+from farm.shm.spill import Spill
+from farm.store import schema
+from farm.store.claims import ClaimStore
+from farm.store.hosts import HostStore
+from farm.store.session import Session
+from farm.store.upkeep import UpkeepStore
+from farm.store.wakeups import Wakeups
+from farm.supervisor.claimer import Claimer
+from farm.supervisor.crew import Crew
+from farm.supervisor.desk import Desk
+from farm.supervisor.heartbeat import Heartbeat
+from farm.supervisor.lane import Lane
+from farm.supervisor.listener import Listener
+from farm.supervisor.loop import Loop
+from farm.supervisor.refusals import Refusals
+from farm.supervisor.supervisor import Children, Retired, Supervisor, deliverer
+from farm.supervisor.takeover import take_over
+from farm.supervisor.threads import PartThread
+from farm.supervisor.upkeep import Upkeep
+from farm.supervisor.writer import Writer
+from farm.supervisor.zygote import Zygote
+
+FRAME_SPARE_BYTES = 64
+STOP_S = 6.0
+
+
+class Brigade:
+    """Makes the parts, gives each its session and its thread, and ends them."""
+
+    def __init__(self, config: Config, dsn: str, stack: ExitStack) -> None:
+        self._config = config
+        self._dsn = dsn
+        self._stack = stack
+        self._hosts = HostStore(self._session("heartbeat"))
+        upkeep = self._session("upkeep")
+        self._upkeep_store = UpkeepStore(upkeep)
+        self._reaper = HostStore(upkeep)
+        self._claims_store = ClaimStore(self._session("claims"))
+        self._host_id = 0
+        self._registered_boot_ns = 0
+        self._instance = ""
+        self._threads: list[PartThread] = []
+
+    @property
+    def gate_ns(self) -> int:
+        """CLOCK_BOOTTIME past which nothing may start."""
+        return self._heartbeat.gate_ns
+
+    def prepare(self, *, embedded: bool) -> None:
+        """See that the schema is ours: the embedded database is migrated, any other must be. Raises FarmError."""
+        session = self._session("start")
+        if embedded:
+            schema.migrate(session)
+        else:
+            schema.require(session)
+        session.close()
+
+    def take_over(self, places: Sequence[Place], *, writer: Writer, spill: Spill, check: Callable[[], None]) -> None:
+        """Settle what earlier runs on this state directory have left behind."""
+        take_over(places, writer=writer, store=_Taking(self._hosts, self._upkeep_store), spill=spill, check=check)
+
+    def register(self, instance: str) -> int:
+        """Make our host row; the gate counts from before it was made."""
+        self._instance = instance
+        self._registered_boot_ns = linux.boottime_ns()
+        self._host_id = self._hosts.register(
+            instance=instance,
+            name=platform.node(),
+            lanes={lane.name: _lane_as_json(lane) for lane in self._config.lanes},
+            capacity=sum(lane.subworkers * lane.concurrency for lane in self._config.lanes),
+            memory_bytes=self._config.host.memory_bytes,
+            version=farm.__version__,
+        )
+        return self._host_id
+
+    def man(self, *, lanes: Sequence[Lane], crew: Crew, inbox: queue.SimpleQueue[Any], loop: Loop, spill: Spill) -> None:
+        """Make the parts and their threads."""
+        config = self._config
+        self._inbox, self._loop = inbox, loop
+        self._claimer = Claimer(
+            store=self._claims_store,
+            lanes=lanes,
+            host_id=self._host_id,
+            runner_names=list(config.runners),
+            refusals=Refusals(config.runners),
+            spill=spill,
+            frame_bytes_max=JOB_RING_BYTES // 4 - FRAME_SPARE_BYTES,
+            deliver=deliverer(inbox, loop),
+            claim_max=config.claim_max,
+            poll_s=config.poll_s,
+        )
+        self._heartbeat = Heartbeat(
+            store=self._hosts,
+            host_id=self._host_id,
+            every_s=config.heartbeat_s,
+            gate_s=config.gate_s,
+            generations=lambda: crew.generations,
+            retired=self._begin_again,
+            registered_boot_ns=self._registered_boot_ns,
+        )
+        self._claims = PartThread("claims", self._claimer)
+        self._upkeep = PartThread(
+            "upkeep",
+            Upkeep(
+                store=self._upkeep_store,
+                retire=self._reaper.retire,
+                lease_s=config.lease_s,
+                reap_every_s=config.reap_every_s,
+                poll_s=config.poll_s,
+                promoted=self._hear_of_work,
+            ),
+        )
+        self._beats = PartThread("heartbeat", self._heartbeat)
+        self._threads = [self._claims, self._upkeep, self._beats]
+        listen = config.database.listen or (None if config.database.pooled else self._dsn)
+        if listen is not None:
+            wakeups = Wakeups(self._session("listen", dsn=listen))
+            listener = Listener(wakeups=wakeups, work=self._hear_of_work, later=self._upkeep.wake)
+            self._threads.append(PartThread("listen", listener))
+
+    def supervisor(
+        self,
+        *,
+        loop: Loop,
+        children: Children,
+        zygote: Zygote,
+        writer: Writer,
+        crew: Crew,
+        desk: Desk,
+        spill: Spill,
+        inbox: queue.SimpleQueue[Any],
+        burst: bool,
+    ) -> Supervisor:
+        """Make the main thread's part."""
+        return Supervisor(
+            config=self._config,
+            loop=loop,
+            children=children,
+            zygote=zygote,
+            writer=writer,
+            crew=crew,
+            desk=desk,
+            spill=spill,
+            inbox=inbox,
+            claimer=self._claimer,
+            claims=self._claims,
+            heartbeat=self._heartbeat,
+            burst=burst,
+        )
+
+    def start(self) -> None:
+        """Start all threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, *, retire: bool) -> None:
+        """End all threads; then, if nothing of ours is left in the database, retire our host row: no lease time to wait for."""
+        self._heartbeat.closed = True
+        for thread in self._threads:
+            thread.stop(0.0)
+        for thread in self._threads:
+            thread.stop(STOP_S)
+        if retire:
+            self._hosts.retire(self._host_id, None)
+
+    def _begin_again(self, host_id: int) -> None:
+        """Our row was retired, which is for ever: register a new one. Called in the heartbeat's thread, which owns that session."""
+        new_id = self.register(self._instance)
+        self._claimer.begin_as(new_id)
+        self._heartbeat.begin_as(new_id, self._registered_boot_ns)
+        self._inbox.put(Retired(new_id))
+        self._loop.wake()
+
+    def _hear_of_work(self) -> None:
+        self._claimer.news = True
+        self._claims.wake()
+
+    def _session(self, part: str, *, dsn: str | None = None) -> Session:
+        session = Session(dsn or self._dsn, application_name=f"farm {part}", pooled=self._config.database.pooled)
+        self._stack.callback(session.close)
+        return session
+
+
+class _Taking:
+    """What a take-over asks of the store."""
+
+    def __init__(self, hosts: HostStore, upkeep: UpkeepStore) -> None:
+        self._hosts = hosts
+        self._upkeep = upkeep
+
+    def retire(self, host_id: int) -> bool:
+        return self._hosts.retire(host_id, None)
+
+    def reap(self, host_id: int, started: Sequence[int]) -> int:
+        return self._upkeep.reap(host_id, started).jobs
+
+    def leases_left(self, host_id: int) -> int:
+        return self._upkeep.leases_left(host_id)
+
+
+def _lane_as_json(lane: Any) -> dict[str, Any]:
+    return {
+        "queues": list(lane.queues),
+        "subworkers": lane.subworkers,
+        "concurrency": lane.concurrency,
+        "memory_bytes": lane.memory_bytes,
+    }

@@ -1,0 +1,237 @@
+"""Claims jobs for the lanes: one statement and one lease a batch, then the jobs' rows, then frames for the main thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from farm.errors import StoreUnavailable
+from farm.model import Claim, JobRow, Outcome, OutcomeKind
+from farm.shm.frames import SPILLED, pack_job
+from farm.shm.spill import Spill
+from farm.subworker.results import error_payload
+from farm.supervisor.generation import HeldFrame
+from farm.supervisor.lane import Lane
+from farm.supervisor.refusals import Refusals
+from farm.supervisor.worklist import Pair, Worklist
+
+LEASE_SHIFT = 32
+BUSY_S = 1.0
+"""Idleness is withdrawn after this long of steady work."""
+
+log = logging.getLogger("farm")
+
+
+class Claims(Protocol):
+    """What the claimer asks of the store."""
+
+    def classes(self) -> Mapping[int, tuple[str, str, int]]: ...
+    def find_work(self, class_ids: Sequence[int]) -> Sequence[tuple[int, int, bool]]: ...
+    def claim(
+        self, *, lease_id: int, class_id: int, priority: int, above_id: int, returned_max: int, jobs_max: int
+    ) -> Claim | None: ...
+    def read_jobs(self, job_ids: Sequence[int]) -> Sequence[JobRow]: ...
+    def declare_idle(self, host_id: int, lane: str, classes: Sequence[int] | None) -> None: ...
+    def withdraw_idle(self, host_id: int, lane: str) -> None: ...
+
+
+class Arrival(NamedTuple):
+    """One claimed batch on its way to the main thread."""
+
+    lane: Lane
+    frames: list[HeldFrame]
+    refused: list[Outcome]
+
+
+@dataclass(slots=True)
+class Asked:
+    """A claim that was sent, until its jobs are on their way: the same claim is asked again after a lost answer."""
+
+    lane: Lane
+    pair: Pair
+    arguments: dict[str, int]
+    claim: Claim | None = None
+
+
+class Claimer:
+    """A part: each step serves every lane once. Runs in a thread of its own, with its own connection."""
+
+    def __init__(
+        self,
+        *,
+        store: Claims,
+        lanes: Sequence[Lane],
+        host_id: int,
+        runner_names: Sequence[str],
+        refusals: Refusals,
+        spill: Spill,
+        frame_bytes_max: int,
+        deliver: Callable[[Arrival], None],
+        claim_max: int,
+        poll_s: float,
+    ) -> None:
+        self._store = store
+        self._lanes = lanes
+        self._host_id = host_id
+        self._runner_names = list(runner_names)
+        self._refusals = refusals
+        self._spill = spill
+        self._frame_bytes_max = frame_bytes_max
+        self._deliver = deliver
+        self._claim_max = claim_max
+        self._poll_s = poll_s
+        self._worklist = Worklist(runner_names=runner_names)
+        self._claims_made = 0
+        self._asked: Asked | None = None
+        self._look_at = 0.0
+        self._idle_since: dict[str, float] = {}
+        self._working_since: dict[str, float] = {}
+        self._new_host: int | None = None
+        self.news = False
+        """Set by others before they wake the thread: something may have become claimable."""
+        self.closed = False
+        """Set by others: claim nothing more."""
+        self.nothing_left_since = float("-inf")
+        """When the last look began that found nothing claimable for any lane; looks have no bound."""
+        self.look_for_all = False
+        """Set by others: always look without a bound (burst, drain)."""
+
+    @property
+    def idle(self) -> bool:
+        """True when no claim is under way."""
+        return self._asked is None
+
+    def begin_as(self, host_id: int) -> None:
+        """Claim for a new host row from the next step on: the old one was retired by another host."""
+        self._new_host = host_id
+
+    def step(self, now: float) -> float:
+        """Finish what was asked, look for work when it is time or there is news, claim for each lane with demand."""
+        self._become_new_host()
+        if self._asked is not None:
+            self._finish(self._asked)
+        if self.closed:
+            return self._poll_s
+        if self.news or now >= self._look_at:
+            self._look(now)
+        claimed = [self._serve(lane, now) for lane in self._lanes]
+        if any(claimed):
+            return 0.0
+        return max(0.0, self._look_at - now)
+
+    def _become_new_host(self) -> None:
+        if self._new_host is not None:
+            self._host_id, self._new_host = self._new_host, None
+            self._claims_made = 0
+            self._asked = None
+            self._idle_since.clear()
+
+    def _look(self, now: float) -> None:
+        """Ask which classes have work at which priority; a class that is new to us is read first."""
+        self.news = False
+        self._look_at = now + self._poll_s
+        self._worklist.learn(self._store.classes())
+        found = self._store.find_work(self._worklist.class_ids(self._lanes))
+        self._worklist.note_found(found)
+        self.nothing_left_since = float("-inf") if found else now
+
+    def _serve(self, lane: Lane, now: float) -> bool:
+        """Claim once for a lane that has demand; False if it has none, or there is nothing for it."""
+        wanted = min(lane.demand(now), self._claim_max)
+        if wanted <= 0:
+            return False
+        pair = self._worklist.best(lane.config.queues)
+        if pair is None:
+            self._note_idle(lane, now)
+            return False
+        above_id = 0 if self.look_for_all else self._worklist.bound(pair, now)
+        returned_max = 0 if not pair.returned else wanted if not pair.ready else wanted // 2 or 1
+        self._claims_made += 1
+        arguments = {
+            "lease_id": (self._host_id << LEASE_SHIFT) + self._claims_made,
+            "class_id": pair.class_id,
+            "priority": pair.priority,
+            "above_id": above_id,
+            "returned_max": returned_max,
+            "jobs_max": wanted,
+        }
+        self._asked = Asked(lane, pair, arguments)
+        self._note_work(lane, now)
+        return self._finish(self._asked)
+
+    def _finish(self, asked: Asked) -> bool:
+        """Bring a claim to its end: ask (again, under the same lease), read the jobs, hand them over."""
+        if asked.claim is None:
+            asked.claim = self._store.claim(**asked.arguments)
+            taken = 0 if asked.claim is None else asked.claim.from_ready
+            last_id = max(asked.claim.job_ids[-taken:]) if asked.claim is not None and taken else 0
+            returned = 0 if asked.claim is None else len(asked.claim.job_ids) - taken
+            self._worklist.note_claimed(
+                asked.pair,
+                ready=taken,
+                ready_asked=asked.arguments["jobs_max"] - returned,
+                returned=returned,
+                returned_asked=asked.arguments["returned_max"],
+                last_id=last_id,
+                unbounded=asked.arguments["above_id"] == 0,
+            )
+        claim = asked.claim
+        if claim is not None:
+            rows = self._store.read_jobs(claim.job_ids)
+            frames, refused = self._frames(claim, rows, asked.pair)
+            asked.lane.claimed += len(frames)
+            self._deliver(Arrival(asked.lane, frames, refused))
+        self._asked = None
+        return claim is not None
+
+    def _frames(self, claim: Claim, rows: Sequence[JobRow], pair: Pair) -> tuple[list[HeldFrame], list[Outcome]]:
+        """Turn a claim into job frames in its order, and into outcomes for what may not run here."""
+        runner_name = self._worklist.runner(pair.class_id)
+        runner = self._runner_names.index(runner_name)
+        lease_id, job_ids, attempts, losts, _from_ready = claim
+        by_id = {row[0]: row for row in rows}
+        frames: list[HeldFrame] = []
+        refused: list[Outcome] = []
+        for position, job_id in enumerate(job_ids):
+            attempt = attempts[position]
+            row = by_id.get(job_id)
+            if row is None:
+                refused.append(_rejected(lease_id, position, job_id, attempt, b"?", "its row is gone"))
+                continue
+            _id, task, args, timeout_ms = row
+            reason = self._refusals.reason(runner_name, task)
+            if reason is not None:
+                refused.append(_rejected(lease_id, position, job_id, attempt, task, reason))
+                continue
+            lost = losts[position] if losts else 0
+            payload = pack_job(lease_id, job_id, position, timeout_ms, attempt, lost, runner, task, args)
+            if len(payload) <= self._frame_bytes_max:
+                frames.append((0, 0, payload))
+                continue
+            name = self._spill.write(args, wait=False)
+            if name is None:
+                raise StoreUnavailable("no room to spill large arguments; the claim is read again later")
+            frames.append((0, SPILLED, pack_job(lease_id, job_id, position, timeout_ms, attempt, lost, runner, task, name)))
+        return frames, refused
+
+    def _note_idle(self, lane: Lane, now: float) -> None:
+        """Declare the lane idle once, then look again at once: a job enqueued just before was not announced."""
+        self._working_since.pop(lane.name, None)
+        if lane.name not in self._idle_since:
+            self._store.declare_idle(self._host_id, lane.name, self._worklist.classes_wanted(lane.config.queues))
+            self._idle_since[lane.name] = now
+            self._look_at = now
+
+    def _note_work(self, lane: Lane, now: float) -> None:
+        """Withdraw idleness after a second of steady work, so that enqueues under load need not ring."""
+        since = self._working_since.setdefault(lane.name, now)
+        if lane.name in self._idle_since and now - since >= BUSY_S:
+            self._store.withdraw_idle(self._host_id, lane.name)
+            del self._idle_since[lane.name]
+
+
+def _rejected(lease_id: int, position: int, job_id: int, attempt: int, task: bytes, reason: str) -> Outcome:
+    name = task.decode("utf-8", "backslashreplace")
+    return Outcome(lease_id, position, job_id, attempt, OutcomeKind.REJECTED, 0, 0, error_payload("NotAllowed", f"{name}: {reason}"))

@@ -1,0 +1,68 @@
+"""The supervisor's own result ring: outcomes of jobs that no subworker can speak for. The writer commits them like any other."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from farm.model import Outcome, OutcomeKind
+from farm.shm.frames import JOB_HEAD, pack_outcome
+from farm.shm.generation import RingFile
+from farm.shm.ring import RingProducer
+from farm.subworker.results import error_payload
+from farm.supervisor.generation import HeldFrame
+
+PUT_MAX = 512
+
+
+class Desk:
+    """Publishes outcomes; what does not fit into the ring waits here until the writer has made room."""
+
+    NAME = "desk"
+
+    def __init__(self, file: RingFile, *, wake_writer: Callable[[], None]) -> None:
+        self.file = file
+        self._ring = RingProducer(file.ring, wake=wake_writer)
+        self._waiting: deque[tuple[int, int, bytes]] = deque()
+
+    def push(self, outcomes: Iterable[Outcome]) -> None:
+        """Publish outcomes, now or as soon as there is room."""
+        self._waiting.extend((outcome.kind, 0, pack_outcome(outcome, 0)) for outcome in outcomes)
+        self.step()
+
+    def step(self) -> None:
+        """Publish what waits, as far as there is room."""
+        while self._waiting:
+            batch = [self._waiting[index] for index in range(min(PUT_MAX, len(self._waiting)))]
+            written = self._ring.put_frames(batch)
+            for _ in range(written):
+                self._waiting.popleft()
+            if written < len(batch) and self._ring.want_space(len(self._waiting[0][2])):
+                return
+
+    @property
+    def drained(self) -> bool:
+        """True when everything pushed has been committed."""
+        return not self._waiting and self._ring.drained
+
+    @property
+    def backlog(self) -> int:
+        """Outcomes that wait for room in the ring."""
+        return len(self._waiting)
+
+
+def released(frames: Iterable[HeldFrame]) -> list[Outcome]:
+    """Return the outcomes that give unstarted jobs back, without an attempt used."""
+    return [outcome_of(frame, OutcomeKind.RELEASED, b"") for frame in frames]
+
+
+def ended(frame: HeldFrame, kind: OutcomeKind, error: str, message: str, started_ns: int) -> Outcome:
+    """Return the outcome of a job that was ended from outside while it ran."""
+    return outcome_of(frame, kind, error_payload(error, message), started_ns)
+
+
+def outcome_of(frame: HeldFrame, kind: OutcomeKind, payload: bytes, started_ns: int = 0) -> Outcome:
+    """Return an outcome for the job of a frame."""
+    lease_id, job_id, position, _timeout_ms, attempt, _lost, _task_bytes, _runner = JOB_HEAD.unpack_from(frame[2])
+    return Outcome(lease_id, position, job_id, attempt, kind, started_ns, time.monotonic_ns(), payload)

@@ -1,0 +1,95 @@
+"""The host's sign of life, and the gate: how long after its last good beat jobs may still be started."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from farm import linux
+from farm.errors import StoreUnavailable
+from farm.supervisor.generation import Generation
+
+RETRY_S = 0.2
+
+log = logging.getLogger("farm")
+
+
+class Hosts(Protocol):
+    """What the heartbeat asks of the store."""
+
+    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> bool: ...
+
+
+class Heartbeat:
+    """A part. Modes: beating; away (the database does not answer: told once, and once more when it does again).
+
+    It speaks for the whole farm when the database goes and comes back, because it is the one that asks every second.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Hosts,
+        host_id: int,
+        every_s: float,
+        gate_s: float,
+        generations: Callable[[], Sequence[Generation]],
+        retired: Callable[[int], None],
+        registered_boot_ns: int,
+    ) -> None:
+        self._store = store
+        self._host_id = host_id
+        self._every_s = every_s
+        self._gate_ns = int(gate_s * 1e9)
+        self._generations = generations
+        self._retired = retired
+        self._away_since: float | None = None
+        self.gate_ns = registered_boot_ns + self._gate_ns
+        """CLOCK_BOOTTIME past which nothing may start. New generations begin with this one."""
+        self.closed = False
+
+    @property
+    def away(self) -> bool:
+        return self._away_since is not None
+
+    def begin_as(self, host_id: int, registered_boot_ns: int) -> None:
+        """Beat for a new host row from now on."""
+        self._host_id = host_id
+        self._open_gate(registered_boot_ns)
+
+    def step(self, now: float) -> float:
+        """Beat once, with the running set; a good beat moves the gate on, counted from before it was sent."""
+        if self.closed:
+            return self._every_s
+        host_id, sent_ns = self._host_id, linux.boottime_ns()
+        slots = [slot for generation in self._generations() for slot in generation.running()]
+        monotonic_ns = time.monotonic_ns()
+        ages_s = [max(0, monotonic_ns - slot.started_ns) / 1e9 for slot in slots]
+        try:
+            alive = self._store.beat(host_id, [slot.job_id for slot in slots], ages_s)
+        except StoreUnavailable as error:
+            self._note_away(now, error)
+            return min(RETRY_S, self._every_s)
+        self._note_back(now)
+        if alive:
+            self._open_gate(sent_ns)
+        else:
+            self._retired(host_id)
+        return max(0.0, self._every_s - (time.monotonic() - now))
+
+    def _open_gate(self, since_boot_ns: int) -> None:
+        self.gate_ns = since_boot_ns + self._gate_ns
+        for generation in self._generations():
+            generation.file.gate_ns = self.gate_ns
+
+    def _note_away(self, now: float, error: StoreUnavailable) -> None:
+        if self._away_since is None:
+            self._away_since = now
+            log.warning("the database is away (%s); results are kept, nothing new is claimed", error)
+
+    def _note_back(self, now: float) -> None:
+        if self._away_since is not None:
+            log.warning("the database is back after %.1f s", now - self._away_since)
+            self._away_since = None

@@ -1,0 +1,40 @@
+"""Hears when work is enqueued while a lane is idle, and wakes whoever it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from farm.errors import StoreUnavailable
+
+LATER = "later"
+"""Payload of a wake-up for a job that is due later; any other payload is the class of a job that is ready now."""
+LISTEN_S = 0.5
+
+
+class Wakeups(Protocol):
+    """A connection that listens."""
+
+    def wait(self, timeout_s: float) -> list[str]: ...
+
+
+class Listener:
+    """A part: blocks up to half a second in each step, so that its thread ends soon when it is told to."""
+
+    def __init__(self, *, wakeups: Wakeups, work: Callable[[], None], later: Callable[[], None]) -> None:
+        self._wakeups = wakeups
+        self._work = work
+        self._later = later
+
+    def step(self, now: float) -> float:
+        """Wait for wake-ups and pass them on. A lost connection is one too: something may have been missed."""
+        try:
+            payloads = self._wakeups.wait(LISTEN_S)
+        except StoreUnavailable:
+            self._work()
+            raise
+        if any(payload != LATER for payload in payloads):
+            self._work()
+        if LATER in payloads:
+            self._later()
+        return 0.0

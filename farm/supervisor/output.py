@@ -1,0 +1,76 @@
+"""What children print, a pipe each: one prefixed log line for every line, cut and capped, so that no job can flood the log."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+
+READ_BYTES = 65_536
+LINE_CHARS_MAX = 2_000
+LINES_A_SECOND_MAX = 200
+
+log = logging.getLogger("farm.output")
+
+
+class Output:
+    """The reading end of one pipe. `step` takes what there is; lines beyond the cap are counted, not shown."""
+
+    def __init__(self, name: str, fd: int, *, label: Callable[[], str] | None = None) -> None:
+        self.name = name
+        self.fd = fd
+        self._label = label
+        self._rest = b""
+        self._second = 0
+        self._lines = 0
+        self._dropped = 0
+        os.set_blocking(fd, False)
+
+    def step(self, now: float) -> bool:
+        """Log what the pipe holds now; False at its end."""
+        data = self._read()
+        if data:
+            self._take(data, int(now))
+        return data != b""
+
+    def close(self) -> None:
+        """Log what is left, a last line that was not ended too, and close the pipe."""
+        while data := self._read():
+            self._take(data, self._second)
+        if self._rest:
+            self._log(self._rest, self._second)
+        self._tell_dropped()
+        os.close(self.fd)
+
+    def _read(self) -> bytes | None:
+        """Return what is there, b"" at the end, None if there is nothing yet."""
+        try:
+            return os.read(self.fd, READ_BYTES)
+        except BlockingIOError:
+            return None
+
+    def _take(self, data: bytes, second: int) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._log(line, second)
+        if len(self._rest) > LINE_CHARS_MAX:
+            self._log(self._rest, second)
+            self._rest = b""
+
+    def _log(self, line: bytes, second: int) -> None:
+        if second != self._second:
+            self._tell_dropped()
+            self._second, self._lines = second, 0
+        self._lines += 1
+        if self._lines > LINES_A_SECOND_MAX:
+            self._dropped += 1
+            return
+        text = line[:LINE_CHARS_MAX].decode("utf-8", "backslashreplace").rstrip("\r")
+        cut = f" [... {len(line) - LINE_CHARS_MAX} bytes cut]" if len(line) > LINE_CHARS_MAX else ""
+        text = "".join(character if character.isprintable() or character == "\t" else repr(character)[1:-1] for character in text)
+        log.info("%s | %s%s", self._label() if self._label else self.name, text, cut)
+
+    def _tell_dropped(self) -> None:
+        if self._dropped:
+            log.warning("%s | [%d lines dropped: more than %d in a second]", self.name, self._dropped, LINES_A_SECOND_MAX)
+            self._dropped = 0

@@ -1,0 +1,37 @@
+"""Starts a process of farm's own afresh: listed descriptors only, and an environment from an allow-list."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
+"""What a child may know of our environment, besides LC_*: a DSN or a PGPASSWORD is not among it."""
+SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+"""For processes that run jobs: there is one for each core already, and every thread's arena counts as memory."""
+HIGH_FD = 100
+
+
+def spawn(module: str, arguments: Sequence[str], descriptors: Mapping[int, int], extra_env: Mapping[str, str] | None = None) -> int:
+    """Run `python -m module arguments` and return its pid. descriptors: the child's number -> ours; it gets no others.
+
+    -P keeps the working directory out of sys.path: a module of the user's must not take the place of an installed one.
+    """
+    kept: list[int] = []
+    actions: list[tuple[int, ...]] = []
+    try:
+        for target, source in descriptors.items():
+            # First out of the way of all targets, else one of them could overwrite another's source.
+            kept.append(fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, HIGH_FD))
+            actions.append((os.POSIX_SPAWN_DUP2, kept[-1], target))
+        command = [sys.executable, "-P", "-m", module, *arguments]
+        return os.posix_spawn(sys.executable, command, {**_environment(), **(extra_env or {})}, file_actions=actions)
+    finally:
+        for descriptor in kept:
+            os.close(descriptor)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name in ENVIRONMENT or name.startswith("LC_")}

@@ -1,0 +1,252 @@
+"""The supervisor's main thread: one loop from arrivals to rings, from acks to demand, from deaths to burials, until the drain is done."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import time
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from farm.config.model import Config
+from farm.shm.spill import Spill
+from farm.supervisor.claimer import Arrival, Claimer
+from farm.supervisor.crew import Crew
+from farm.supervisor.deadlines import Deadlines
+from farm.supervisor.desk import Desk
+from farm.supervisor.drain import Drain
+from farm.supervisor.generation import Phase, signal_group
+from farm.supervisor.heartbeat import Heartbeat
+from farm.supervisor.loop import Loop
+from farm.supervisor.threads import PartThread
+from farm.supervisor.writer import DESK_NUMBER, Writer
+from farm.supervisor.zygote import Zygote
+
+SLEEP_S_MAX = 1.0
+DYING_LOOK_S = 0.02
+"""How often to look whether the ring of a dead subworker is consumed."""
+
+log = logging.getLogger("farm")
+
+
+class Children(Protocol):
+    """Makes the two processes that a supervisor cannot be without."""
+
+    def make_zygote(self) -> Zygote: ...
+    def make_writer(self) -> Writer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """News from the heartbeat: the host row was retired by somebody, a new one is registered."""
+
+    host_id: int
+
+
+class Supervisor:
+    """Runs until told to drain and drained. Everything it needs is made by boot.py."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        loop: Loop,
+        children: Children,
+        zygote: Zygote,
+        writer: Writer,
+        crew: Crew,
+        desk: Desk,
+        spill: Spill,
+        inbox: queue.SimpleQueue[Arrival | Retired],
+        claimer: Claimer,
+        claims: PartThread,
+        heartbeat: Heartbeat,
+        burst: bool,
+    ) -> None:
+        self._config = config
+        self._loop = loop
+        self._children = children
+        self._zygote = zygote
+        self._writer = writer
+        self._crew = crew
+        self._desk = desk
+        self._spill = spill
+        self._inbox = inbox
+        self._claimer = claimer
+        self._claims = claims
+        self._heartbeat = heartbeat
+        self._burst = burst
+        self._deadlines = Deadlines(crew)
+        self._drain: Drain | None = None
+        self._quiet_since: float | None = None
+        self._served = False
+        self.settled = 0
+        """Jobs whose outcome is committed, as told by acks."""
+
+    @property
+    def writer(self) -> Writer:
+        """The living writer: it may be another one than at the start."""
+        return self._writer
+
+    @property
+    def zygote(self) -> Zygote:
+        return self._zygote
+
+    def run(self) -> int:
+        """Work until drained; returns the number of jobs whose outcome could not be committed."""
+        self._watch(self._zygote.control.fileno())
+        wait_s = 0.0
+        while True:
+            for number in self._loop.wait(wait_s if self._writer.arm() else 0.0):
+                self._obey(number)
+            self._writer.disarm()
+            now = time.monotonic()
+            wait_s = min(self.step(now), SLEEP_S_MAX)
+            if self._drain is not None:
+                if self._drain.done and self._claimer.idle and self._inbox.empty():
+                    return 0
+                if self._drain.given_up(now):
+                    return self._drain.uncommitted()
+
+    def step(self, now: float) -> float:
+        """Do all that can be done now; returns the seconds until the next look."""
+        self._reap_children()
+        self._crew.hear_births(self._zygote)
+        self._crew.note_ready()
+        self._crew.give_up_unborn(now)
+        self._take_arrivals()
+        dying = any(generation.phase in (Phase.DEAD, Phase.DOOMED) for generation in self._crew.generations)
+        self._take_acks()
+        if dying:
+            self._crew.bury(self._writer)
+        if self._drain is None:
+            self._crew.finish_recalls()
+            for lane in self._crew.lanes:
+                lane.dispatch(now)
+                if lane.wants_more() and not self._claimer.closed:
+                    self._claims.wake()
+        self._desk.step()
+        wait_s = min(self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
+        self._tell_first_ready()
+        if self._drain is not None:
+            self._writer.drain()
+            wait_s = min(wait_s, self._drain.step(now))
+        elif self._burst:
+            self._look_for_end(now)
+        return min(wait_s, DYING_LOOK_S) if dying else wait_s
+
+    def begin_drain(self) -> None:
+        """Stop claiming and leave when all is done; called again, hurry."""
+        now = time.monotonic()
+        if self._drain is not None:
+            log.info("hurrying: running jobs are ended now")
+            self._drain.hurry(now)
+            return
+        log.info("draining: running jobs may end within %g s", self._config.drain_timeout_s)
+        self._claimer.closed = True
+        self._drain = Drain(crew=self._crew, desk=self._desk, deadline=now + self._config.drain_timeout_s)
+
+    def _obey(self, number: int) -> None:
+        if number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self.begin_drain()
+
+    def _take_arrivals(self) -> None:
+        while True:
+            try:
+                news = self._inbox.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(news, Retired):
+                self._begin_as(news.host_id)
+                continue
+            news.lane.arrive(news.frames)
+            self._desk.push(news.refused)
+
+    def _begin_as(self, host_id: int) -> None:
+        """Our host row was retired: what we hold is somebody else's. Outcomes in the rings are still offered to the fence."""
+        log.error("this host was declared dead and its jobs were taken over; it begins again as host %d", host_id)
+        self._crew.abandon()
+        self._crew.host_id = host_id
+
+    def _take_acks(self) -> None:
+        for packed in self._writer.acks():
+            words = array("Q")
+            words.frombytes(packed)
+            self.settled += sum(1 for word in words if word >> 48 != DESK_NUMBER)
+            for name in self._crew.settle(iter(words)):
+                self._spill.remove(name)
+
+    def _reap_children(self) -> None:
+        """Reap whoever has ended. The group of a dead subworker is killed first, while its pid cannot be another's."""
+        while True:
+            try:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None:
+                return
+            signal_group(ended.si_pid, signal.SIGKILL)
+            _pid, status = os.waitpid(ended.si_pid, 0)
+            self._note_death(ended.si_pid, status)
+
+    def _note_death(self, pid: int, status: int) -> None:
+        if pid == self._writer.pid:
+            self._replace_writer(status)
+        elif pid == self._zygote.pid:
+            self._replace_zygote(status)
+        else:
+            self._crew.hear_births(self._zygote)
+            self._crew.note_death(pid, status)
+
+    def _replace_writer(self, status: int) -> None:
+        """A new writer reads the same rings from their tails: nothing published is lost, and the fence drops what was committed."""
+        log.error("the writer ended (status %d): a new one takes over its rings", os.waitstatus_to_exitcode(status))
+        self._take_acks()
+        self._writer.close()
+        self._writer = self._children.make_writer()
+        self._crew.attach_all(self._writer)
+
+    def _replace_zygote(self, status: int) -> None:
+        log.error("the zygote ended (status %d): a new one is made", os.waitstatus_to_exitcode(status))
+        self._crew.hear_births(self._zygote)
+        self._crew.give_up_unborn(time.monotonic(), all_of_them=True)
+        self._loop.unwatch(self._zygote.control.fileno())
+        self._zygote.close()
+        self._zygote = self._children.make_zygote()
+        self._watch(self._zygote.control.fileno())
+
+    def _watch(self, fd: int) -> None:
+        self._loop.watch(fd, lambda: self._crew.hear_births(self._zygote))
+
+    def _tell_first_ready(self) -> None:
+        if not self._served and any(lane.serving for lane in self._crew.lanes):
+            self._served = True
+            log.info("ready")
+            self._claims.wake()
+
+    def _look_for_end(self, now: float) -> None:
+        """With --burst: drain once nothing is in flight and a look that began after that has found nothing runnable."""
+        if not self._served or self._crew.in_flight() or not self._desk.drained or not self._claimer.idle:
+            self._quiet_since = None
+            return
+        if self._quiet_since is None:
+            self._quiet_since = now
+            self._claimer.news = True
+            self._claims.wake()
+        elif self._claimer.nothing_left_since > self._quiet_since:
+            log.info("nothing runnable is left")
+            self.begin_drain()
+
+
+def deliverer(inbox: queue.SimpleQueue[Arrival | Retired], loop: Loop) -> Callable[[Arrival], None]:
+    """Return what the claim thread calls with a batch: the main thread is woken for it."""
+
+    def deliver(arrival: Arrival) -> None:
+        inbox.put(arrival)
+        loop.wake()
+
+    return deliver

@@ -1,0 +1,57 @@
+"""The supervisor's end of the zygote: starts it, orders forks, hears of births."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import orjson
+
+from farm.subworker.order import Descriptors, ForkOrder
+from farm.supervisor.spawn import SINGLE_THREADED, spawn
+
+CONTROL_FD, CREW_LOCK_FD = 3, 4
+"""As farm.subworker.zygote knows them; importing it here would import what only a zygote needs."""
+MESSAGE_BYTES_MAX = 4096
+
+
+class Birth(NamedTuple):
+    """A subworker that has become our child."""
+
+    name: str
+    pid: int
+
+
+class Zygote:
+    """One zygote process. When it dies another one is made; the subworkers that it forked live on."""
+
+    def __init__(self, *, runner_names: Sequence[str], crew_lock_fd: int, output_fd: int) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        self.control = ours
+        self.control.setblocking(False)
+        try:
+            descriptors = {0: nothing, 1: output_fd, 2: output_fd, CONTROL_FD: theirs.fileno(), CREW_LOCK_FD: crew_lock_fd}
+            self.pid = spawn("farm.subworker.zygote", [str(os.getpid()), *runner_names], descriptors, SINGLE_THREADED)
+        finally:
+            theirs.close()
+            os.close(nothing)
+
+    def order(self, order: ForkOrder, descriptors: Descriptors) -> None:
+        """Have a subworker forked; its birth is heard later. Raises OSError if the zygote is gone."""
+        order.send(self.control, descriptors)
+
+    def births(self) -> list[Birth]:
+        """Return the births that were told since the last call."""
+        births = []
+        with suppress(BlockingIOError, ConnectionError):
+            while message := self.control.recv(MESSAGE_BYTES_MAX):
+                births.append(Birth(**orjson.loads(message)))
+        return births
+
+    def close(self) -> None:
+        """Let the zygote end: it leaves when its control socket closes."""
+        self.control.close()
