@@ -126,6 +126,41 @@ def test_a_successor_of_the_producer_goes_on_with_its_sequence(memory: memoryvie
     assert [frame[0] for frame in consumer.take(100)] == list(range(1, 11))
 
 
+class Mortal:
+    """The words of a ring header, to a producer that is killed before its nth store."""
+
+    def __init__(self, words: memoryview, stores: int) -> None:
+        self._words = words
+        self._stores = stores
+
+    def __getitem__(self, index: int) -> int:
+        return self._words[index]
+
+    def __setitem__(self, index: int, value: int) -> None:
+        if self._stores == 0:
+            raise InterruptedError
+        self._stores -= 1
+        self._words[index] = value
+
+
+@pytest.mark.parametrize("stores", range(4))
+@pytest.mark.parametrize("before", range(3))
+def test_a_producer_killed_between_any_two_stores_has_a_successor(memory: memoryview, before: int, stores: int) -> None:
+    producer, consumer = RingProducer(memory), RingConsumer(memory)
+    for _ in range(before):
+        producer.put([b"a", b"b"])
+    consumer.take(100)
+    assert consumer.arm()
+    producer._words = Mortal(producer._words, stores)  # type: ignore[assignment]
+    with pytest.raises(InterruptedError):
+        producer.put([b"c", b"d"])
+    shown = 2 * before + (2 if stores == 3 else 0)
+    successor = RingProducer(memory)
+    assert successor.next_seq == shown + 1
+    successor.put([b"e"])
+    assert [frame[0] for frame in consumer.take(100)] == list(range(2 * before + 1, shown + 2))
+
+
 def test_a_successor_is_refused_where_the_sequence_is_not_known(memory: memoryview) -> None:
     RingProducer(memory).publish(0, 0, b"a")
     with pytest.raises(RingBroken, match="not meant to have a successor"):
