@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from farm.errors import EmbeddedError
 from tests.leaks import children_left, home_left
 from tests.servers import Server, Servers, majors_under_test
 
@@ -17,7 +18,10 @@ SERVERS = pytest.StashKey[Servers]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[MAJORS] = majors_under_test()
+    try:
+        config.stash[MAJORS] = majors_under_test()
+    except (LookupError, EmbeddedError) as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -44,7 +44,10 @@ def majors_wanted() -> tuple[list[int], bool]:
     """Read FARM_TEST_PG (such as `15,18`): the majors to test on, the first for everything, and whether a missing one is an error."""
     named = os.environ.get("FARM_TEST_PG", "")
     if named:
-        return sorted((int(word) for word in named.split(",")), reverse=True), True
+        try:
+            return sorted((int(word) for word in named.split(",")), reverse=True), True
+        except ValueError as error:
+            raise LookupError(f"FARM_TEST_PG={named}: expected majors, such as 15,18") from error
     return [18, 15], False
 
 
@@ -59,12 +62,12 @@ def available() -> dict[int, Binaries]:
 
 
 def majors_under_test() -> list[int]:
-    """Give the majors to run on, the one for everything first. A missing one that was asked for by name ends the run."""
+    """Give the majors to run on, the one for everything first. Raises LookupError if one that was asked for is missing."""
     wanted, must = majors_wanted()
     here = available()
     missing = [major for major in wanted if major not in here]
     if missing and must:
-        raise SystemExit(f"FARM_TEST_PG asks for PostgreSQL {missing}, but only {sorted(here)} found")
+        raise LookupError(f"FARM_TEST_PG asks for PostgreSQL {missing}, but only {sorted(here)} found")
     return [major for major in wanted if major in here] or [max(here)]
 
 

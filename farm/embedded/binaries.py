@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -143,3 +144,11 @@ def _copy(directory: Path, top: Path, target: Path) -> None:
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or os.access(path, os.X_OK) else 0o444))
     os.rename(draft, target)
+
+
+if __name__ == "__main__":
+    # For the Makefile: which PostgreSQL would be used, or one line that says what to install.
+    try:
+        print("farm: using PostgreSQL {1} in {0}".format(*find_binaries()[0]))
+    except EmbeddedError as error:
+        sys.exit(f"farm: {error}")

