@@ -83,8 +83,8 @@ class PythonRunner:
             if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
                 raise TaskNotFound(f"there is no module {error.name!r}; is its directory in runners.python.path?") from None
             raise
-        function = getattr(module, match["function"], None)
-        if not callable(function):
+        function: Callable[..., Any] | None = getattr(module, match["function"], None)
+        if function is None or not callable(function):
             raise TaskNotFound(f"module {module_name!r} has no function {match['function']!r}")
         self._functions[task] = function
         return function

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 
 from farm.store.connection import DeadlineConnection
@@ -17,6 +18,11 @@ class Wakeups:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._listening: DeadlineConnection | None = None
+        self._interrupt_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def interrupt(self) -> None:
+        """End the wait that is under way, and every later one at once; from any thread."""
+        os.eventfd_write(self._interrupt_fd, 1)
 
     def wait(self, timeout_s: float) -> list[str]:
         """Wait up to timeout_s for the next ones; empty if none came. Raises StoreUnavailable: some may have been missed."""
@@ -29,7 +35,8 @@ class Wakeups:
         pgconn = connection.pgconn
         poll = select.poll()
         poll.register(pgconn.socket, select.POLLIN)
-        if not poll.poll(timeout_s * 1000):
+        poll.register(self._interrupt_fd, select.POLLIN)
+        if not any(fd == pgconn.socket for fd, _event in poll.poll(timeout_s * 1000)):
             return []
         pgconn.consume_input()
         payloads = []

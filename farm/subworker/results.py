@@ -27,6 +27,9 @@ def encode_result(value: Any, *, bytes_max: int = RESULT_BYTES_MAX) -> bytes:
     """
     if value is None:
         return NULL
+    if type(value) is str and len(value) > bytes_max:
+        # Not encoded first: that takes many times its size, and orjson does not survive an allocation that fails.
+        raise ResultError(f"the result is a string of {len(value):,} characters; at most {bytes_max:,} bytes are kept")
     try:
         text = orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATACLASS)
     except (TypeError, ValueError, RecursionError) as error:

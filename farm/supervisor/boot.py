@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 SPARE_GENERATIONS = 2
 """Files of dead subworkers stand until they are buried, beside those of their successors."""
-THREAD_STOP_S = 6.0
 WRITER_LEAVE_S = 5.0
 SWITCH_S = 0.0005
 """The interpreter's threads take turns this often: at the usual 5 ms a claim would wait for the dispatch of another."""
@@ -163,9 +162,7 @@ class Boot:
         )
 
     def _attach_desk(self, writer: Writer, desk: Desk) -> None:
-        writer.attach(
-            name=Desk.NAME, number=DESK_NUMBER, path=str(desk.file.path), of_subworker=False, wake_fd=self._loop.wake_fd
-        )
+        writer.attach(name=Desk.NAME, number=DESK_NUMBER, path=str(desk.file.path), of_subworker=False, wake_fd=self._loop.wake_fd)
 
     def _desk_file(self) -> RingFile:
         return RingFile.create(self._place.desk, host_id=0, capacity=RESULT_RING_BYTES)
@@ -262,4 +259,3 @@ def _version() -> str:
     from farm import __version__
 
     return __version__
-

@@ -55,6 +55,7 @@ class Brigade:
         self._registered_boot_ns = 0
         self._instance = ""
         self._threads: list[PartThread] = []
+        self._listener: Listener | None = None
 
     @property
     def gate_ns(self) -> int:
@@ -130,8 +131,8 @@ class Brigade:
         listen = config.database.listen or (None if config.database.pooled else self._dsn)
         if listen is not None:
             wakeups = Wakeups(self._session("listen", dsn=listen))
-            listener = Listener(wakeups=wakeups, work=self._hear_of_work, later=self._upkeep.wake)
-            self._threads.append(PartThread("listen", listener))
+            self._listener = Listener(wakeups=wakeups, work=self._hear_of_work, later=self._upkeep.wake)
+            self._threads.append(PartThread("listen", self._listener))
 
     def supervisor(
         self,
@@ -173,6 +174,8 @@ class Brigade:
         self._heartbeat.closed = True
         for thread in self._threads:
             thread.stop(0.0)
+        if self._listener is not None:
+            self._listener.close()
         for thread in self._threads:
             thread.stop(STOP_S)
         if retire:

@@ -229,7 +229,7 @@ class Crew:
         descriptors = Descriptors(
             wake=wake_fd, writer=self._writer_fd, supervisor=self._supervisor_fd, output=output, output_end=output_end
         )
-        self._outputs[name] = Output(f"w{post.index}", output_end, label=lambda: _label(generation))
+        self._outputs[name] = Output(f"w{post.index} ({lane.name})", output_end)
         self._watch_output(self._outputs[name])
         self.by_number[number] = generation
         post.generation = generation
@@ -277,12 +277,6 @@ class Crew:
 
     def _lane(self, generation: Generation) -> Lane:
         return next(lane for lane in self.lanes if lane.name == generation.lane)
-
-
-def _label(generation: Generation) -> str:
-    running = generation.running() if generation.phase is not Phase.BURIED else []
-    job = f" job {running[0].job_id}" if len(running) == 1 else ""
-    return generation.name.partition(".")[0] + job
 
 
 def _spill_name(frame: tuple[int, int, bytes]) -> bytes:

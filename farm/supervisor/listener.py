@@ -9,22 +9,27 @@ from farm.errors import StoreUnavailable
 
 LATER = "later"
 """Payload of a wake-up for a job that is due later; any other payload is the class of a job that is ready now."""
-LISTEN_S = 0.5
+LISTEN_S = 30.0
 
 
 class Wakeups(Protocol):
     """A connection that listens."""
 
     def wait(self, timeout_s: float) -> list[str]: ...
+    def interrupt(self) -> None: ...
 
 
 class Listener:
-    """A part: blocks up to half a second in each step, so that its thread ends soon when it is told to."""
+    """A part. Its steps block for long: close() before its thread is stopped."""
 
     def __init__(self, *, wakeups: Wakeups, work: Callable[[], None], later: Callable[[], None]) -> None:
         self._wakeups = wakeups
         self._work = work
         self._later = later
+
+    def close(self) -> None:
+        """End the step that is under way, from another thread."""
+        self._wakeups.interrupt()
 
     def step(self, now: float) -> float:
         """Wait for wake-ups and pass them on. A lost connection is one too: something may have been missed."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 
 READ_BYTES = 65_536
 LINE_CHARS_MAX = 2_000
@@ -16,10 +15,9 @@ log = logging.getLogger("farm.output")
 class Output:
     """The reading end of one pipe. `step` takes what there is; lines beyond the cap are counted, not shown."""
 
-    def __init__(self, name: str, fd: int, *, label: Callable[[], str] | None = None) -> None:
+    def __init__(self, name: str, fd: int) -> None:
         self.name = name
         self.fd = fd
-        self._label = label
         self._rest = b""
         self._second = 0
         self._lines = 0
@@ -68,7 +66,7 @@ class Output:
         text = line[:LINE_CHARS_MAX].decode("utf-8", "backslashreplace").rstrip("\r")
         cut = f" [... {len(line) - LINE_CHARS_MAX} bytes cut]" if len(line) > LINE_CHARS_MAX else ""
         text = "".join(character if character.isprintable() or character == "\t" else repr(character)[1:-1] for character in text)
-        log.info("%s | %s%s", self._label() if self._label else self.name, text, cut)
+        log.info("%s | %s%s", self.name, text, cut)
 
     def _tell_dropped(self) -> None:
         if self._dropped:

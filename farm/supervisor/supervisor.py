@@ -27,8 +27,8 @@ from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.supervisor.zygote import Zygote
 
 SLEEP_S_MAX = 1.0
-DYING_LOOK_S = 0.02
-"""How often to look whether the ring of a dead subworker is consumed."""
+LOOK_S = 0.02
+"""How often to look whether the ring of a dead subworker is consumed, and with --burst whether the last look found nothing."""
 
 log = logging.getLogger("farm")
 
@@ -136,8 +136,8 @@ class Supervisor:
             self._writer.drain()
             wait_s = min(wait_s, self._drain.step(now))
         elif self._burst:
-            self._look_for_end(now)
-        return min(wait_s, DYING_LOOK_S) if dying else wait_s
+            wait_s = min(wait_s, self._look_for_end(now))
+        return min(wait_s, LOOK_S) if dying else wait_s
 
     def begin_drain(self) -> None:
         """Stop claiming and leave when all is done; called again, hurry."""
@@ -228,11 +228,11 @@ class Supervisor:
             log.info("ready")
             self._claims.wake()
 
-    def _look_for_end(self, now: float) -> None:
+    def _look_for_end(self, now: float) -> float:
         """With --burst: drain once nothing is in flight and a look that began after that has found nothing runnable."""
         if not self._served or self._crew.in_flight() or not self._desk.drained or not self._claimer.idle:
             self._quiet_since = None
-            return
+            return SLEEP_S_MAX
         if self._quiet_since is None:
             self._quiet_since = now
             self._claimer.news = True
@@ -240,6 +240,8 @@ class Supervisor:
         elif self._claimer.nothing_left_since > self._quiet_since:
             log.info("nothing runnable is left")
             self.begin_drain()
+            return 0.0
+        return LOOK_S
 
 
 def deliverer(inbox: queue.SimpleQueue[Arrival | Retired], loop: Loop) -> Callable[[Arrival], None]:

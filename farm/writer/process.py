@@ -111,7 +111,11 @@ class WriterProcess:
             return False
         match received:
             case Attach() as attach, descriptors:
-                self._sources[attach.name] = self._attached(attach, descriptors)
+                try:
+                    self._sources[attach.name] = self._attached(attach, descriptors)
+                except FileNotFoundError:
+                    # Died and buried before we came to it: its ring was empty, else the burial would have waited for us.
+                    _close_all(descriptors)
             case Detach() as detach, _:
                 source = self._sources.pop(detach.name, None)
                 if source is not None:
@@ -159,6 +163,11 @@ class WriterProcess:
         if left:
             log.error("%d outcomes are not committed; they stay in their rings for the next start on this host", left)
         return 1 if left else 0
+
+
+def _close_all(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _log_dropped(report: CommitReport) -> None:
