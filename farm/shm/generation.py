@@ -12,7 +12,7 @@ process is ever used again. Only the two parties of a file write into it; a new 
 | 512 | subworker | ack_seq, ack |
 | 640 | subworker | marked, jobs_done |
 | 768 | writer | broken |
-| 896 | both | refill |
+| 896 | supervisor | refill |
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ class GenerationFile(HeaderPage):
     """Sequence of the last frame that was marked."""
     jobs_done = Word(81)
     refill = Word(REFILL_WORD)
-    """Sequence at whose start the subworker wakes the supervisor, once (it sets the word to 0): fewer are left than wanted. An
-    idle subworker does so for any sequence. The supervisor stores it before the frames that it speaks of, never after them."""
+    """Sequence at whose start the subworker wakes the supervisor, once for each value: few are left then. An idle subworker
+    always does. The supervisor stores it before the frames that it speaks of, never after them."""
     broken = Word(96)
     """1: the writer found that the result ring makes no sense. The supervisor kills the subworker."""
 

@@ -59,6 +59,8 @@ class Subworker:
         self._runs = [way_to_run(runner) for runner in self._set_up_runners()]
         self._limit = MemoryLimit(order.memory_bytes)
         self._forked = False
+        self._answered = 0
+        """The last wish for a wake-up that was granted."""
         self.gate = StartGate(generation, self._jobs)
 
     def get_ready(self) -> None:
@@ -96,7 +98,7 @@ class Subworker:
                 return
             # The fence of start() stands behind the frame published last: now it is right to look who sleeps.
             results.wake_sleeper()
-            if 0 < words[REFILL_WORD] <= seq:
+            if self._answered != words[REFILL_WORD] <= seq:
                 self._ask_for_more()
             args_at = head_bytes + task_bytes
             kind, payload = self._run_one(runner, job_id, attempt, frame[head_bytes:args_at], frame[args_at:], flags)
@@ -147,13 +149,12 @@ class Subworker:
             self._wait(SLEEP_S_MAX)
 
     def _sleep(self) -> None:
-        """Sleep until there are frames or a recall. Tells the supervisor first, if it wanted to know that little is left."""
+        """Sleep until there are frames or a recall. Tells the supervisor first that nothing is left."""
         if not self._jobs.arm():
             return
         # arm() has fenced: what was published before is seen by whoever looks, and the writer's flag is seen here.
         self._results.wake_sleeper()
-        if self._words[REFILL_WORD]:
-            self._ask_for_more()
+        self._ask_for_more()
         if not self.gate.recall_number:
             self._wait(SLEEP_S_MAX)
         self._jobs.disarm()
@@ -166,7 +167,8 @@ class Subworker:
                 self._wait(SLEEP_S_MAX)
 
     def _ask_for_more(self) -> None:
-        self._words[REFILL_WORD] = 0
+        """Wake the supervisor, once for each wish that it stored."""
+        self._answered = self._words[REFILL_WORD]
         os.eventfd_write(self._supervisor_fd, 1)
 
     def _wake_writer(self) -> None:

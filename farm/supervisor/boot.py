@@ -80,6 +80,7 @@ class Boot:
         stack.callback(self._loop.close)
         self._old_places = find_places(state_id=self._state.id, state_dir=self._state.path)
         self._place = self._make_place()
+        stack.push(self._clean_up)
         self._crew_lock = self._state.open_crew_lock()
         stack.callback(self._crew_lock.close)
         self._writer_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -90,6 +91,7 @@ class Boot:
         stack.callback(self._output.close)
         self._spill = Spill(self._state.spill_path, owner=f"{self._place.path.name}.supervisor", bytes_max=config.spill_bytes_max)
         self._answering: Answering | None = None
+        self._working = False
 
     def run(self, *, burst: bool) -> int:
         """Bring the farm up, let it work, bring it down. Returns the exit code."""
@@ -119,6 +121,7 @@ class Boot:
             loop=self._loop, children=self, zygote=zygote, writer=writer, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst
         )
         self._announce(lanes, host_id)
+        self._working = True
         brigade.start()
         self._desk = desk
         uncommitted = supervisor.run()
@@ -176,6 +179,11 @@ class Boot:
         if place.warning:
             log.warning("%s", place.warning)
         return place
+
+    def _clean_up(self, kind: type[BaseException] | None, _error: object, _trace: object) -> None:
+        """Remove our rings if the start failed: nothing has been claimed, so nothing can be in them."""
+        if kind is not None and not self._working:
+            self._place.remove()
 
     def _end_old_crew(self) -> None:
         from farm.supervisor.takeover import end_old_crew

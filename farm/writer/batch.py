@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from farm.errors import StoreUnavailable
+from farm.errors import StoreError, StoreUnavailable
 from farm.model import CommitReport, Outcome
 from farm.writer.sources import Source
 
@@ -20,6 +21,9 @@ IDLE_S = 1.0
 RETRY_S_MIN = 0.05
 RETRY_S_MAX = 0.5
 """A database that is back is noticed within this time: work goes on within a second of its return."""
+
+
+log = logging.getLogger("farm.writer")
 
 
 class Commits(Protocol):
@@ -79,6 +83,7 @@ class Batch:
         self._last_commit_ns = 0
         self._retry_at_ns = 0
         self._held = False
+        self._complaint = ""
         self.draining = False
         self.tally = Tally()
 
@@ -128,6 +133,13 @@ class Batch:
         try:
             report = self._commits.commit(self._outcomes, now_ns=now_ns, again=again)
         except StoreUnavailable:
+            self._hold(now_ns)
+            return False
+        except StoreError as error:
+            # Not an outage, and not a bad outcome either (those end alone): something that only a person can mend.
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                log.error("results cannot be committed, and are kept: %s", error)
             self._hold(now_ns)
             return False
         self._held = False
