@@ -50,5 +50,6 @@ def _summary(config: Config) -> str:
     lines.append(f"  instance {config.host.name}, {format_size(config.host.memory_bytes)} of memory, runners: {', '.join(config.runners)}")
     for lane in config.lanes:
         chain = ", ".join(lane.queues)
-        lines.append(f"  lane {lane.name}: {lane.subworkers} subworkers, {format_size(lane.memory_bytes)} for a job, queues: {chain}")
+        subworkers = f"{lane.subworkers} subworker{'s' if lane.subworkers > 1 else ''}"
+        lines.append(f"  lane {lane.name}: {subworkers}, {format_size(lane.memory_bytes)} for a job, queues: {chain}")
     return "\n".join(lines)

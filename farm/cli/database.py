@@ -72,15 +72,19 @@ def open_chosen(database: Database) -> Iterator[OpenDatabase]:
 @contextmanager
 def open_session(database: OpenDatabase, *, prepared: bool = True) -> Iterator[Session]:
     """Open a session and, if `prepared`, see that its schema is this farm's: the embedded one is migrated, any other is checked."""
+    from farm.errors import SchemaMismatch
     from farm.store import schema
     from farm.store.session import Session
 
     session = Session(database.dsn, application_name="farm command", deadline_s=CALL_S, pooled=database.pooled)
     try:
-        if prepared and database.embedded:
+        try:
+            if prepared:
+                schema.require(session)
+        except SchemaMismatch:
+            if not database.embedded:
+                raise
             schema.migrate(session)
-        elif prepared:
-            schema.require(session)
         yield session
     finally:
         session.close()
