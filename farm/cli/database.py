@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from farm.config.database import DSN_VARIABLE, choose_database
+from farm.config.database import DSN_VARIABLE, choose_database, describe_dsn
 from farm.config.model import Database
-from farm.errors import StoreError
 
 if TYPE_CHECKING:
     from farm.store.session import Session
@@ -88,21 +87,6 @@ def open_session(database: OpenDatabase, *, prepared: bool = True) -> Iterator[S
         yield session
     finally:
         session.close()
-
-
-def describe_dsn(dsn: str) -> str:
-    """Say which database a DSN names: host, port, database and user, nothing else."""
-    from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
-
-    try:
-        parts = conninfo_to_dict(dsn)
-    except ProgrammingError:
-        raise StoreError("the database's DSN cannot be read") from None
-    host = parts.get("host") or parts.get("hostaddr") or "the local socket"
-    port = f":{parts['port']}" if parts.get("port") else ""
-    user = f"{parts['user']}@" if parts.get("user") else ""
-    return f"PostgreSQL {user}{host}{port}/{parts.get('dbname') or ''}".rstrip("/")
 
 
 def announce(database: OpenDatabase) -> None:

@@ -27,9 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load the configuration and run the farm."""
-    from farm.cli.database import describe_dsn, differs_from_environment
+    from farm.cli.database import differs_from_environment
     from farm.cli.platform import require_linux
     from farm.config import load
+    from farm.config.database import describe_dsn
 
     require_linux("farm start")
     config = load(args.config, dsn=args.dsn)

@@ -8,7 +8,7 @@ from farm.config.model import Database
 from farm.config.problems import Problems, did_you_mean, shown
 from farm.config.section import Section
 from farm.config.tree import Node, Scalar
-from farm.errors import ConfigError
+from farm.errors import ConfigError, StoreError
 
 DSN_VARIABLE = "FARM_DSN"
 
@@ -58,6 +58,21 @@ def is_dsn(text: str) -> bool:
     except (ProgrammingError, UnicodeError, ValueError):
         return False
     return True
+
+
+def describe_dsn(dsn: str) -> str:
+    """Say which database a DSN names: host, port, database and user, nothing else."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        parts = conninfo_to_dict(dsn)
+    except ProgrammingError:
+        raise StoreError("the database's DSN cannot be read") from None
+    host = parts.get("host") or parts.get("hostaddr") or "the local socket"
+    port = f":{parts['port']}" if parts.get("port") else ""
+    user = f"{parts['user']}@" if parts.get("user") else ""
+    return f"PostgreSQL {user}{host}{port}/{parts.get('dbname') or ''}".rstrip("/")
 
 
 def _read_mapping(section: Section) -> Database | None:

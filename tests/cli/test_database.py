@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from farm.cli.database import chosen_database, describe_dsn, differs_from_environment
+from farm.cli.database import chosen_database, differs_from_environment
 from farm.config import Database
+from farm.config.database import describe_dsn
 from farm.errors import ConfigError
 
 CONFIG = "database: postgresql://file/d\nrunners: {python: {}}\nlanes: {a: {queues: [q]}}\n"
