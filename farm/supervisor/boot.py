@@ -193,7 +193,7 @@ class Boot:
     def _open_database(self) -> Answering:
         database = self._config.database
         if database.dsn is not None:
-            from farm.cli.database import describe_dsn
+            from farm.config.database import describe_dsn
 
             return Answering(database.dsn, describe_dsn(database.dsn), False)
         from farm.embedded import open_server

@@ -131,7 +131,7 @@ class Brigade:
         listen = config.database.listen or (None if config.database.pooled else self._dsn)
         if listen is not None:
             wakeups = Wakeups(self._session("listen", dsn=listen))
-            self._listener = Listener(wakeups=wakeups, work=self._hear_of_work, later=self._upkeep.wake)
+            self._listener = Listener(wakeups=wakeups, work=self._hear_of_pairs, later=self._upkeep.wake)
             self._threads.append(PartThread("listen", self._listener))
 
     def supervisor(
@@ -188,6 +188,10 @@ class Brigade:
         self._heartbeat.begin_as(new_id, self._registered_boot_ns)
         self._inbox.put(Retired(new_id))
         self._loop.wake()
+
+    def _hear_of_pairs(self, pairs: list[tuple[int, int]]) -> None:
+        self._claimer.hear(pairs)
+        self._claims.wake()
 
     def _hear_of_work(self) -> None:
         self._claimer.news = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -20,8 +20,6 @@ from farm.supervisor.worklist import Pair, Worklist
 LEASE_SHIFT = 32
 BUSY_S = 1.0
 """Idleness is withdrawn after this long of steady work."""
-
-log = logging.getLogger("farm")
 
 
 class Claims(Protocol):
@@ -84,6 +82,7 @@ class Claimer:
         self._claims_made = 0
         self._asked: Asked | None = None
         self._look_at = 0.0
+        self._rumours: deque[tuple[int, int]] = deque()
         self._idle_since: dict[str, float] = {}
         self._working_since: dict[str, float] = {}
         self._new_host: int | None = None
@@ -101,6 +100,11 @@ class Claimer:
         """True when no claim is under way."""
         return self._asked is None
 
+    def hear(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Be told, from any thread, that (class, priority) pairs have work; none at all: that something may have been missed."""
+        self._rumours.extend(pairs)
+        self.news = self.news or not pairs
+
     def begin_as(self, host_id: int) -> None:
         """Claim for a new host row from the next step on: the old one was retired by another host."""
         self._new_host = host_id
@@ -112,6 +116,7 @@ class Claimer:
             self._finish(self._asked)
         if self.closed:
             return self._poll_s
+        self._heed_rumours()
         if self.news or now >= self._look_at:
             self._look(now)
         claimed = [self._serve(lane, now) for lane in self._lanes]
@@ -125,6 +130,12 @@ class Claimer:
             self._claims_made = 0
             self._asked = None
             self._idle_since.clear()
+
+    def _heed_rumours(self) -> None:
+        """Believe what was heard: a claim tells whether it is true, and costs no more than a look. Unknown classes need the look."""
+        while self._rumours:
+            if not self._worklist.note_rumour(*self._rumours.popleft()):
+                self.news = True
 
     def _look(self, now: float) -> None:
         """Ask which classes have work at which priority; a class that is new to us is read first."""

@@ -8,7 +8,9 @@ from typing import Protocol
 from farm.errors import StoreUnavailable
 
 LATER = "later"
-"""Payload of a wake-up for a job that is due later; any other payload is the class of a job that is ready now."""
+"""Payload of a wake-up for a job that is due later; any other is `class:priority` of one that is ready now."""
+Pair = tuple[int, int]
+"""(class id, priority)."""
 LISTEN_S = 30.0
 
 
@@ -22,7 +24,7 @@ class Wakeups(Protocol):
 class Listener:
     """A part. Its steps block for long: close() before its thread is stopped."""
 
-    def __init__(self, *, wakeups: Wakeups, work: Callable[[], None], later: Callable[[], None]) -> None:
+    def __init__(self, *, wakeups: Wakeups, work: Callable[[list[Pair]], None], later: Callable[[], None]) -> None:
         self._wakeups = wakeups
         self._work = work
         self._later = later
@@ -36,10 +38,19 @@ class Listener:
         try:
             payloads = self._wakeups.wait(LISTEN_S)
         except StoreUnavailable:
-            self._work()
+            self._work([])
             raise
-        if any(payload != LATER for payload in payloads):
-            self._work()
+        pairs = {_pair(payload) for payload in payloads if payload != LATER}
+        if pairs:
+            self._work([pair for pair in pairs if pair is not None])
         if LATER in payloads:
             self._later()
         return 0.0
+
+
+def _pair(payload: str) -> Pair | None:
+    """Read a payload; None for what is none of ours: anybody may notify a channel."""
+    class_id, _, priority = payload.partition(":")
+    if class_id.isdecimal() and priority.isdecimal():
+        return int(class_id), int(priority)
+    return None

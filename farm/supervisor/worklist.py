@@ -71,6 +71,13 @@ class Worklist:
                 pair.ready = True
         self._dry = {key for key in self._pairs if self._pairs[key].ready and (key in self._dry or key not in before)}
 
+    def note_rumour(self, class_id: int, priority: int) -> bool:
+        """Take in that a pair is said to have work in `ready`; False if its class is not known here."""
+        if class_id not in self._classes:
+            return False
+        self._pairs.setdefault((class_id, priority), Pair(class_id, priority)).ready = True
+        return True
+
     def best(self, queues: Sequence[str]) -> Pair | None:
         """Return the pair to claim from: first queue of the chain that has work, then the most urgent priority, then the oldest class."""
         for queue in queues:
