@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from farm.errors import ConfigError, FarmError
 
@@ -90,8 +90,8 @@ def _run(arguments: list[str]) -> int:
     return command.run(args)
 
 
-def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    parser = argparse.ArgumentParser(
+def _parser() -> tuple[_Parser, dict[str, _Parser]]:
+    parser = _Parser(
         prog="farm",
         description="Run very many small jobs on your own machines with nothing but PostgreSQL.",
         epilog=EPILOG,
@@ -105,6 +105,14 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             name, help=text, description=text[0].upper() + text[1:] + ".", formatter_class=argparse.RawDescriptionHelpFormatter
         )
     return parser, subparsers
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; argparse itself puts the usage of every option in front of it."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message} ({self.prog} --help says more)", file=sys.stderr)
+        sys.exit(2)
 
 
 class _Version(argparse.Action):
