@@ -1,1 +1,45 @@
-"""farm."""
+"""farm: very many small jobs on your own machines, with nothing but PostgreSQL.
+
+    import farm
+
+    with farm.connect() as client:
+        client.enqueue("app.mail:send", {"to": "ada@example.org"})
+
+Importing farm is cheap: subworkers do it, and must not load what only clients need.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from farm.errors import ConfigError, FarmError, InvalidJob, SchemaMismatch, StoreError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from farm.client import Client, connect
+    from farm.store.newjobs import NewJob
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Client",
+    "ConfigError",
+    "FarmError",
+    "InvalidJob",
+    "NewJob",
+    "SchemaMismatch",
+    "StoreError",
+    "StoreUnavailable",
+    "__version__",
+    "connect",
+]
+
+_LATER = {"Client": "farm.client", "connect": "farm.client", "NewJob": "farm.store.newjobs"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs psycopg when it is asked for."""
+    if name not in _LATER:
+        raise AttributeError(f"module 'farm' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LATER[name]), name)

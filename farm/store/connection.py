@@ -32,18 +32,22 @@ class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def wait(self, gen: PQGen[R], interval: float = 0.0, timeout: float | None = None) -> R:
         """Run a generator of psycopg to its end. Raises StoreUnavailable at the deadline."""
+        # A batch of results takes many rounds here, so a round does little: psycopg's Wait and Ready are numbers below 4.
         fd = self.pgconn.socket
-        poll = select.poll()
+        poller = select.poll()
+        poll = poller.poll
+        registered = -1
         try:
-            wanted = next(gen)
+            wanted: int = next(gen)
             while True:
-                poll.register(fd, _EVENTS[wanted])
+                if wanted != registered:
+                    poller.register(fd, _POLL_EVENTS[wanted])
+                    registered = wanted
                 left_s = self.deadline - monotonic()
-                if left_s <= 0 or not (events := poll.poll(min(left_s, _POLL_S_MAX) * 1000)):
-                    if left_s <= _POLL_S_MAX:
-                        raise self._give_up(fd)
-                    continue
-                wanted = gen.send(_ready(events[0][1], wanted))
+                if left_s <= 0:
+                    raise self._give_up(fd)
+                if events := poll(min(left_s, _POLL_S_MAX) * 1000):
+                    wanted = gen.send(_READY.get(events[0][1]) or waiting.Ready(wanted))
         except StopIteration as end:
             result: R = end.value
             return result
@@ -58,20 +62,12 @@ class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
         return StoreUnavailable("the database did not answer in time")
 
 
-_EVENTS = {
-    waiting.WAIT_R: select.POLLIN,
-    waiting.WAIT_W: select.POLLOUT,
-    waiting.WAIT_RW: select.POLLIN | select.POLLOUT,
-}
+_POLL_EVENTS = (0, select.POLLIN, select.POLLOUT, select.POLLIN | select.POLLOUT)
+"""By psycopg's Wait: what to wait for."""
+
 _READY = {
     select.POLLIN: waiting.READY_R,
     select.POLLOUT: waiting.READY_W,
     select.POLLIN | select.POLLOUT: waiting.READY_RW,
 }
-
-
-def _ready(events: int, wanted: waiting.Wait) -> waiting.Ready:
-    # An error or hang-up counts as everything that was waited for: libpq finds it when it reads or writes.
-    if events & ~(select.POLLIN | select.POLLOUT):
-        return waiting.Ready(wanted)
-    return _READY[events]
+"""By what poll found: what to tell psycopg. Anything else is an error or a hang-up, which libpq finds when it does what it wanted."""

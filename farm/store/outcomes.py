@@ -32,8 +32,9 @@ _NULL = b"\xff\xff\xff\xff"
 _JSONB_VERSION = 1
 _EIGHT = b"\0\0\0\x08"
 _ROW_HEAD = _RESULT_COLUMNS.to_bytes(2, "big") + _EIGHT
-_success = Struct(">6sq16sq4sq12sIB").pack
-"""Columns and length; job_id; length, lease_id, length; started_at; length; finished_at; lengths, status, attempt; length, version."""
+_success = Struct(">6sq16sq4sq16sIB").pack
+"""Columns and length; job_id; length, lease_id, length; started_at; length; finished_at; cells of status, attempt and (null) error;
+length of value and version of its format. The value itself follows, which is why it is the last column."""
 _int64 = Struct(">q").pack
 _int16 = Struct(">h").pack
 
@@ -79,7 +80,7 @@ class Rows:
 
     def add_successes(self, lease_id: int, outcomes: Iterable[Outcome], attempts: list[int] | None) -> None:
         """Add succeeded outcomes of one lease; the hot path, so plain bytes and local names."""
-        append = self.results.append
+        append, success, head, eight = self.results.append, _success, _ROW_HEAD, _EIGHT
         now_ns = self._clock.now_ns
         offset_us = self._clock.database_us - now_ns // 1000
         middle = _EIGHT + _int64(lease_id) + _EIGHT
@@ -93,11 +94,7 @@ class Rows:
                 finished_us = offset_us + finished_ns // 1000
             else:
                 started_us, finished_us = self._clock.at(started_ns), self._clock.at(finished_ns)
-            append(
-                _success(_ROW_HEAD, job_id, middle, started_us, _EIGHT, finished_us, tail, len(payload) + 1, _JSONB_VERSION)
-                + payload
-                + _NULL
-            )
+            append(success(head, job_id, middle, started_us, eight, finished_us, tail, len(payload) + 1, _JSONB_VERSION) + payload)
 
     def add_other(self, held: Held, attempts_max: int | None, crashes: int) -> None:
         """Add an outcome that is not a success. attempts_max: what the job asked for; crashes: how many it had before."""
@@ -124,8 +121,8 @@ class Rows:
             + self._moments(outcome)
             + _cell(_int16(status))
             + _cell(_int16(attempt))
-            + _NULL
             + _json_cell(error or outcome.payload)
+            + _NULL
         )
 
     def _add_failure(self, outcome: Outcome, attempt: int, kind: bytes) -> None:
@@ -145,10 +142,10 @@ class Rows:
 
 
 class _Tails(dict[int, bytes]):
-    """The cells status and attempt of successes, made once for every number of attempts."""
+    """The cells of status, attempt and error of successes, made once for every number of attempts."""
 
     def __missing__(self, attempt: int) -> bytes:
-        self[attempt] = made = _cell(_int16(SUCCEEDED)) + _cell(_int16(attempt))
+        self[attempt] = made = _cell(_int16(SUCCEEDED)) + _cell(_int16(attempt)) + _NULL
         return made
 
 

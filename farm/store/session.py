@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import ClientCursor, conninfo, pq
 
-from farm.errors import SchemaMismatch, StoreError, StoreUnavailable
+from farm.errors import InvalidJob, SchemaMismatch, StoreError, StoreUnavailable
 from farm.store.connection import DeadlineConnection
 from farm.store.statements import compose, load
 
@@ -63,7 +63,7 @@ class Session:
             result = unit(connection)
             assert connection.pgconn.transaction_status == pq.TransactionStatus.IDLE, "a unit ends its transaction"
             return result
-        except (psycopg.DataError, psycopg.IntegrityError):
+        except (psycopg.DataError, psycopg.IntegrityError, InvalidJob):
             self._roll_back()
             raise
         except psycopg.Error as error:
@@ -136,7 +136,8 @@ def send(connection: DeadlineConnection, message: bytes, params: Params | None =
     with ClientCursor(connection) as cursor:
         cursor.execute(message, params)
         while True:
-            if cursor.description is not None:
+            # `description` would say the same, and makes an object for every column.
+            if cursor.pgresult is not None and cursor.pgresult.nfields:
                 rows.append(cursor.fetchall())
             if not cursor.nextset():
                 return rows

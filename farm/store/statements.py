@@ -19,10 +19,12 @@ class Migration(NamedTuple):
 
 @cache
 def load(name: str) -> bytes:
-    """Return the statement of farm/sql/<name>.sql without the comment on top, which is for readers."""
+    """Return the statement of farm/sql/<name>.sql without its comment and indentation, which are for readers.
+
+    It matters: psycopg remembers how to fill in a message of up to 4096 bytes and takes longer ones apart every time.
+    """
     lines = (SQL_DIRECTORY / f"{name}.sql").read_bytes().splitlines()
-    first = next(i for i, line in enumerate(lines) if not line.startswith(b"--"))
-    return b"\n".join(lines[first:])
+    return b"\n".join(line.strip() for line in lines if not line.lstrip().startswith(b"--"))
 
 
 @cache

@@ -1,0 +1,197 @@
+"""How applications file jobs: one at a time, many at once, or inside a transaction of their own."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from farm.errors import InvalidJob
+from farm.store import schema
+from farm.store.connection import DeadlineConnection
+from farm.store.enqueues import PARTITIONS_AHEAD, EnqueueBatch
+from farm.store.newjobs import NewJob, validate
+from farm.store.session import Session
+from farm.store.statements import load
+
+if TYPE_CHECKING:
+    from farm.embedded import EmbeddedServer
+
+APPLICATION_NAME = "farm client"
+DEADLINE_S = 30.0
+"""For one round trip of bulk data; an enqueue takes a millisecond."""
+
+
+def connect(dsn: str | None = None, *, pooled: bool = False) -> Client:
+    """Return a client of the database that dsn names, else FARM_DSN, else the embedded one (started if it does not run).
+
+    Connections are opened when needed. pooled: a transaction pooler such as PgBouncer stands between. Raises FarmError.
+    """
+    dsn = dsn or os.environ.get("FARM_DSN")
+    if dsn:
+        return Client(dsn, pooled=pooled)
+    from farm.embedded import open_server
+    from farm.home import farm_home
+
+    server = open_server(farm_home())
+    client = Client(server.dsn, server=server)
+    try:
+        with client._borrow() as session:
+            schema.migrate(session)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+class Client:
+    """Files jobs. May be shared by threads: each call uses a connection that no other call is using, and connections are kept.
+
+    A call that raises StoreUnavailable may or may not have filed its jobs; any other error means that it has not.
+    """
+
+    def __init__(self, dsn: str, *, pooled: bool = False, server: EmbeddedServer | None = None) -> None:
+        self.dsn = dsn
+        self._pooled = pooled
+        self._server = server
+        self._lock = threading.Lock()
+        self._closed = False
+        self._owner_pid = os.getpid()
+        self._idle: list[Session] = [self._session()]
+
+    def enqueue(
+        self,
+        task: str,
+        args: Mapping[str, Any] | list[Any] | tuple[Any, ...] = (),
+        *,
+        queue: str = "default",
+        runner: str | None = None,
+        priority: int | None = None,
+        delay_s: float | None = None,
+        run_at: datetime | None = None,
+        max_attempts: int | None = None,
+        timeout_s: float | None = None,
+        connection: psycopg.Connection[Any] | None = None,
+    ) -> int:
+        """File a job and return its id.
+
+        args: a dict gives keyword arguments, a list or tuple positional ones; JSON values only. runner: None means `python` for a
+        task like `module:function`. priority: 0 (most urgent) to 9, None means 4. run_at: needs a time zone. With connection, the
+        job is filed in the transaction that is open there, and is there when that commits. Raises InvalidJob, StoreError.
+        """
+        params = {
+            "task": task,
+            "args": args,
+            "queue": queue,
+            "runner": runner,
+            "priority": priority,
+            "delay_s": delay_s,
+            "run_at": run_at,
+            "max_attempts": max_attempts,
+            "timeout_s": timeout_s,
+        }
+        params["args"] = validate(params).args.decode()
+        if connection is not None:
+            with _naming_the_argument(), connection.cursor(row_factory=tuple_row) as cursor:
+                row = cursor.execute(load("enqueue_job"), params).fetchone()
+            assert row is not None
+            return int(row[0])
+        with self._borrow() as session, _naming_the_argument():
+            try:
+                return int(session.fetch("enqueue_job", params)[0][0])
+            except psycopg.errors.CheckViolation:
+                # No farm has been running to make partitions ahead.
+                session.fetch("keep_partitions_ahead")
+                return int(session.fetch("enqueue_job", params)[0][0])
+
+    def enqueue_many(self, jobs: Iterable[NewJob | Mapping[str, Any]], *, connection: psycopg.Connection[Any] | None = None) -> list[int]:
+        """File many jobs, all or none, and return their ids in order. Far faster than one by one.
+
+        Each is a dict with the arguments of enqueue: {"task": ..., "args": ...}. A generator is read piece by piece, while a
+        transaction is open. Raises InvalidJob naming the element, as in `jobs[3].priority: expected 0 to 9, got 11`; StoreError.
+        """
+        if connection is not None:
+            batch = EnqueueBatch(connection, make_partitions=self._make_partitions)
+            with connection.transaction():
+                batch.add(jobs)
+            return batch.job_ids
+        with self._borrow() as session:
+
+            def unit(own: DeadlineConnection) -> list[int]:
+                def refresh() -> None:
+                    own.deadline = monotonic() + session.deadline_s
+
+                batch = EnqueueBatch(own, make_partitions=self._make_partitions, find_class=self._find_class, refresh=refresh)
+                with own.transaction():
+                    own.execute(load("wait_for_jobs"))
+                    batch.add(jobs)
+                return batch.job_ids
+
+            return session.run(unit)
+
+    def close(self) -> None:
+        """Close every connection, and leave the embedded server to its other users. May be called again."""
+        with self._lock:
+            sessions, self._idle = self._idle, []
+            server, self._server = self._server, None
+            self._closed = True
+        for session in sessions:
+            session.close()
+        if server is not None:
+            server.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _session(self) -> Session:
+        return Session(self.dsn, application_name=APPLICATION_NAME, deadline_s=DEADLINE_S, pooled=self._pooled)
+
+    @contextmanager
+    def _borrow(self) -> Iterator[Session]:
+        with self._lock:
+            assert not self._closed, "the client is closed"
+            if os.getpid() != self._owner_pid:
+                # After a fork, the connections are the parent's: to use or close them here would break them there.
+                _abandoned.extend(self._idle)
+                self._idle, self._owner_pid = [], os.getpid()
+            session = self._idle.pop() if self._idle else self._session()
+        try:
+            yield session
+        finally:
+            with self._lock:
+                keep = not self._closed
+                if keep:
+                    self._idle.append(session)
+            if not keep:
+                session.close()
+
+    def _make_partitions(self, up_to: int) -> None:
+        with self._borrow() as session:
+            session.fetch("ensure_partitions", {"up_to": up_to, "ahead": PARTITIONS_AHEAD})
+
+    def _find_class(self, queue: str, runner: str) -> int:
+        with self._borrow() as session:
+            return int(session.fetch("find_class", {"queue": queue, "runner": runner})[0][0])
+
+
+_abandoned: list[Session] = []
+
+
+@contextmanager
+def _naming_the_argument() -> Iterator[None]:
+    """The function in the database refuses in our own words."""
+    try:
+        yield
+    except psycopg.errors.InvalidParameterValue as error:
+        raise InvalidJob(error.diag.message_primary or str(error)) from error

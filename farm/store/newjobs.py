@@ -1,0 +1,194 @@
+"""What may become a job: every rule of an enqueue, checked before anything is sent."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Required, TypedDict
+
+import orjson
+
+from farm.errors import InvalidJob
+from farm.model import ARGS_BYTES_MAX, JSON_DEPTH_MAX, NAME_PATTERN, PRIORITY_DEFAULT, PRIORITY_MAX
+
+TASK_BYTES_MAX = 1024
+ATTEMPTS_MAX = 10_000
+TIMEOUT_S_MIN, TIMEOUT_S_MAX = 0.001, 2_000_000.0
+"""The longest is what milliseconds in an int allow: 23 days."""
+DELAY_S_MAX = 3_155_760_000.0
+_NAME = re.compile(NAME_PATTERN)
+_PYTHON_TASK = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ENCODING = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_MICROSECONDS = 1_000_000
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_DUE_US_END = int((datetime(2200, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds()) * _MICROSECONDS
+"""PostgreSQL stores times that Python cannot read, and nobody means them."""
+
+
+class NewJob(TypedDict, total=False):
+    """A job to be enqueued; what is left out is as in Client.enqueue."""
+
+    task: Required[str]
+    args: Mapping[str, Any] | list[Any] | tuple[Any, ...]
+    queue: str
+    runner: str | None
+    priority: int | None
+    delay_s: float | None
+    run_at: datetime | None
+    max_attempts: int | None
+    timeout_s: float | None
+
+
+class ValidJob(NamedTuple):
+    """A job as it will be stored, but for its id."""
+
+    task: bytes
+    args: bytes
+    """JSON text."""
+    queue: str
+    runner: str
+    priority: int
+    delay_us: int | None
+    due_us: int | None
+    """Microseconds since 2000; one of the two is None."""
+    max_attempts: int | None
+    timeout_ms: int | None
+
+
+OPTIONS = frozenset(NewJob.__annotations__)
+
+
+def validate(job: Mapping[str, Any], where: str = "") -> ValidJob:
+    """Check everything about a job. Raises InvalidJob: `<where><option>: expected ..., got ...`."""
+    if not job.keys() <= OPTIONS:
+        unknown = sorted(map(str, job.keys() - OPTIONS))[0]
+        raise InvalidJob(f"{where}{unknown}: no such option, expected {', '.join(sorted(OPTIONS))}")
+    task = job.get("task")
+    if not isinstance(task, str) or not task or len(encoded := _utf8(task, f"{where}task")) > TASK_BYTES_MAX or _CONTROL.search(task):
+        raise _unexpected(f"{where}task", f"1 to {TASK_BYTES_MAX} bytes without control characters", task)
+    delay_s, run_at = job.get("delay_s"), job.get("run_at")
+    if delay_s is not None and run_at is not None:
+        raise _unexpected(f"{where}run_at", "nothing, since delay_s is given", run_at)
+    priority = _whole(job.get("priority"), 0, PRIORITY_MAX, f"{where}priority")
+    delay = _seconds(delay_s, 0, DELAY_S_MAX, f"{where}delay_s")
+    timeout = _seconds(job.get("timeout_s"), TIMEOUT_S_MIN, TIMEOUT_S_MAX, f"{where}timeout_s")
+    return ValidJob(
+        encoded,
+        _json(job.get("args"), f"{where}args"),
+        _name(job.get("queue", "default"), f"{where}queue"),
+        _runner(job.get("runner"), task, f"{where}runner"),
+        PRIORITY_DEFAULT if priority is None else priority,
+        None if delay is None else round(delay * _MICROSECONDS),
+        None if run_at is None else _moment(run_at, f"{where}run_at"),
+        _whole(job.get("max_attempts"), 1, ATTEMPTS_MAX, f"{where}max_attempts"),
+        None if timeout is None else math.ceil(timeout * 1000),
+    )
+
+
+def _unexpected(path: str, expected: str, got: object) -> InvalidJob:
+    try:
+        shown = ascii(got)
+    except Exception:
+        # Whatever was given may not even have a working repr.
+        shown = type(got).__name__
+    return InvalidJob(f"{path}: expected {expected}, got {shown if len(shown) <= 80 else shown[:77] + '...'}")
+
+
+def _utf8(text: str, path: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise _unexpected(path, "text without lone surrogates", text) from None
+
+
+def _name(name: object, path: str) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise _unexpected(path, f"a name like {NAME_PATTERN}", name)
+    return name
+
+
+def _runner(runner: object, task: str, path: str) -> str:
+    if runner is not None:
+        return _name(runner, path)
+    if not _PYTHON_TASK.fullmatch(task):
+        raise _unexpected(path, "a name, since the task does not look like module:function", None)
+    return "python"
+
+
+def _whole(number: object, lowest: int, highest: int, path: str) -> int | None:
+    if number is None:
+        return None
+    if not isinstance(number, int) or isinstance(number, bool) or not lowest <= number <= highest:
+        raise _unexpected(path, f"{lowest} to {highest}", number)
+    return int(number)
+
+
+def _seconds(seconds: object, lowest: float, highest: float, path: str) -> float | None:
+    if seconds is None:
+        return None
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not lowest <= seconds <= highest:
+        raise _unexpected(path, f"{lowest:g} to {highest:.0f} seconds", seconds)
+    return float(seconds)
+
+
+def _moment(moment: object, path: str) -> int:
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise _unexpected(path, "a datetime with a time zone", moment)
+    since = moment - _EPOCH
+    due_us = (since.days * 86400 + since.seconds) * _MICROSECONDS + since.microseconds
+    if not 0 <= due_us < _DUE_US_END:
+        raise _unexpected(path, "a time in the years 2000 to 2199", moment)
+    return due_us
+
+
+def _json(args: object, path: str) -> bytes:
+    if args is None:
+        return b"[]"
+    if not isinstance(args, dict | list | tuple):
+        raise _unexpected(path, "an object or an array (dict, list or tuple)", args)
+    try:
+        text = orjson.dumps(args, option=_ENCODING)
+    except (TypeError, RecursionError) as error:
+        _refuse_json(args, path)
+        raise _unexpected(path, f"JSON ({error})", args) from error
+    if len(text) > ARGS_BYTES_MAX:
+        raise _unexpected(path, f"at most {ARGS_BYTES_MAX} bytes of JSON", len(text))
+    # orjson turns NaN and infinities into null and lets NUL pass, and neither can be told from the text alone; most texts have neither.
+    if b"null" in text or b"\\u0000" in text or text.count(b"[") + text.count(b"{") > JSON_DEPTH_MAX:
+        _refuse_json(args, path)
+    return text
+
+
+def _refuse_json(value: object, path: str, depth: int = 1) -> None:
+    """Find what cannot be a job's argument. Raises InvalidJob with the path to it, or returns."""
+    if isinstance(value, dict | list | tuple):
+        if depth > JSON_DEPTH_MAX:
+            raise InvalidJob(f"{path[:80]}...: expected at most {JSON_DEPTH_MAX} levels of nesting, got more")
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(value, dict):
+                if not isinstance(key, str):
+                    raise _unexpected(path, "text as the key of an object", key)
+                _refuse_text(key, f"{path}: a key")
+            _refuse_json(inner, f"{path}.{key}" if isinstance(value, dict) else f"{path}[{key}]", depth + 1)
+    elif isinstance(value, str):
+        _refuse_text(value, path)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise _unexpected(path, "a finite number", value)
+    elif isinstance(value, int):
+        if not -(1 << 63) <= value < 1 << 64:
+            raise _unexpected(path, "an integer of at most 64 bits", value)
+    elif value is not None:
+        try:
+            orjson.dumps(value, option=_ENCODING)
+        except TypeError:
+            raise _unexpected(path, "a JSON value", value) from None
+
+
+def _refuse_text(text: str, path: str) -> None:
+    _utf8(text, path)
+    if "\0" in text:
+        raise _unexpected(path, "text without NUL", text)
