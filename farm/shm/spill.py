@@ -56,8 +56,15 @@ class Spill:
 
     def remove_of_run(self, run: str) -> None:
         """Remove all that a run of a supervisor, whose leases are all settled, has left behind."""
+        self._remove_all(f"{run}.")
+
+    def remove_of_owner(self, owner: str) -> None:
+        """Remove all that one process has left behind. It is dead, and what it published is committed."""
+        self._remove_all(f"{owner}-")
+
+    def _remove_all(self, beginning: str) -> None:
         for entry in list(os.scandir(self._directory)):
-            if entry.name.startswith(f"{run}."):
+            if entry.name.startswith(beginning):
                 self.remove(entry.name.encode())
 
     def _path(self, name: bytes) -> Path | None:

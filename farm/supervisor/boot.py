@@ -206,6 +206,7 @@ class Boot:
             lanes=lanes,
             place=self._place,
             runners=list(self._config.runners.items()),
+            spill=self._spill,
             spill_directory=str(self._state.spill_path),
             spill_bytes_max=self._config.spill_bytes_max,
             supervisor_fd=self._loop.wake_fd,
@@ -245,6 +246,7 @@ class Boot:
             log.error("left with %d jobs without a committed outcome: the next start here commits or releases them", uncommitted)
             return 1
         self._place.remove()
+        self._spill.remove_of_run(self._place.path.name)
         log.info("left: %d jobs settled, nothing is uncommitted", supervisor.settled)
         return 0
 

@@ -18,6 +18,8 @@ class Estate(NamedTuple):
     """Never started: to be dispatched again, nothing is used up."""
     outcomes: list[Outcome]
     """Started and without an outcome of their own."""
+    over: list[HeldFrame]
+    """The frames of those."""
 
 
 def judge(generation: Generation) -> Estate:
@@ -28,6 +30,7 @@ def judge(generation: Generation) -> Estate:
     running = {slot.seq: slot for slot in generation.running()}
     back: list[HeldFrame] = []
     outcomes: list[Outcome] = []
+    over: list[HeldFrame] = []
     for seq, frame in generation.take_all():
         slot = running.get(seq)
         if slot is not None:
@@ -37,7 +40,9 @@ def judge(generation: Generation) -> Estate:
             outcomes.append(ended(frame, OutcomeKind.CRASHED, "RingBroken", "its subworker's result ring was overwritten", 0))
         else:
             back.append(frame)
-    return Estate(back, outcomes)
+            continue
+        over.append(frame)
+    return Estate(back, outcomes, over)
 
 
 def _ended_by(generation: Generation, seq: int, frame: HeldFrame, started_ns: int) -> Outcome:

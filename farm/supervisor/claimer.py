@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from farm.errors import StoreUnavailable
 from farm.model import Claim, JobRow, Outcome, OutcomeKind
-from farm.shm.frames import SPILLED, pack_job
+from farm.shm.frames import SPILLED, pack_job, unpack_job
 from farm.shm.spill import Spill
 from farm.subworker.results import error_payload
 from farm.supervisor.generation import HeldFrame
@@ -221,9 +221,16 @@ class Claimer:
                 continue
             name = self._spill.write(args, wait=False)
             if name is None:
+                self._drop(frames)
                 raise StoreUnavailable("no room to spill large arguments; the claim is read again later")
             frames.append((0, SPILLED, pack_job(lease_id, job_id, position, timeout_ms, attempt, lost, runner, task, name)))
         return frames, refused
+
+    def _drop(self, frames: list[HeldFrame]) -> None:
+        """Remove what was spilled for frames that are not delivered."""
+        for _kind, flags, payload in frames:
+            if flags & SPILLED:
+                self._spill.remove(unpack_job(payload).args)
 
     def _note_idle(self, lane: Lane, now: float) -> None:
         """Declare the lane idle once, then look again at once: a job enqueued just before was not announced."""

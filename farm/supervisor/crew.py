@@ -6,18 +6,18 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from farm.shm.frames import unpack_job
+from farm.shm.frames import SPILLED, unpack_job
 from farm.shm.generation import GenerationFile
 from farm.shm.place import Place
-from farm.shm.spill import owner_of
+from farm.shm.spill import Spill, owner_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.supervisor.burial import judge
 from farm.supervisor.desk import Desk
-from farm.supervisor.generation import Generation, Phase
+from farm.supervisor.generation import Generation, HeldFrame, Phase
 from farm.supervisor.lane import Lane
 from farm.supervisor.output import Output
 from farm.supervisor.writer import Writer
@@ -51,6 +51,7 @@ class Crew:
         lanes: Sequence[Lane],
         place: Place,
         runners: Sequence[tuple[str, dict[str, Any]]],
+        spill: Spill,
         spill_directory: str,
         spill_bytes_max: int,
         supervisor_fd: int,
@@ -67,6 +68,7 @@ class Crew:
         self.respawns = 0
         self._place = place
         self._runners = tuple(runners)
+        self._spill = spill
         self._spill_directory = spill_directory
         self._spill_bytes_max = spill_bytes_max
         self._supervisor_fd = supervisor_fd
@@ -163,7 +165,10 @@ class Crew:
             if generation.host_id == self.host_id:
                 lane.take_back(estate.back)
                 self._desk.push(estate.outcomes)
+                self.drop_arguments(estate.over)
                 lanes.append(lane)
+            else:
+                self.drop_arguments(estate.back + estate.over)
             self._forget(generation, lane, writer)
         return lanes
 
@@ -183,9 +188,16 @@ class Crew:
     def abandon(self) -> None:
         """Kill everybody and drop what is held: the host was retired, and its jobs are somebody else's now."""
         for lane in self.lanes:
+            self.drop_arguments(lane.held)
             lane.held.clear()
         for generation in self.generations:
             generation.kill(None)
+
+    def drop_arguments(self, frames: Iterable[HeldFrame]) -> None:
+        """Remove the spilled arguments of frames that will not be handed out again."""
+        for frame in frames:
+            if frame[1] & SPILLED:
+                self._spill.remove(_spill_name(frame))
 
     def in_flight(self) -> int:
         """Return how many claimed jobs have no committed outcome yet, as far as the main thread knows."""
@@ -270,6 +282,7 @@ class Crew:
         self._unwatch_output(output)
         output.close()
         writer.detach(generation.name)
+        self._spill.remove_of_owner(owner_of(generation.file.path))
         generation.close()
 
     def _post(self, generation: Generation) -> Post:
@@ -279,5 +292,5 @@ class Crew:
         return next(lane for lane in self.lanes if lane.name == generation.lane)
 
 
-def _spill_name(frame: tuple[int, int, bytes]) -> bytes:
+def _spill_name(frame: HeldFrame) -> bytes:
     return unpack_job(frame[2]).args

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 
 from farm.model import OutcomeKind
 from farm.supervisor.crew import Crew
@@ -38,8 +37,9 @@ class Drain:
         for generation in self._crew.generations:
             self._move_on(generation, now)
         for lane in self._crew.lanes:
-            self._release(lane.held)
+            held = list(lane.held)
             lane.held.clear()
+            self._release(held)
         return LOOK_S
 
     @property
@@ -71,8 +71,8 @@ class Drain:
             self.stopped += len(running)
             end_job(generation, running[0], Doom(OutcomeKind.STOPPED, "still running when the farm was stopped", 0))
 
-    def _release(self, frames: Iterable[HeldFrame]) -> None:
-        outcomes = released(frames)
-        self.released += len(outcomes)
-        if outcomes:
-            self._desk.push(outcomes)
+    def _release(self, frames: list[HeldFrame]) -> None:
+        if frames:
+            self.released += len(frames)
+            self._desk.push(released(frames))
+            self._crew.drop_arguments(frames)

@@ -98,7 +98,7 @@ class WriterProcess:
         """Say on every ring that the writer is about to sleep; False if one has frames that could be read now."""
         if self._batch.held or self._batch.full:
             return True
-        return all([source.broken or source.ring.arm() for source in self._sources.values()])
+        return all(source.broken or source.ring.arm() for source in self._sources.values())
 
     def _disarm(self) -> None:
         for source in self._sources.values():
