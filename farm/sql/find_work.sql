@@ -1,62 +1,8 @@
--- Find the (class, priority) pairs that have work, by hopping from pair to pair over the primary keys of ready and returned: one short
--- look for every pair that is there, whatever the number of jobs. `bounds` says where claims of a pair have got to: below it a pair's
--- entries are not looked at, since they may all be dead and still in the index.
-WITH RECURSIVE bounds AS MATERIALIZED (
-    SELECT u.class_id, u.priority, u.above_id
-    FROM unnest(%(bound_classes)s::int[], %(bound_priorities)s::smallint[], %(bound_ids)s::bigint[])
-        AS u (class_id, priority, above_id)
-),
-fresh (class_id, priority, found) AS (
-    SELECT -1, 0::smallint, false
-    UNION ALL
-    SELECT hop.class_id, hop.priority, hop.found
-    FROM fresh AS f
-    LEFT JOIN LATERAL (
-        SELECT b.class_id, b.priority, b.above_id
-        FROM bounds AS b
-        WHERE (b.class_id, b.priority) > (f.class_id, f.priority)
-        ORDER BY b.class_id, b.priority
-        LIMIT 1
-    ) AS bound ON true
-    CROSS JOIN LATERAL (
-        (
-            SELECT r.class_id, r.priority, true AS found
-            FROM farm.ready AS r
-            WHERE r.shard = 0
-                AND (r.class_id, r.priority, r.job_id) > (f.class_id, f.priority, 9223372036854775807)
-                AND (r.class_id, r.priority) < (coalesce(bound.class_id, 2147483647), coalesce(bound.priority, 32767::smallint))
-            ORDER BY r.class_id, r.priority, r.job_id
-            LIMIT 1
-        )
-        UNION ALL
-        SELECT
-            bound.class_id,
-            bound.priority,
-            EXISTS (
-                SELECT FROM farm.ready AS r
-                WHERE r.shard = 0 AND r.class_id = bound.class_id AND r.priority = bound.priority AND r.job_id > bound.above_id
-            )
-        WHERE bound.class_id IS NOT NULL
-        LIMIT 1
-    ) AS hop
-),
-again (class_id, priority) AS (
-    SELECT -1, 0::smallint
-    UNION ALL
-    SELECT hop.class_id, hop.priority
-    FROM again AS a
-    CROSS JOIN LATERAL (
-        SELECT r.class_id, r.priority
-        FROM farm.returned AS r
-        WHERE r.shard = 0 AND r.class_id > a.class_id
-        ORDER BY r.class_id, r.priority, r.job_id
-        LIMIT 1
-    ) AS hop
-)
-SELECT f.class_id, f.priority, false
-FROM fresh AS f
-WHERE f.found AND f.class_id = ANY (%(class_ids)s::int[])
-UNION ALL
-SELECT a.class_id, a.priority, true
-FROM again AS a
-WHERE a.class_id = ANY (%(class_ids)s::int[])
+-- Find the (class, priority) pairs that have work; migration 0005 says how. Served by the primary keys of ready and returned.
+SELECT w.class_id, w.priority, w.from_returned
+FROM farm.find_work(
+    %(class_ids)s::int[],
+    %(bound_classes)s::int[],
+    %(bound_priorities)s::smallint[],
+    %(bound_ids)s::bigint[]
+) AS w

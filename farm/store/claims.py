@@ -53,15 +53,15 @@ class ClaimStore:
         bounds: for (class, priority), the job id up to which `ready` was claimed; what lies below it is not seen.
         """
         known = bounds or {}
-        rows = self._session.transact(
+        rows = self._session.fetch(
             "find_work",
-            params={
+            {
                 "class_ids": list(class_ids),
                 "bound_classes": [pair[0] for pair in known],
                 "bound_priorities": [pair[1] for pair in known],
                 "bound_ids": list(known.values()),
             },
-        )[0]
+        )
         return sorted(Work(*row) for row in rows)
 
     def claim(self, *, lease_id: int, class_id: int, priority: int, above_id: int, returned_max: int, jobs_max: int) -> Claim | None:
@@ -82,7 +82,7 @@ class ClaimStore:
             "jobs_max": jobs_max,
         }
         try:
-            rows = self._session.transact("claim_jobs", params=params)[0]
+            rows = self._session.transact("claim_jobs", params)
         except psycopg.errors.UniqueViolation:
             rows = [(*row, len(row[0])) for row in self._session.fetch("read_lease", {"lease_id": lease_id})]
         if not rows:
@@ -103,7 +103,7 @@ class ClaimStore:
 
     def runnable_left(self, class_ids: Sequence[int]) -> bool:
         """Say whether any job of these classes could be claimed now, looking without bounds."""
-        return bool(self._session.transact("look_for_runnable", params={"class_ids": list(class_ids)})[0][0][0])
+        return bool(self._session.transact("look_for_runnable", {"class_ids": list(class_ids)})[0][0])
 
     def declare_idle(self, host_id: int, lane: str, classes: Sequence[int] | None) -> None:
         """Ask to be notified on channel farm_wake when jobs of these classes arrive (None: of any class)."""

@@ -62,7 +62,7 @@ class CommitStore:
             "job_ids": bigint_array([outcome.job_id for outcome in outcomes]),
             "lease_ids": bigint_array([outcome.lease_id for outcome in outcomes]),
         }
-        return len(self._session.transact("find_written", params=params)[0])
+        return len(self._session.transact("find_written", params))
 
     def _commit_apart(self, outcomes: Sequence[Outcome], now_ns: int, again: bool, error: psycopg.Error) -> CommitReport:
         """Commit the halves of a batch that was refused, down to the outcome at fault, which fails its job instead."""

@@ -50,6 +50,8 @@ class EnqueueBatch:
         self._find_class = find_class or self._find_class_here
         self._refresh = refresh
         self._class_ids: dict[tuple[str, str], int] = {}
+        self._ready: set[tuple[int, int]] = set()
+        """The (class, priority) pairs that can be claimed at once."""
         self._first_due_us: int | None = None
         self.job_ids: list[int] = []
 
@@ -59,7 +61,8 @@ class EnqueueBatch:
             self._refresh()
             self._add_chunk(chunk)
         if self.job_ids:
-            self._fetch("wake", {"classes": list(self._class_ids.values()), "due_us": self._first_due_us})
+            classes, priorities = zip(*self._ready, strict=True) if self._ready else ((), ())
+            self._fetch("wake", {"classes": list(classes), "priorities": list(priorities), "due_us": self._first_due_us})
 
     def _add_chunk(self, chunk: list[ValidJob]) -> None:
         class_ids = [self._class_id(job.queue, job.runner) for job in chunk]
@@ -71,6 +74,7 @@ class EnqueueBatch:
             due_us = job.due_us if job.delay_us is None else now_us + job.delay_us
             rows.append(_job_row(job, job_id, class_id, due_us))
             if due_us is None or due_us <= now_us:
+                self._ready.add((class_id, job.priority))
                 ready.append(_ready(4, 2, 0, 4, class_id, 2, job.priority, 8, job_id))
             else:
                 scheduled.append(_scheduled(7, 2, 0, 8, due_us, 8, job_id, 4, class_id, 2, job.priority, 2, 0, 2, 0))

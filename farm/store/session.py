@@ -20,6 +20,8 @@ Params = Mapping[str, Any]
 DEADLINE_S_DEFAULT = 5.0
 CONNECT_TIMEOUT_S = 3
 
+PREPARE_NEVER = 1 << 30
+
 AWAY_SQLSTATES = ("08", "53", "57", "58", "25P03", "25006", "40", "55P03", "0A000", "26000")
 """Classes of errors after which the same call may well succeed: connections, resources, an operator's doing, I/O, a standby, lost races,
 and prepared statements that a pooler or a migration has taken away."""
@@ -35,13 +37,17 @@ class Session:
 
     Calls either return, or raise StoreUnavailable (ask again: the next call opens a new connection; what this one did is unknown),
     or raise another StoreError. psycopg.DataError and psycopg.IntegrityError come through as they are: they speak of rows, not of
-    the database. deadline_s bounds every call; connecting takes at most 3 s more for each host of the DSN. pooled says that a
+    the database. keeps_plans: for a part that sends the same few statements all day; planning them took longer than running them.
+    deadline_s bounds every call; connecting takes at most 3 s more for each host of the DSN. pooled says that a
     transaction pooler stands between, so that no setting may outlive a transaction.
     """
 
-    def __init__(self, dsn: str, *, application_name: str, deadline_s: float = DEADLINE_S_DEFAULT, pooled: bool = False) -> None:
+    def __init__(
+        self, dsn: str, *, application_name: str, deadline_s: float = DEADLINE_S_DEFAULT, pooled: bool = False, keeps_plans: bool = False
+    ) -> None:
         self.deadline_s = deadline_s
         self._pooled = pooled
+        self._keeps_plans = keeps_plans and not pooled
         self._connection: DeadlineConnection | None = None
         try:
             self._options: dict[str, Any] = {
@@ -81,15 +87,20 @@ class Session:
         """Run one statement of farm/sql in a transaction of its own and return its rows."""
 
         def unit(connection: DeadlineConnection) -> list[Row]:
-            cursor = connection.execute(load(name), params)
+            cursor = connection.execute(load(name), params, prepare=self._keeps_plans or None)
             return cursor.fetchall() if cursor.description is not None else []
 
         return self.run(unit, deadline_s=deadline_s)
 
-    def transact(self, *names: str, params: Params | None = None) -> list[list[Row]]:
-        """Run statements as one transaction planned by indexes, sent as one message; returns the rows of those that return rows."""
-        message = compose("begin", "plan_by_index", *names, "commit")
-        return self.run(lambda connection: send(connection, message, params))
+    def transact(self, name: str, params: Params | None = None) -> list[Row]:
+        """Run one statement as a transaction of its own, planned by indexes whatever the statistics say; returns its rows.
+
+        One round trip: where the session keeps its plans as a prepared statement, else as one message with all its settings.
+        """
+        if self._keeps_plans:
+            return self.run(lambda connection: connection.execute(load(name), params, prepare=True).fetchall())
+        message = compose("begin", "plan_by_index", name, "commit")
+        return self.run(lambda connection: send(connection, message, params)[0])
 
     def close(self) -> None:
         """Close the connection if there is one; the next call opens another. Never raises."""
@@ -98,13 +109,18 @@ class Session:
             connection.close()
 
     def _connect(self) -> DeadlineConnection:
-        # Unnamed statements are planned for their values every time, so partitions prune, and poolers can carry them.
-        connection = DeadlineConnection.connect(**self._options, autocommit=True, prepare_threshold=None)
+        # Unnamed statements are planned for their values every time, so partitions prune, and poolers can carry them. With a
+        # threshold that is never reached, only those are prepared that ask for it.
+        threshold = PREPARE_NEVER if self._keeps_plans else None
+        connection = DeadlineConnection.connect(**self._options, autocommit=True, prepare_threshold=threshold)
         self._connection = connection
         connection.deadline = monotonic() + self.deadline_s
         if not self._pooled:
             # The server ends what we have given up on, so that a lock is not held by nobody.
             send(connection, load("set_session"), {"statement_ms": round((self.deadline_s + 1) * 1000)})
+        if self._keeps_plans:
+            # What a message of its own sets for one transaction, this session sets for good.
+            send(connection, load("plan_by_index").replace(b"SET LOCAL", b"SET") + b";\n" + load("plan_once"))
         return connection
 
     def _roll_back(self) -> None:

@@ -46,11 +46,11 @@ class Brigade:
         self._config = config
         self._dsn = dsn
         self._stack = stack
-        self._hosts = HostStore(self._session("heartbeat"))
-        upkeep = self._session("upkeep")
+        self._hosts = HostStore(self._session("heartbeat", keeps_plans=True))
+        upkeep = self._session("upkeep", keeps_plans=True)
         self._upkeep_store = UpkeepStore(upkeep)
         self._reaper = HostStore(upkeep)
-        self._claims_store = ClaimStore(self._session("claims"))
+        self._claims_store = ClaimStore(self._session("claims", keeps_plans=True))
         self._host_id = 0
         self._registered_boot_ns = 0
         self._instance = ""
@@ -197,8 +197,9 @@ class Brigade:
         self._claimer.news = True
         self._claims.wake()
 
-    def _session(self, part: str, *, dsn: str | None = None) -> Session:
-        session = Session(dsn or self._dsn, application_name=f"farm {part}", pooled=self._config.database.pooled)
+    def _session(self, part: str, *, dsn: str | None = None, keeps_plans: bool = False) -> Session:
+        pooled = self._config.database.pooled
+        session = Session(dsn or self._dsn, application_name=f"farm {part}", pooled=pooled, keeps_plans=keeps_plans)
         self._stack.callback(session.close)
         return session
 
