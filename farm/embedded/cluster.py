@@ -15,6 +15,9 @@ PORT = 5432
 SOCKET_DIR_BYTES_MAX = 90
 """A socket's path has at most 107 bytes, and PostgreSQL adds `/.s.PGSQL.5432` to the directory."""
 LOG_BYTES_MAX = 16 << 20
+COMPLAINTS = ("FATAL:", "PANIC:", "postgres:", "keeper:")
+TURNED_AWAY = ("is starting up", "is shutting down", "not yet accepting", "terminating connection", "does not exist", "too many clients")
+"""What the log says of clients who came at the wrong moment: no reason why a server does not start."""
 
 
 class Cluster:
@@ -100,7 +103,7 @@ class Cluster:
         except OSError:
             return None
         for line in reversed(lines):
-            for mark in ("FATAL:", "PANIC:", "postgres:", "keeper:"):
-                if mark in line:
-                    return line[line.index(mark) :].strip()
+            mark = next((mark for mark in COMPLAINTS if mark in line), None)
+            if mark is not None and not any(words in line for words in TURNED_AWAY):
+                return line[line.index(mark) :].strip()
         return None

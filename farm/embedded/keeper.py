@@ -16,17 +16,18 @@ from farm.filelock import FileLock
 
 LINGER_S = 2.0
 """How long it waits for the next user: a shell script that calls one command after the other meets a warm server."""
-LOOK_S = 0.5
+LOOK_S = 0.25
 RETRY_S = 0.1
 START_S_MAX = 55.0
 """Under the time that a user waits for the keeper's report, so that the user gets to read why."""
-DYING_S_MAX = 10.0
+DYING_S_MAX = 5.0
 RESTART_PAUSE_S_MIN = 0.2
 RESTART_PAUSE_S_MAX = 10.0
 LOG_LOOK_S = 60.0
 REPORT_FD = 3
 READY = b"ready\n"
 BUSY = b"busy\n"
+UNSEEN = "PostgreSQL answers, but its process is not to be seen here (does it run in another container?)"
 IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGINT)
 """A closed terminal is none of our business. SIGTERM, which a stopping service or machine sends to everybody, only makes us
 hurry: users may still need the server to drain."""
@@ -68,7 +69,7 @@ class Keeper:
         while time.monotonic() < deadline:
             found = Postmaster.find(self._cluster, self._account)
             if found is None and not self._may_start:
-                return "PostgreSQL answers, but its process is not to be seen here (does it run in another container?)"
+                return UNSEEN
             # One that can be seen is ours, and when it has gone there is none.
             self._may_start = self._may_start or found is not None
             server = found or Postmaster.start(self._cluster, self._account, self._binaries)
@@ -78,9 +79,9 @@ class Keeper:
                 return None
             if server.ended():
                 server.close()
-                complaint = self._cluster.last_complaint(before) or "PostgreSQL ended at once"
+                complaint = self._cluster.last_complaint(before)
                 if found is None and not _may_pass(complaint, time.monotonic() - began):
-                    return complaint
+                    return complaint or "PostgreSQL ended without a word"
                 time.sleep(RETRY_S)
             else:
                 self._server = server
@@ -135,9 +136,11 @@ class Keeper:
         self._start_at = now + self._pause_s
 
 
-def _may_pass(complaint: str, waited_s: float) -> bool:
-    """Say whether a start failed only because of what a killed server left: its children, or itself while it is dying."""
-    return "pre-existing shared memory" in complaint or ("lock file" in complaint and waited_s < DYING_S_MAX)
+def _may_pass(complaint: str | None, waited_s: float) -> bool:
+    """Say whether a start failed for what will pass: somebody killed it, or a killed one is still dying, or its children are."""
+    if complaint is None or "lock file" in complaint:
+        return waited_s < DYING_S_MAX
+    return "pre-existing shared memory" in complaint
 
 
 def main(arguments: list[str]) -> None:

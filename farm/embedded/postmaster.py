@@ -97,14 +97,16 @@ class Postmaster:
 
     @classmethod
     def start(cls, cluster: Cluster, account: Account, binaries: Path) -> Postmaster:
-        """Start a server as our child, with our standard output as its log. For a process without threads. Raises OSError."""
+        """Start a server as our child. For a process without threads, since it forks. Raises OSError."""
         cls.clear_stale(cluster)
         command = [str(binaries / "postgres"), "-D", str(cluster.data), "-k", str(cluster.socket_dir), "-p", str(PORT)]
         for name, value in SETTINGS.items():
             command += ["-c", f"{name}={value}"]
+        log = os.open(cluster.log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         pid = os.fork()
         if pid == 0:
-            _become(command, account)
+            _become(command, account, log)
+        os.close(log)
         return cls(pid, os.pidfd_open(pid), child=True)
 
     def ended(self, wait_s: float = 0.0) -> bool:
@@ -186,9 +188,11 @@ def _read(path: str) -> bytes:
         return b""
 
 
-def _become(command: list[str], account: Account) -> None:
+def _become(command: list[str], account: Account, log: int) -> None:
     """Turn this forked child into the server. Never returns."""
     try:
+        os.dup2(log, 1)
+        os.dup2(log, 2)
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         if account.dropped:

@@ -12,10 +12,10 @@ from pathlib import Path
 from types import TracebackType
 
 from farm.embedded.account import server_account
-from farm.embedded.binaries import INSTALL_HINT, Binaries, find_binaries, reachable_binaries
+from farm.embedded.binaries import INSTALL_HINT, Binaries, find_binaries, reachable_binaries, require_reach
 from farm.embedded.cluster import PORT, Cluster
-from farm.embedded.creation import create_data
-from farm.embedded.keeper import BUSY, READY
+from farm.embedded.creation import create_data, remove_drafts
+from farm.embedded.keeper import BUSY, READY, UNSEEN
 from farm.embedded.summons import summon_keeper
 from farm.errors import EmbeddedError, FarmError
 from farm.filelock import FileLock
@@ -25,6 +25,7 @@ OPEN_S_MAX = 60.0
 """How long open_server waits for a start, a recovery or a stop under way before it says so."""
 RETRY_S = 0.05
 CONNECT_S = 3
+CHANCES = 3
 DATABASE = "farm"
 
 
@@ -38,6 +39,13 @@ class EmbeddedServer:
         self.path = path
         """FARM_HOME/pg<major>, where its data and its log are."""
         self._users = users
+
+    def revive(self) -> None:
+        """Have it started again if it is down and its keeper too, as after a kill of both. Blocks and raises like open_server.
+
+        As long as the keeper lives it does that by itself: this is for whoever has waited for that in vain.
+        """
+        open_server(self.path.parent).close()
 
     def close(self) -> None:
         """Let go of it; the last one out has it stopped two seconds later. Does not wait, may be called again."""
@@ -76,6 +84,7 @@ class _Opening:
         self._log = log
         self._deadline = time.monotonic() + OPEN_S_MAX
         self._binaries: Binaries | None = None
+        self._chances = CHANCES
         self._cluster = self._choose(home)
         self._log_offset = self._cluster.log_bytes()
 
@@ -139,14 +148,20 @@ class _Opening:
         cluster = self._cluster
         binaries = self._binaries or self._matching([cluster])
         account = server_account(cluster.data)
+        require_reach(cluster.path, account)
         binaries = reachable_binaries(binaries, account, cluster.binaries_path)
+        remove_drafts(cluster)
         if not (cluster.data / "PG_VERSION").exists():
             self._log(f"making an embedded PostgreSQL {binaries.version} in {cluster.path}")
             create_data(cluster, binaries, account)
         cluster.make_socket_dir(account)
-        answer = summon_keeper(cluster, binaries, self._deadline, adopt_only=adopt_only)
-        if answer not in (READY, BUSY):
-            reason = answer.decode("utf-8", "replace").strip() or "its keeper ended at once"
+        report = summon_keeper(cluster, binaries, self._deadline, adopt_only=adopt_only)
+        if report in (READY, BUSY):
+            return
+        # Killed before it said a word, or its server was killed between our look and its own: once or twice that is chance.
+        self._chances -= report in (b"", UNSEEN.encode())
+        if report not in (b"", UNSEEN.encode()) or self._chances == 0:
+            reason = report.decode("utf-8", "replace").strip() or "its keeper ended without a word"
             raise EmbeddedError(f"PostgreSQL in {cluster.path} does not start: {reason}; see {cluster.log_path}")
 
     def _answer(self) -> str | None:

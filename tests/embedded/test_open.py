@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -121,7 +122,19 @@ def test_a_killed_first_start_leaves_no_half_of_a_database(farm_home: Path) -> N
     user.communicate()
     with open_server(farm_home) as server:
         assert answers(server.dsn)
+    wait_for_stop(farm_home)
+    # The killed user's initdb may have gone on for nobody; once it has ended, the next start removes what it made.
+    wait_for(lambda: not any("initdb" in each.info["name"] for each in psutil.process_iter(["name"])), "the end of initdb")
+    with open_server(farm_home) as server:
         assert not list(server.path.glob("data.new-*"))
+
+
+def test_one_who_waits_in_vain_can_have_it_revived(made_home: Path) -> None:
+    with open_server(made_home) as server:
+        kill_keeper(made_home)
+        os.kill(postmaster_pid(made_home), signal.SIGKILL)
+        server.revive()
+        assert answers(server.dsn)
 
 
 def test_a_pid_file_whose_number_is_now_anothers_does_not_stop_the_start(made_home: Path) -> None:
