@@ -84,11 +84,17 @@ class Session:
             raise
 
     def fetch(self, name: str, params: Params | None = None, *, deadline_s: float | None = None) -> list[Row]:
-        """Run one statement of farm/sql in a transaction of its own and return its rows."""
+        """Run one statement of farm/sql in a transaction of its own and return its rows.
+
+        deadline_s: another one than the session's; the server too is told of a longer one.
+        """
 
         def unit(connection: DeadlineConnection) -> list[Row]:
-            cursor = connection.execute(load(name), params, prepare=self._keeps_plans or None)
-            return cursor.fetchall() if cursor.description is not None else []
+            if deadline_s is None or deadline_s <= self.deadline_s:
+                return _fetch(connection, name, params)
+            with connection.transaction():
+                _fetch(connection, "allow_time", {"statement_ms": _statement_ms(deadline_s)})
+                return _fetch(connection, name, params)
 
         return self.run(unit, deadline_s=deadline_s)
 
@@ -117,7 +123,7 @@ class Session:
         connection.deadline = monotonic() + self.deadline_s
         if not self._pooled:
             # The server ends what we have given up on, so that a lock is not held by nobody.
-            send(connection, load("set_session"), {"statement_ms": round((self.deadline_s + 1) * 1000)})
+            send(connection, load("set_session"), {"statement_ms": _statement_ms(self.deadline_s)})
         if self._keeps_plans:
             # What a message of its own sets for one transaction, this session sets for good.
             send(connection, load("plan_by_index").replace(b"SET LOCAL", b"SET") + b";\n" + load("plan_once"))
@@ -144,6 +150,16 @@ class Session:
         text = " ".join((error.diag.message_primary or str(error)).split()) or type(error).__name__
         password = self._options.get("password")
         return text.replace(str(password), "***") if password else text
+
+
+def _fetch(connection: DeadlineConnection, name: str, params: Params | None) -> list[Row]:
+    cursor = connection.execute(load(name), params)
+    return cursor.fetchall() if cursor.description is not None else []
+
+
+def _statement_ms(deadline_s: float) -> int:
+    # A little more than ours, so that it is we who give up, and the server merely tidies up behind us.
+    return round((deadline_s + 1) * 1000)
 
 
 def send(connection: DeadlineConnection, message: bytes, params: Params | None = None) -> list[list[Row]]:

@@ -1,0 +1,53 @@
+"""What people and programs ask about jobs, hosts and queues."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from farm.store.connection import DeadlineConnection
+from farm.store.session import Params, Session
+from farm.store.statements import load
+
+DEPTH_MAX = 10_000
+"""Up to here depths are exact."""
+
+
+class ReadStore:
+    """Reading statements: they lock nothing and never write."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def jobs(self, state: str | None = None, queue: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+        """Return the newest jobs of a state and a queue (None: of any), with the columns of the view farm.jobs."""
+        return self._read("list_jobs", {"state": state, "queue": queue, "limit": limit})
+
+    def job(self, job_id: int) -> dict[str, Any] | None:
+        """Return a job with the columns of the view, and under `failures` every attempt that did not succeed, in order.
+
+        A failure has: attempt, kind, error, started_at, finished_at, host.
+        """
+        rows = self._read("read_job", {"job_id": job_id})
+        if not rows:
+            return None
+        return {**rows[0], "failures": self._read("list_failures", {"job_id": job_id})}
+
+    def status(self) -> dict[str, Any]:
+        """Return what is going on: `hosts`, `queues` that have jobs waiting, and how many are `claimed`, `running`, `scheduled`.
+
+        A host has: id, name, instance, state (live or retired), beat_age_s, running, capacity, memory_bytes, version, started_at,
+        lanes (as registered). A queue has: queue, ready, ready_at_least (True: a class of it has more than could be counted, so the
+        number is a lower bound), oldest_age_s. `scheduled` counts up to 10,001; next_due_s is None when nothing is. `claimed` counts
+        jobs that a host holds, those running included.
+        """
+        work = self._read("count_work", {})[0]
+        return {"hosts": self._read("list_hosts", {}), "queues": self._read("list_queues", {}), **work}
+
+    def _read(self, name: str, params: Params) -> list[dict[str, Any]]:
+        def unit(connection: DeadlineConnection) -> list[dict[str, Any]]:
+            with connection.cursor(row_factory=dict_row) as cursor:
+                return cursor.execute(load(name), params).fetchall()
+
+        return self._session.run(unit)

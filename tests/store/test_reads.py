@@ -1,0 +1,153 @@
+"""What people see of jobs, hosts and queues."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from farm.model import OutcomeKind, State
+from farm.store.invariants import check
+from farm.store.reads import ReadStore
+from tests.store.bench import Bench, error, outcome
+
+
+@pytest.fixture
+def reads(bench: Bench) -> ReadStore:
+    return ReadStore(bench.session)
+
+
+def one_of_each(bench: Bench) -> dict[str, int]:
+    """Bring one job into each state that there is."""
+    ids = bench.enqueue(8, queue="q")
+    (scheduled,) = bench.enqueue(queue="q", delay_s=3600)
+    host = bench.host("ada")
+    claim = bench.claim(host, 7, queue="q")
+    kinds = [OutcomeKind.SUCCEEDED, OutcomeKind.REJECTED, OutcomeKind.CANCELLED, OutcomeKind.FAILED, OutcomeKind.RELEASED]
+    bench.commit([outcome(claim, position, kind) for position, kind in enumerate(kinds)])
+    # Backoff will put jobs into scheduled with attempts used.
+    bench.sql.execute("DELETE FROM farm.returned WHERE job_id = %s", [ids[3]])
+    bench.sql.execute(
+        "INSERT INTO farm.scheduled SELECT id, now() + interval '1 h', class_id, 0, priority, 1, 0 FROM farm.job WHERE id = %s", [ids[3]]
+    )
+    assert bench.hosts.beat(host, [ids[5]], [12.5])
+    names = ["succeeded", "failed", "cancelled", "retrying", "returned", "running", "claimed", "ready"]
+    return {**dict(zip(names, ids, strict=True)), "scheduled": scheduled}
+
+
+def test_every_state_is_shown_with_what_is_known_of_it(bench: Bench, reads: ReadStore) -> None:
+    ids = one_of_each(bench)
+    seen = {row["id"]: row for row in reads.jobs(limit=100)}
+    assert {name: seen[job_id]["state"] for name, job_id in ids.items()} == {name: name if name != "returned" else "ready" for name in ids}
+    attempts = {name: seen[job_id]["attempt"] for name, job_id in ids.items()}
+    assert attempts == {
+        "succeeded": 1, "failed": 0, "cancelled": 1, "retrying": 1, "returned": 0, "running": 1, "claimed": 0, "ready": 0, "scheduled": 0,
+    }  # fmt: skip
+    assert {name for name, job_id in ids.items() if seen[job_id]["host"] == "ada"} == {
+        "succeeded",
+        "failed",
+        "cancelled",
+        "running",
+        "claimed",
+    }
+    assert {name for name, job_id in ids.items() if seen[job_id]["started_at"] is not None} == {"succeeded", "cancelled", "running"}
+    assert {name for name, job_id in ids.items() if seen[job_id]["run_at"] is not None} == {"scheduled", "retrying"}
+    succeeded, failed = seen[ids["succeeded"]], seen[ids["failed"]]
+    assert (succeeded["result"], succeeded["error"], succeeded["task"], succeeded["args"]) == ({"n": 1}, None, "tests:job", [])
+    assert (failed["result"], failed["error"]["type"]) == (None, "rejected")
+    assert check(bench.session) == []
+
+
+def test_jobs_are_listed_newest_first_by_state_and_queue(bench: Bench, reads: ReadStore) -> None:
+    ids = one_of_each(bench)
+    other = bench.enqueue(3, queue="other")
+    assert [row["id"] for row in reads.jobs(limit=2)] == other[:0:-1]
+    assert [row["id"] for row in reads.jobs(queue="other")] == other[::-1]
+    for state in State:
+        found = [row["id"] for row in reads.jobs(state=state, queue="q")]
+        expected = [job_id for name, job_id in ids.items() if name == state or (name == "returned" and state == State.READY)]
+        assert found == sorted(expected, reverse=True)
+    assert reads.jobs(state="ready", queue="nowhere") == []
+
+
+def test_one_job_is_shown_with_every_attempt_that_failed(bench: Bench, reads: ReadStore) -> None:
+    (job_id,) = bench.enqueue()
+    host = bench.host("ada")
+    for kind in (OutcomeKind.FAILED, OutcomeKind.TIMED_OUT, OutcomeKind.SUCCEEDED):
+        claim = bench.claim(host)
+        bench.commit([outcome(claim, 0, kind)])
+    job = reads.job(job_id)
+    assert job is not None
+    assert (job["state"], job["attempt"]) == ("succeeded", 3)
+    assert [(f["attempt"], f["kind"], f["host"], f["error"]["message"]) for f in job["failures"]] == [
+        (1, "failed", "ada", "it failed"),
+        (2, "timed_out", "ada", "it timed_out"),
+    ]
+    assert all((f["finished_at"] - f["started_at"]).total_seconds() == 1 for f in job["failures"])
+    assert reads.job(job_id + 1) is None
+
+
+def test_the_view_hides_the_error_of_no_job_and_keeps_json(bench: Bench, reads: ReadStore) -> None:
+    (job_id,) = bench.enqueue(max_attempts=1)
+    bench.commit([outcome(bench.claim(bench.host()), 0, OutcomeKind.FAILED, payload=error("Oops \u2713"))])
+    assert bench.value("SELECT error->>'message' FROM farm.jobs WHERE id = %s AND state = 'failed'", job_id) == "it Oops \u2713"
+
+
+def test_the_status_counts_what_waits_and_what_runs(bench: Bench, reads: ReadStore) -> None:
+    assert reads.status() == {"hosts": [], "queues": [], "claimed": 0, "running": 0, "scheduled": 0, "next_due_s": None}
+    one_of_each(bench)
+    bench.sql.execute("SELECT farm.enqueue('a:b', queue => 'big') FROM generate_series(1, 10010)")
+    status = reads.status()
+    assert [(queue["queue"], queue["ready"], queue["ready_at_least"]) for queue in status["queues"]] == [
+        ("big", 10001, True),
+        ("q", 2, False),
+    ]
+    assert all(0 <= queue["oldest_age_s"] < 600 for queue in status["queues"])
+    assert (status["claimed"], status["running"], status["scheduled"]) == (2, 1, 2)
+    assert 3000 < status["next_due_s"] <= 3600
+    (host,) = status["hosts"]
+    assert (host["name"], host["state"], host["running"], host["capacity"], host["lanes"]) == (
+        "ada",
+        "live",
+        1,
+        2,
+        {"default": {"queues": ["*"]}},
+    )
+
+
+PLANTED = [
+    (
+        "INSERT INTO farm.ready (class_id, priority, job_id) SELECT class_id, priority, id FROM farm.job WHERE id = %(succeeded)s",
+        "2 places",
+    ),
+    ("INSERT INTO farm.returned SELECT id, class_id, 0, priority, 0, 0 FROM farm.job WHERE id = %(running)s", "2 places"),
+    ("DELETE FROM farm.ready", "stands nowhere"),
+    ("INSERT INTO farm.ready (class_id, priority, job_id) VALUES (1, 4, 4000)", "there is no such job"),
+    ("UPDATE farm.lease SET done = set_bit(done, 5, 1)", "stands nowhere"),
+    ("UPDATE farm.lease SET done = set_bit(done, 0, 0)", "2 places"),
+    ("UPDATE farm.lease SET done = done || '\\x00'", "its numbers do not agree"),
+    ("UPDATE farm.lease SET attempts = '{1}'", "its numbers do not agree"),
+    ("UPDATE farm.lease SET done = '\\x7f'", "its numbers do not agree"),
+    (
+        "INSERT INTO farm.result (job_id, shard, status, attempt, finished_at, value) VALUES (%(succeeded)s, 1, 1, 1, now(), '1')",
+        "has 2 results",
+    ),
+    ("UPDATE farm.result SET value = NULL", "without a value"),
+    ("UPDATE farm.result SET error = NULL", "has no error"),
+    ("UPDATE farm.result SET started_at = finished_at + interval '1 s'", "started after it finished"),
+    ("UPDATE farm.job SET run_at = now() + interval '1 h'", "before it was due"),
+    ("UPDATE farm.result SET attempt = 6 WHERE status = 2", "used 6 attempts of 5"),
+    ("UPDATE farm.job SET max_attempts = 1; UPDATE farm.scheduled SET attempt = 2", "used 2 attempts of 1"),
+    ("DELETE FROM farm.failure", "0 failures are kept, not 1"),
+    ("UPDATE farm.scheduled SET priority = 7", "another class or priority"),
+    ("DELETE FROM farm.host", "never registered"),
+    ("DELETE FROM farm.heartbeat", "forgotten"),
+    ("UPDATE farm.heartbeat SET state = 'retired', beat_at = now() - interval '1 h'", "retired long ago"),
+]
+
+
+@pytest.mark.parametrize(("statement", "finding"), PLANTED, ids=[statement[:50] for statement, _ in PLANTED])
+def test_a_planted_violation_is_found(bench: Bench, statement: str, finding: str) -> None:
+    ids = one_of_each(bench)
+    assert check(bench.session) == []
+    psycopg.ClientCursor(bench.sql).execute(statement.encode(), ids)
+    assert any(finding in line for line in check(bench.session))
