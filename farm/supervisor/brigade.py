@@ -37,6 +37,7 @@ from farm.supervisor.zygote import Zygote
 
 FRAME_SPARE_BYTES = 64
 STOP_S = 6.0
+PROMOTE_EVERY_S = 1.0
 
 
 class Brigade:
@@ -115,6 +116,8 @@ class Brigade:
             registered_boot_ns=self._registered_boot_ns,
         )
         self._claims = PartThread("claims", self._claimer)
+        listen = config.database.listen or (None if config.database.pooled else self._dsn)
+        # What is due earlier than everything else is announced: where announcements are heard, polling is only the safety net.
         self._upkeep = PartThread(
             "upkeep",
             Upkeep(
@@ -122,13 +125,12 @@ class Brigade:
                 retire=self._reaper.retire,
                 lease_s=config.lease_s,
                 reap_every_s=config.reap_every_s,
-                poll_s=config.poll_s,
+                promote_every_s=config.poll_s if listen is None else max(config.poll_s, PROMOTE_EVERY_S),
                 promoted=self._hear_of_work,
             ),
         )
         self._beats = PartThread("heartbeat", self._heartbeat)
         self._threads = [self._claims, self._upkeep, self._beats]
-        listen = config.database.listen or (None if config.database.pooled else self._dsn)
         if listen is not None:
             wakeups = Wakeups(self._session("listen", dsn=listen))
             self._listener = Listener(wakeups=wakeups, work=self._hear_of_pairs, later=self._upkeep.wake)

@@ -18,6 +18,7 @@ from farm.supervisor.refusals import Refusals
 from farm.supervisor.worklist import Pair, Worklist
 
 LEASE_SHIFT = 32
+LEARN_EVERY_S = 2.0
 BUSY_S = 1.0
 """Idleness is withdrawn after this long of steady work."""
 
@@ -82,6 +83,7 @@ class Claimer:
         self._claims_made = 0
         self._asked: Asked | None = None
         self._look_at = 0.0
+        self._learn_at = 0.0
         self._rumours: deque[tuple[int, int]] = deque()
         self._idle_since: dict[str, float] = {}
         self._working_since: dict[str, float] = {}
@@ -99,6 +101,11 @@ class Claimer:
     def idle(self) -> bool:
         """True when no claim is under way."""
         return self._asked is None
+
+    @property
+    def knows_work(self) -> bool:
+        """True while there is work that a lane with demand could claim: else only news or the next look are worth waking for."""
+        return not self.closed and self._worklist.has_pairs
 
     def hear(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Be told, from any thread, that (class, priority) pairs have work; none at all: that something may have been missed."""
@@ -139,9 +146,12 @@ class Claimer:
 
     def _look(self, now: float) -> None:
         """Ask which classes have work at which priority; a class that is new to us is read first."""
+        if self.news or now >= self._learn_at:
+            # New classes are announced; reading them from time to time is for announcements that got lost.
+            self._worklist.learn(self._store.classes())
+            self._learn_at = now + LEARN_EVERY_S
         self.news = False
         self._look_at = now + self._poll_s
-        self._worklist.learn(self._store.classes())
         found = self._store.find_work(self._worklist.class_ids(self._lanes))
         self._worklist.note_found(found)
         self.nothing_left_since = float("-inf") if found else now

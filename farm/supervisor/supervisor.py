@@ -127,7 +127,7 @@ class Supervisor:
             self._crew.finish_recalls()
             for lane in self._crew.lanes:
                 lane.dispatch(now)
-                if lane.wants_more() and not self._claimer.closed:
+                if self._claimer.knows_work and lane.wants_more():
                     self._claims.wake()
         self._desk.step()
         wait_s = min(self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))

@@ -76,14 +76,14 @@ class Upkeep:
         retire: Retire,
         lease_s: float,
         reap_every_s: float,
-        poll_s: float,
+        promote_every_s: float,
         promoted: Callable[[], None],
     ) -> None:
         self._store = store
         self._retire = retire
         self._watch = Watch(lease_s=lease_s)
         self._reap_every_s = reap_every_s
-        self._poll_s = poll_s
+        self._promote_every_s = promote_every_s
         self._promoted = promoted
         self._reap_at = 0.0
         self._partitions_at = 0.0
@@ -109,7 +109,7 @@ class Upkeep:
         except StoreUnavailable:
             self._watch.begin_anew()
             raise
-        return self._poll_s if next_due_s is None else max(0.0, min(self._poll_s, next_due_s))
+        return self._promote_every_s if next_due_s is None else max(0.0, min(self._promote_every_s, next_due_s))
 
     def _reap(self, now: float) -> None:
         beats, server_up_s = self._store.live_hosts()

@@ -40,6 +40,11 @@ class Worklist:
         self._bounds: dict[tuple[int, int], Bound] = {}
         self._dry: set[tuple[int, int]] = set()
 
+    @property
+    def has_pairs(self) -> bool:
+        """True while some pair has, or may have, work."""
+        return bool(self._pairs)
+
     def learn(self, classes: Mapping[int, tuple[str, str, int]]) -> None:
         """Take in the class table: class id -> (queue, runner, memory class)."""
         self._classes = {class_id: of for class_id, of in classes.items() if of[1] in self._runner_names}
