@@ -91,7 +91,7 @@ class Session:
 
         def unit(connection: DeadlineConnection) -> list[Row]:
             if deadline_s is None or deadline_s <= self.deadline_s:
-                return _fetch(connection, name, params)
+                return _fetch(connection, name, params, prepare=self._keeps_plans)
             with connection.transaction():
                 _fetch(connection, "allow_time", {"statement_ms": _statement_ms(deadline_s)})
                 return _fetch(connection, name, params)
@@ -152,8 +152,8 @@ class Session:
         return text.replace(str(password), "***") if password else text
 
 
-def _fetch(connection: DeadlineConnection, name: str, params: Params | None) -> list[Row]:
-    cursor = connection.execute(load(name), params)
+def _fetch(connection: DeadlineConnection, name: str, params: Params | None, *, prepare: bool = False) -> list[Row]:
+    cursor = connection.execute(load(name), params, prepare=prepare or None)
     return cursor.fetchall() if cursor.description is not None else []
 
 
