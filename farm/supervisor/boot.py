@@ -71,13 +71,15 @@ class Boot:
         self._config = config
         self._stack = stack
         self._writers = 0
+        # First of all: a signal that comes from here on ends the farm in order.
+        self._loop = Loop()
+        stack.callback(self._loop.close)
+        self._loop.catch_signals()
         home = farm_home()
         self._state = StateDir.create(home, config.host.name)
         stack.callback(self._state.close)
         self._state.lock_supervisor()
         self._home = home
-        self._loop = Loop()
-        stack.callback(self._loop.close)
         self._old_places = find_places(state_id=self._state.id, state_dir=self._state.path)
         self._place = self._make_place()
         stack.push(self._clean_up)
@@ -96,7 +98,6 @@ class Boot:
     def run(self, *, burst: bool) -> int:
         """Bring the farm up, let it work, bring it down. Returns the exit code."""
         self._end_old_crew()
-        self._loop.catch_signals()
         self._loop.watch(self._log_end, lambda: self._output.step(time.monotonic()))
         zygote = self.make_zygote()
         writer = self._spawn_writer()
