@@ -131,7 +131,7 @@ def _movable_root(directory: Path) -> tuple[Path, Path]:
     copy starts at the directory that holds both.
     """
     for parent in directory.parents:
-        if parent.with_name(parent.name + ".libs").is_dir():
+        if parent.name and parent.with_name(parent.name + ".libs").is_dir():
             return parent.parent, directory.relative_to(parent.parent)
     return directory.parent.parent, directory.relative_to(directory.parent.parent)
 

