@@ -142,7 +142,8 @@ class Crew:
     def give_up_unborn(self, now: float, *, all_of_them: bool = False) -> None:
         """Bury those that were never born: their zygote died, or did not answer in time."""
         for generation in self.generations:
-            if not generation.pid and (all_of_them or now - generation.born_at > BIRTH_S_MAX):
+            unborn = generation.phase in (Phase.BORN, Phase.DOOMED) and not generation.pid
+            if unborn and (all_of_them or now - generation.born_at > BIRTH_S_MAX):
                 self._note_death(generation, 0)
 
     def settle(self, words: Iterator[int]) -> list[bytes]:
@@ -154,12 +155,14 @@ class Crew:
                 names.extend(_spill_name(frame) for frame in generation.settle([word & 0xFFFF_FFFF_FFFF for word in sequences]))
         return names
 
-    def bury(self, writer: Writer) -> list[Lane]:
-        """Account for the jobs of the dead whose rings are consumed. Call it when all acks are in. Returns lanes with jobs back."""
+    def consumed(self) -> list[Generation]:
+        """Return the dead whose rings are consumed: when the acks that are there now have been taken, they can be buried."""
+        return [generation for generation in self.generations if generation.phase is Phase.DEAD and generation.consumed]
+
+    def bury(self, consumed: Sequence[Generation], writer: Writer) -> list[Lane]:
+        """Account for the jobs of the dead, when the acks are in that came before they were consumed. Returns lanes with jobs back."""
         lanes = []
-        for generation in self.generations:
-            if generation.phase is not Phase.DEAD or not generation.consumed:
-                continue
+        for generation in consumed:
             lane = self._lane(generation)
             estate = judge(generation)
             if generation.host_id == self.host_id:

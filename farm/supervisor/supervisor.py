@@ -120,9 +120,11 @@ class Supervisor:
         self._crew.give_up_unborn(now)
         self._take_arrivals()
         dying = any(generation.phase in (Phase.DEAD, Phase.DOOMED) for generation in self._crew.generations)
+        # In this order: the writer pushes acks before it moves a tail, so those of a ring that was consumed before can be taken now.
+        # Looked at afterwards, a job whose ack has just come would be taken for one that never started, and run again.
+        consumed = self._crew.consumed()
         self._take_acks()
-        if dying:
-            self._crew.bury(self._writer)
+        self._crew.bury(consumed, self._writer)
         if self._drain is None:
             self._crew.finish_recalls()
             for lane in self._crew.lanes:

@@ -66,8 +66,11 @@ class Writer:
         self._tell(Leave())
 
     def acks(self) -> list[bytes]:
-        """Return the acks that came in since the last call: packed 8-byte words."""
-        return [payload for _seq, _kind, _flags, payload in self._acks.take(ACKS_MAX)]
+        """Return all acks that have come in since the last call: packed 8-byte words."""
+        acks: list[bytes] = []
+        while frames := self._acks.take(ACKS_MAX):
+            acks.extend(payload for _seq, _kind, _flags, payload in frames)
+        return acks
 
     def arm(self) -> bool:
         """Say that the supervisor is about to sleep; False if there are acks to be taken first."""
