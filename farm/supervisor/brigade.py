@@ -186,9 +186,10 @@ class Brigade:
     def _begin_again(self, host_id: int) -> None:
         """Our row was retired, which is for ever: register a new one. Called in the heartbeat's thread, which owns that session."""
         new_id = self.register(self._instance)
-        self._claimer.begin_as(new_id)
         self._heartbeat.begin_as(new_id, self._registered_boot_ns)
+        # Told before anything can be claimed for the new row: what arrives earlier is dropped with all that is held.
         self._inbox.put(Retired(new_id))
+        self._claimer.begin_as(new_id)
         self._loop.wake()
 
     def _hear_of_pairs(self, pairs: list[tuple[int, int]]) -> None:

@@ -37,6 +37,8 @@ class Claims(Protocol):
 class Arrival(NamedTuple):
     """One claimed batch on its way to the main thread."""
 
+    host_id: int
+    """The host row for which it was claimed."""
     lane: Lane
     frames: list[HeldFrame]
     refused: list[Outcome]
@@ -201,7 +203,7 @@ class Claimer:
             rows = self._store.read_jobs(claim.job_ids)
             frames, refused = self._frames(claim, rows, asked.pair)
             asked.lane.claimed += len(frames)
-            self._deliver(Arrival(asked.lane, frames, refused))
+            self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, frames, refused))
         self._asked = None
         return claim is not None
 

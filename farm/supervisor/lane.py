@@ -67,6 +67,10 @@ class Lane:
         self.arrived += len(frames)
         self.held.extend(frames)
 
+    def turn_away(self, frames: list[HeldFrame]) -> None:
+        """Take note of claimed jobs that are no longer ours."""
+        self.arrived += len(frames)
+
     def take_back(self, frames: Iterable[HeldFrame]) -> None:
         """Hold jobs again that were handed out and not started: ahead of the others, in their old order."""
         self.held.extendleft(reversed(list(frames)))

@@ -165,8 +165,13 @@ class Supervisor:
             if isinstance(news, Retired):
                 self._begin_as(news.host_id)
                 continue
-            news.lane.arrive(news.frames)
-            self._desk.push(news.refused)
+            if news.host_id == self._crew.host_id:
+                news.lane.arrive(news.frames)
+                self._desk.push(news.refused)
+            else:
+                # Claimed just before our host row was retired: they are somebody else's now, too.
+                news.lane.turn_away(news.frames)
+                self._crew.drop_arguments(news.frames)
 
     def _begin_as(self, host_id: int) -> None:
         """Our host row was retired: what we hold is somebody else's. Outcomes in the rings are still offered to the fence."""
