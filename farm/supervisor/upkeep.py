@@ -95,8 +95,6 @@ class Upkeep:
             moved, next_due_s = self._store.promote(PROMOTE_MAX)
             if moved:
                 self._promoted()
-            if moved >= PROMOTE_MAX:
-                return 0.0
             if now >= self._reap_at:
                 self._reap_at = now + self._reap_every_s
                 self._reap(now)
@@ -109,7 +107,11 @@ class Upkeep:
         except StoreUnavailable:
             self._watch.begin_anew()
             raise
-        return self._promote_every_s if next_due_s is None else max(0.0, min(self._promote_every_s, next_due_s))
+        if moved >= PROMOTE_MAX:
+            return 0.0
+        # A look at the hosts that comes late starts all watches anew: with a short lease, late every time means never.
+        wait_s = min(self._promote_every_s, self._reap_at - now)
+        return max(0.0, wait_s if next_due_s is None else min(wait_s, next_due_s))
 
     def _reap(self, now: float) -> None:
         beats, server_up_s = self._store.live_hosts()
