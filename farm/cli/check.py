@@ -23,10 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check, and print what is violated."""
     from farm.cli.database import open_database, open_session
-    from farm.store import invariants
+    from farm.store.invariants import check
 
     with open_database(args) as database, open_session(database) as session:
-        violations = invariants.check(session)
+        violations = check(session)
     for violation in violations:
         print(one_line(violation))
     if not violations:

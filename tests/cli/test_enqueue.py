@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from farm.cli.main import main
 from tests.cli.conftest import Farm
 
 
@@ -71,12 +72,19 @@ def test_many_of_the_same_kind_are_one_transaction(farm: Farm, dsn: str) -> None
         ([], "farm enqueue: the following arguments are required: TASK"),
     ],
 )
-def test_what_is_wrong_is_one_line_and_no_database_is_touched(farm: Farm, arguments: list[str], complaint: str) -> None:
+def test_what_is_wrong_is_one_line_and_no_database_is_touched(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
     # A DSN that nobody answers at: a command that got as far as connecting would complain of that.
-    done = farm("enqueue", *arguments, FARM_DSN="host=/nonexistent")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(complaint)
-    assert done.stderr.count("\n") == 1
+    monkeypatch.setenv("FARM_DSN", "host=/nonexistent")
+    try:
+        code = main(["enqueue", *arguments])
+    except SystemExit as exit_:
+        code = exit_.code  # type: ignore[assignment]
+    shown = capsys.readouterr()
+    assert (code, shown.out) == (2, "")
+    assert shown.err.startswith(complaint)
+    assert shown.err.count("\n") == 1
 
 
 def test_without_a_schema_the_mending_command_is_named(farm: Farm, empty_dsn: str) -> None:

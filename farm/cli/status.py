@@ -1,0 +1,90 @@
+"""`farm status`: hosts, their lanes, and how deep the queues are."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from farm.cli.table import Table
+from farm.units import format_duration, format_size
+
+EPILOG = """\
+The depth of a queue is exact up to 10,000 jobs; `>` stands before one that is larger than could be counted.
+
+examples:
+  farm status
+  farm status --json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `farm status`."""
+    from farm.cli.database import add_database_arguments
+
+    parser.epilog = EPILOG
+    parser.add_argument("--json", action="store_true", help="print a JSON object with `hosts`, `queues` and counts")
+    add_database_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what is going on."""
+    from farm.cli.database import open_database, open_session
+    from farm.cli.plain import as_json
+    from farm.store.reads import ReadStore
+
+    with open_database(args) as database, open_session(database) as session:
+        status = ReadStore(session).status()
+    if args.json:
+        print(as_json(status))
+        return 0
+    live = [host for host in status["hosts"] if host["state"] == "live"]
+    if status["hosts"]:
+        _hosts(status["hosts"]).show()
+    if live:
+        print()
+        _lanes(live).show()
+    if status["queues"]:
+        print()
+        _queues(status["queues"]).show()
+    print(_summary(status, len(live)))
+    return 0
+
+
+def _hosts(hosts: list[dict[str, Any]]) -> Table:
+    table = Table(
+        "host", "name", "instance", "state", "last beat", "running", "memory", "version", right=("host", "last beat", "running", "memory")
+    )
+    for host in hosts:
+        beat = f"{format_duration(max(host['beat_age_s'], 0))} ago"
+        running = f"{host['running']}/{host['capacity']}"
+        memory = format_size(host["memory_bytes"])
+        table.add(host["id"], host["name"], host["instance"], host["state"], beat, running, memory, host["version"])
+    return table
+
+
+def _lanes(hosts: list[dict[str, Any]]) -> Table:
+    table = Table("host", "lane", "queues", "subworkers", "memory", right=("host", "subworkers", "memory"), wide=("queues",))
+    for host in hosts:
+        for name, lane in host["lanes"].items():
+            queues = " > ".join(map(str, lane.get("queues", ())))
+            memory = format_size(lane["memory_bytes"]) if "memory_bytes" in lane else None
+            table.add(host["id"], name, queues, lane.get("subworkers"), memory)
+    return table
+
+
+def _queues(queues: list[dict[str, Any]]) -> Table:
+    table = Table("queue", "ready", "oldest", right=("ready", "oldest"))
+    for queue in queues:
+        ready = f"{'>' if queue['ready_at_least'] else ''}{queue['ready']:,}"
+        table.add(queue["queue"], ready, format_duration(max(queue["oldest_age_s"] or 0, 0)))
+    return table
+
+
+def _summary(status: dict[str, Any], live: int) -> str:
+    """Say in words what the tables leave out, above all why nothing moves."""
+    scheduled = f"{'>' if status['scheduled'] > 10_000 else ''}{min(status['scheduled'], 10_000):,}"
+    due = f" (the next in {format_duration(max(status['next_due_s'], 0))})" if status["next_due_s"] is not None else ""
+    counts = f"{status['claimed']:,} claimed, {status['running']:,} of them running; {scheduled} due later{due}"
+    waiting = "" if status["queues"] else "nothing is waiting; "
+    nobody = "" if live else "; no host is live: `farm start CONFIG` makes this one"
+    return f"\n{waiting}{counts}{nobody}" if status["hosts"] or status["queues"] else f"{waiting}{counts}{nobody}"

@@ -1,0 +1,160 @@
+"""`farm jobs`, `farm job`, `farm status` and `farm check` show what the database holds: to people, to pipes and to programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from farm import connect
+from farm.cli.main import main
+from tests.cli.conftest import Farm
+
+EVIL = "\x1b[2J\x1b]0;owned\x07[red]\u202e"
+"""Clears the screen, sets the title, colours rich's markup, and turns the direction of text."""
+
+
+@pytest.fixture
+def filled(farm: Farm, dsn: str, tmp_path: Path, farm_home: Path) -> str:
+    """A database on which a farm has run: 1 succeeded; 2 failed; 3 was not allowed; 4 waits in another queue; 5 is due later."""
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        f"database: {dsn}\nrunners: {{python: {{allow: ['farm.demo:*']}}}}\nlanes: {{default: {{queues: [default], subworkers: 1}}}}\n"
+    )
+    with connect(dsn) as client:
+        client.enqueue("farm.demo:sleep", {"seconds": 0})
+        client.enqueue("farm.demo:survey", [f"/nonexistent/{EVIL}"])
+        client.enqueue("os:system", ["true"])
+        client.enqueue("farm.demo:noop", queue="other", max_attempts=5)
+        client.enqueue("farm.demo:noop", delay_s=3600)
+    done = farm("start", file, "--burst")
+    assert done.returncode == 0, done.stderr
+    return dsn
+
+
+def test_jobs_are_listed_the_newest_first(farm: Farm, filled: str) -> None:
+    done = farm("jobs", "--dsn", filled)
+    assert (done.returncode, done.stderr) == (0, "")
+    header, *lines = done.stdout.splitlines()
+    assert header.split() == ["ID", "STATE", "QUEUE", "TASK", "ARGS", "ATTEMPT", "CREATED", "TOOK", "OUTCOME"]
+    assert [line.split()[:3] for line in lines] == [
+        ["5", "scheduled", "default"],
+        ["4", "ready", "other"],
+        ["3", "failed", "default"],
+        ["2", "failed", "default"],
+        ["1", "succeeded", "default"],
+    ]
+    assert " 0/5 " in lines[1]
+    assert lines[4].endswith('{"slept_s": 0}')
+    assert "FileNotFoundError: [Errno 2] No such file or directory" in lines[3]
+
+
+def test_jobs_are_picked_by_state_queue_and_number(farm: Farm, filled: str) -> None:
+    def ids(*options: str) -> list[int]:
+        return [job["id"] for job in json.loads(farm("jobs", "--json", *options, "--dsn", filled).stdout)]
+
+    assert ids() == [5, 4, 3, 2, 1]
+    assert ids("--limit", "2") == [5, 4]
+    assert ids("--state", "failed") == [3, 2]
+    assert ids("--queue", "other") == [4]
+    assert ids("--queue", "other", "--state", "failed") == []
+    assert farm("jobs", "--queue", "nowhere", "--dsn", filled).stdout == "no such jobs\n"
+
+
+def test_json_has_every_column_of_the_view(farm: Farm, filled: str) -> None:
+    with psycopg.connect(filled) as connection:
+        columns = [column.name for column in connection.execute("SELECT * FROM farm.jobs LIMIT 0").description or ()]
+    for job in json.loads(farm("jobs", "--json", "--dsn", filled).stdout):
+        assert list(job) == columns
+
+
+def test_one_job_is_shown_with_all_its_attempts(farm: Farm, filled: str) -> None:
+    done = farm("job", "2", "--dsn", filled)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.split("\n\n")[0].splitlines())
+    assert (lines["state"], lines["task"], lines["queue"], lines["attempts"]) == ("failed", "farm.demo:survey", "default", "3")
+    assert lines["error"].startswith("FileNotFoundError: ")
+    attempts = done.stdout.split("\n\n")[1:]
+    assert [attempt.split()[:3] for attempt in attempts] == [["attempt", str(number), "failed"] for number in (1, 2, 3)]
+    assert all("Traceback (most recent call last):" in attempt and "in survey\n" in attempt for attempt in attempts)
+
+
+def test_one_job_as_json_has_its_failures(farm: Farm, filled: str) -> None:
+    job = json.loads(farm("job", "2", "--json", "--dsn", filled).stdout)
+    assert job["state"] == "failed"
+    assert [failure["attempt"] for failure in job["failures"]] == [1, 2, 3]
+    assert {failure["error"]["type"] for failure in job["failures"]} == {"FileNotFoundError"}
+    assert all(failure["host"] and failure["started_at"].endswith("Z") for failure in job["failures"])
+    assert json.loads(farm("job", "1", "--json", "--dsn", filled).stdout)["result"] == {"slept_s": 0}
+
+
+def test_a_job_that_is_not_there_is_exit_code_1(farm: Farm, dsn: str) -> None:
+    done = farm("job", "17", "--json", "--dsn", dsn)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("farm: there is no job 17 in PostgreSQL farm@/tmp/")
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "9223372036854775808", "1e3", "\u0661"])
+def test_what_cannot_be_a_job_is_refused(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["job", "--dsn", "host=/nonexistent", "--", number])
+    assert caught.value.code == 2
+    assert "expected the number of a job" in capsys.readouterr().err
+
+
+def test_nothing_that_a_job_holds_reaches_the_terminal_raw(terminal: Callable[..., tuple[int, str]], filled: str) -> None:
+    for command in (["jobs"], ["job", "2"], ["jobs", "--json"], ["job", "2", "--json"]):
+        code, shown = terminal(*command, "--dsn", filled)
+        assert code == 0
+        for piece in ("\x1b[2J", "\x1b]", "\x07", "\u202e"):
+            assert piece not in shown, (command, piece)
+
+
+def test_a_table_fits_the_terminal(terminal: Callable[..., tuple[int, str]], filled: str) -> None:
+    import re
+
+    code, shown = terminal("jobs", "--dsn", filled)
+    assert code == 0
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any("..." in line for line in lines)
+
+
+def test_the_status_shows_hosts_and_queues(farm: Farm, filled: str) -> None:
+    done = farm("status", "--dsn", filled)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " retired " in done.stdout
+    assert [line.split()[:2] for line in done.stdout.split("\n\n")[1].splitlines()] == [["QUEUE", "READY"], ["other", "1"]]
+    assert "0 claimed, 0 of them running; 1 due later (the next in 59m" in done.stdout
+    assert done.stdout.rstrip().endswith("no host is live: `farm start CONFIG` makes this one")
+    status = json.loads(farm("status", "--json", "--dsn", filled).stdout)
+    assert [(queue["queue"], queue["ready"]) for queue in status["queues"]] == [("other", 1)]
+    assert [(host["instance"], host["state"], list(host["lanes"])) for host in status["hosts"]] == [("default", "retired", ["default"])]
+
+
+def test_an_empty_database_is_said_to_be_one(farm: Farm, dsn: str) -> None:
+    assert farm("jobs", "--dsn", dsn).stdout == "no jobs\n"
+    assert farm("jobs", "--json", "--dsn", dsn).stdout == "[]\n"
+    assert farm("status", "--dsn", dsn).stdout.startswith("nothing is waiting; 0 claimed, 0 of them running; 0 due later; no host is live")
+
+
+def test_check_says_ok_or_what_is_violated(farm: Farm, filled: str) -> None:
+    done = farm("check", "--dsn", filled)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
+    with psycopg.connect(filled) as connection:
+        connection.execute("DELETE FROM farm.ready WHERE job_id = 4")
+        connection.execute("UPDATE farm.result SET attempt = 9 WHERE job_id = 2")
+    done = farm("check", "--dsn", filled)
+    assert done.returncode == 1
+    assert any(line.startswith("job 4: ") for line in done.stdout.splitlines())
+    assert any(line.startswith("job 2: ") for line in done.stdout.splitlines())
+
+
+def test_every_reading_command_finds_the_database_of_a_configuration(farm: Farm, dsn: str, tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f"database: {dsn}\nrunners: {{python: {{}}}}\nlanes: {{a: {{queues: [q]}}}}\n")
+    for command in ("jobs", "status", "check"):
+        assert farm(command, "--config", file, FARM_DSN="host=/nonexistent").returncode == 0
