@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from farm.embedded.account import Account
@@ -66,17 +65,20 @@ class Cluster:
         directory = self.socket_dir
         try:
             directory.mkdir(mode=0o700)
-            os.chown(directory, account.uid, account.gid, follow_symlinks=False)
         except FileExistsError:
             pass
-        found = directory.lstat()
-        # The one under /tmp has a name that anybody can work out: one that is not ours may be a trap.
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (account.uid, os.geteuid()):
-            raise EmbeddedError(f"{directory} is not ours: remove it, or set FARM_HOME to a shorter path")
-        if found.st_uid != account.uid:
-            os.chown(directory, account.uid, account.gid, follow_symlinks=False)
-        if stat.S_IMODE(found.st_mode) != 0o700:
-            os.chmod(directory, 0o700, follow_symlinks=True)
+        try:
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise EmbeddedError(f"{directory} cannot be used ({error.strerror}): remove it, or set FARM_HOME to a shorter path") from error
+        try:
+            # The one under /tmp has a name that anybody can work out: one that is not ours may be a trap.
+            if os.fstat(fd).st_uid not in (account.uid, os.geteuid()):
+                raise EmbeddedError(f"{directory} is not ours: remove it, or set FARM_HOME to a shorter path")
+            os.fchown(fd, account.uid, account.gid)
+            os.fchmod(fd, 0o700)
+        finally:
+            os.close(fd)
 
     def remove_outer_socket_dir(self) -> None:
         """Leave nothing under /tmp when the server has stopped."""
