@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Callable, Mapping
 from fnmatch import translate
 from functools import lru_cache
 from importlib import import_module
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from farm.errors import RunnerError
@@ -70,7 +70,7 @@ class PythonRunner:
         function = self._functions.get(job.task) or self._find(job.task)
         args = job.args
         value = function(**args) if type(args) is dict else function(*args)
-        return self._await(value) if inspect.iscoroutine(value) else value
+        return self._await(value) if type(value) is CoroutineType else value
 
     def _find(self, task: str) -> Callable[..., Any]:
         match = TASK.fullmatch(task)

@@ -21,6 +21,10 @@ JOB_HEAD = struct.Struct("<qqIIHHHH")
 OUTCOME_HEAD = struct.Struct("<qqqqQII")
 """lease id, job id, started (ns), finished (ns), sequence of the job's frame (0: never handed), position, attempt."""
 
+_OUTCOME_HEAD_BYTES = OUTCOME_HEAD.size
+_unpack_outcome_head = OUTCOME_HEAD.unpack_from
+_new_tuple = tuple.__new__
+
 
 class JobFrame(NamedTuple):
     """A job frame, taken apart. args is JSON text, or the name of a spill file."""
@@ -61,10 +65,11 @@ def pack_outcome(outcome: Outcome, job_seq: int) -> bytes:
 
 def unpack_outcome(kind: int, payload: bytes) -> tuple[Outcome, int]:
     """Take a result frame apart: the outcome and the sequence of the job's frame. Raises RingBroken for bytes that are none."""
-    if len(payload) < OUTCOME_HEAD.size:
+    if len(payload) < _OUTCOME_HEAD_BYTES:
         raise RingBroken(f"a result frame of {len(payload)} bytes is too short")
-    lease_id, job_id, started_ns, finished_ns, job_seq, position, attempt = OUTCOME_HEAD.unpack_from(payload)
+    lease_id, job_id, started_ns, finished_ns, job_seq, position, attempt = _unpack_outcome_head(payload)
     if lease_id < 0 or job_id < 0:
         raise RingBroken("a result frame names no lease or job")
-    rest = payload[OUTCOME_HEAD.size :]
-    return Outcome(lease_id, position, job_id, attempt, kind, started_ns, finished_ns, rest), job_seq
+    fields = (lease_id, position, job_id, attempt, kind, started_ns, finished_ns, payload[_OUTCOME_HEAD_BYTES:])
+    # Half the cost of calling the class: one for every job of the farm.
+    return _new_tuple(Outcome, fields), job_seq

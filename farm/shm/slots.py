@@ -7,6 +7,7 @@ bracket, because it alone changes while a row stands.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Final, NamedTuple
 
 SLOT_WORDS: Final = 10
@@ -18,6 +19,11 @@ MARKED: Final = 1
 """About to start unless a recall is found: not started."""
 RUNNING: Final = 2
 """Started. Stays until the outcome is published."""
+
+
+_pack_row_into = Struct("<8Q").pack_into
+_ROW_AT = 16
+"""Behind version and state, where there is only one slot."""
 
 
 class Slot(NamedTuple):
@@ -46,20 +52,33 @@ def slot_bytes(count: int) -> int:
 class SlotTable:
     """The table over a region of shared memory. mark, set_running and clear belong to the subworker alone."""
 
-    __slots__ = ("_words", "count", "states")
+    __slots__ = ("_memory", "_words", "count", "mark", "states")
 
     def __init__(self, memory: memoryview, count: int) -> None:
         assert count >= 1
         assert len(memory) == slot_bytes(count)
         self.count = count
+        self._memory = memory
         self._words = memory.cast("Q")
         self.states = self._words[count : 2 * count]
         """The column of states, for hot paths."""
+        self.mark = self._mark_only if count == 1 else self._mark_row
+        """Write the row of a free slot. The state stays FREE: StartGate sets it, in the order of the protocol."""
 
-    def mark(
+    def _mark_only(
         self, slot: int, seq: int, lease_id: int, position: int, job_id: int, attempt: int, lost: int, started_ns: int, deadline_ns: int
     ) -> None:
-        """Write the row of a free slot. The state stays FREE: StartGate sets it, in the order of the protocol."""
+        """Do what _mark_row does in a table of one slot, whose columns lie side by side: one store for all of them."""
+        words = self._words
+        version = words[0]
+        words[0] = version + 1
+        _pack_row_into(self._memory, _ROW_AT, seq, lease_id, position, job_id, attempt, started_ns, deadline_ns, lost)
+        words[0] = version + 2
+
+    def _mark_row(
+        self, slot: int, seq: int, lease_id: int, position: int, job_id: int, attempt: int, lost: int, started_ns: int, deadline_ns: int
+    ) -> None:
+        """Write a row, column by column."""
         words, count = self._words, self.count
         version = words[slot]
         words[slot] = version + 1
@@ -116,3 +135,4 @@ class SlotTable:
         """Let go of the memory."""
         self.states.release()
         self._words.release()
+        self._memory.release()

@@ -13,6 +13,7 @@ from farm.model import JSON_DEPTH_MAX, RESULT_BYTES_MAX
 MESSAGE_CHARS_MAX = 8_000
 TRACEBACK_CHARS_MAX = 16_000
 NULL = b"null"
+NUL = b"\\u0000"
 
 
 class ResultError(Exception):
@@ -36,7 +37,11 @@ def encode_result(value: Any, *, bytes_max: int = RESULT_BYTES_MAX) -> bytes:
         raise ResultError(f"the result is not JSON: {error}{_where_bad(value)}") from None
     if len(text) > bytes_max:
         raise ResultError(f"the result is {len(text):,} bytes long; at most {bytes_max:,} are kept")
-    if b"\\u0000" in text or NULL in text or (len(text) > 2 * JSON_DEPTH_MAX and _brackets(text) > JSON_DEPTH_MAX):
+    length = len(text)
+    if length < len(NULL):
+        return text
+    # find() and not `in`, which tries bytes for a number first and throws away an exception.
+    if text.find(NUL) >= 0 or text.find(NULL) >= 0 or (length > 2 * JSON_DEPTH_MAX and _brackets(text) > JSON_DEPTH_MAX):
         # Only then can there be a NUL, a number that orjson quietly turned into null, or too much depth: walking costs.
         problem = _problem(value, "result", 0)
         if problem:

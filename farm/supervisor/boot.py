@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from farm import linux
+from farm.collector import collect_rarely
 from farm.config.model import Config
 from farm.errors import FarmError
 from farm.home import StateDir, farm_home
@@ -116,13 +117,14 @@ class Boot:
         host_id = brigade.register(self._state.instance)
         crew = self._make_crew(lanes, desk, gate_ns=lambda: brigade.gate_ns)
         crew.host_id = host_id
-        brigade.man(lanes=lanes, crew=crew, inbox=inbox, loop=self._loop, spill=self._spill)
+        brigade.man(lanes=lanes, crew=crew, inbox=inbox, loop=self._loop)
         self._attach_desk(writer, desk)
         supervisor = brigade.supervisor(
             loop=self._loop, children=self, zygote=zygote, writer=writer, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst
         )
         self._announce(lanes, host_id)
         self._working = True
+        collect_rarely()
         brigade.start()
         self._desk = desk
         uncommitted = supervisor.run()

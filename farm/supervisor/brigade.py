@@ -27,6 +27,7 @@ from farm.supervisor.heartbeat import Heartbeat
 from farm.supervisor.lane import Lane
 from farm.supervisor.listener import Listener
 from farm.supervisor.loop import Loop
+from farm.supervisor.packing import Packer
 from farm.supervisor.refusals import Refusals
 from farm.supervisor.supervisor import Children, Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
@@ -90,7 +91,7 @@ class Brigade:
         )
         return self._host_id
 
-    def man(self, *, lanes: Sequence[Lane], crew: Crew, inbox: queue.SimpleQueue[Any], loop: Loop, spill: Spill) -> None:
+    def man(self, *, lanes: Sequence[Lane], crew: Crew, inbox: queue.SimpleQueue[Any], loop: Loop) -> None:
         """Make the parts and their threads."""
         config = self._config
         self._inbox, self._loop = inbox, loop
@@ -99,9 +100,6 @@ class Brigade:
             lanes=lanes,
             host_id=self._host_id,
             runner_names=list(config.runners),
-            refusals=Refusals(config.runners),
-            spill=spill,
-            frame_bytes_max=JOB_RING_BYTES // 4 - FRAME_SPARE_BYTES,
             deliver=deliverer(inbox, loop),
             claim_max=config.claim_max,
             poll_s=config.poll_s,
@@ -160,6 +158,12 @@ class Brigade:
             desk=desk,
             spill=spill,
             inbox=inbox,
+            packer=Packer(
+                runner_names=list(self._config.runners),
+                refusals=Refusals(self._config.runners),
+                spill=spill,
+                frame_bytes_max=JOB_RING_BYTES // 4 - FRAME_SPARE_BYTES,
+            ),
             claimer=self._claimer,
             claims=self._claims,
             heartbeat=self._heartbeat,

@@ -1,4 +1,4 @@
-"""Claims jobs for the lanes: one statement and one lease a batch, then the jobs' rows, then frames for the main thread."""
+"""Claims jobs for the lanes: one statement and one lease a batch, then the jobs' rows, both for the main thread."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from farm.errors import StoreUnavailable
-from farm.model import Claim, JobRow, Outcome, OutcomeKind
-from farm.shm.frames import SPILLED, pack_job, unpack_job
-from farm.shm.spill import Spill
-from farm.subworker.results import error_payload
-from farm.supervisor.generation import HeldFrame
+from farm.model import Claim, JobRow
 from farm.supervisor.lane import Lane
-from farm.supervisor.refusals import Refusals
 from farm.supervisor.worklist import Pair, Worklist
 
 LEASE_SHIFT = 32
@@ -40,8 +34,9 @@ class Arrival(NamedTuple):
     host_id: int
     """The host row for which it was claimed."""
     lane: Lane
-    frames: list[HeldFrame]
-    refused: list[Outcome]
+    runner: str
+    claim: Claim
+    rows: Sequence[JobRow]
 
 
 @dataclass(slots=True)
@@ -64,9 +59,6 @@ class Claimer:
         lanes: Sequence[Lane],
         host_id: int,
         runner_names: Sequence[str],
-        refusals: Refusals,
-        spill: Spill,
-        frame_bytes_max: int,
         deliver: Callable[[Arrival], None],
         claim_max: int,
         poll_s: float,
@@ -74,10 +66,6 @@ class Claimer:
         self._store = store
         self._lanes = lanes
         self._host_id = host_id
-        self._runner_names = list(runner_names)
-        self._refusals = refusals
-        self._spill = spill
-        self._frame_bytes_max = frame_bytes_max
         self._deliver = deliver
         self._claim_max = claim_max
         self._poll_s = poll_s
@@ -201,48 +189,10 @@ class Claimer:
         claim = asked.claim
         if claim is not None:
             rows = self._store.read_jobs(claim.job_ids)
-            frames, refused = self._frames(claim, rows, asked.pair)
-            asked.lane.claimed += len(frames)
-            self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, frames, refused))
+            asked.lane.claimed += len(claim.job_ids)
+            self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, self._worklist.runner(asked.pair.class_id), claim, rows))
         self._asked = None
         return claim is not None
-
-    def _frames(self, claim: Claim, rows: Sequence[JobRow], pair: Pair) -> tuple[list[HeldFrame], list[Outcome]]:
-        """Turn a claim into job frames in its order, and into outcomes for what may not run here."""
-        runner_name = self._worklist.runner(pair.class_id)
-        runner = self._runner_names.index(runner_name)
-        lease_id, job_ids, attempts, losts, _from_ready = claim
-        by_id = {row[0]: row for row in rows}
-        frames: list[HeldFrame] = []
-        refused: list[Outcome] = []
-        for position, job_id in enumerate(job_ids):
-            attempt = attempts[position]
-            row = by_id.get(job_id)
-            if row is None:
-                refused.append(_rejected(lease_id, position, job_id, attempt, b"?", "its row is gone"))
-                continue
-            _id, task, args, timeout_ms = row
-            reason = self._refusals.reason(runner_name, task)
-            if reason is not None:
-                refused.append(_rejected(lease_id, position, job_id, attempt, task, reason))
-                continue
-            lost = losts[position] if losts else 0
-            payload = pack_job(lease_id, job_id, position, timeout_ms, attempt, lost, runner, task, args)
-            if len(payload) <= self._frame_bytes_max:
-                frames.append((0, 0, payload))
-                continue
-            name = self._spill.write(args, wait=False)
-            if name is None:
-                self._drop(frames)
-                raise StoreUnavailable("no room to spill large arguments; the claim is read again later")
-            frames.append((0, SPILLED, pack_job(lease_id, job_id, position, timeout_ms, attempt, lost, runner, task, name)))
-        return frames, refused
-
-    def _drop(self, frames: list[HeldFrame]) -> None:
-        """Remove what was spilled for frames that are not delivered."""
-        for _kind, flags, payload in frames:
-            if flags & SPILLED:
-                self._spill.remove(unpack_job(payload).args)
 
     def _note_idle(self, lane: Lane, now: float) -> None:
         """Declare the lane idle once, then look again at once: a job enqueued just before was not announced."""
@@ -258,8 +208,3 @@ class Claimer:
         if lane.name in self._idle_since and now - since >= BUSY_S:
             self._store.withdraw_idle(self._host_id, lane.name)
             del self._idle_since[lane.name]
-
-
-def _rejected(lease_id: int, position: int, job_id: int, attempt: int, task: bytes, reason: str) -> Outcome:
-    name = task.decode("utf-8", "backslashreplace")
-    return Outcome(lease_id, position, job_id, attempt, OutcomeKind.REJECTED, 0, 0, error_payload("NotAllowed", f"{name}: {reason}"))

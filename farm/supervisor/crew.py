@@ -6,7 +6,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,14 +146,10 @@ class Crew:
             if unborn and (all_of_them or now - generation.born_at > BIRTH_S_MAX):
                 self._note_death(generation, 0)
 
-    def settle(self, words: Iterator[int]) -> list[bytes]:
-        """Take in acks: those jobs are committed. Returns the names of spill files that can go."""
-        names: list[bytes] = []
-        for number, sequences in itertools.groupby(words, key=lambda word: word >> 48):
-            generation = self.by_number.get(number)
-            if generation is not None:
-                names.extend(_spill_name(frame) for frame in generation.settle([word & 0xFFFF_FFFF_FFFF for word in sequences]))
-        return names
+    def settle(self, number: int, sequences: Sequence[int]) -> list[bytes]:
+        """Take in acks of one generation: those jobs are committed. Returns the names of spill files that can go."""
+        generation = self.by_number.get(number)
+        return [] if generation is None else [_spill_name(frame) for frame in generation.settle(sequences)]
 
     def consumed(self) -> list[Generation]:
         """Return the dead whose rings are consumed: when the acks that are there now have been taken, they can be buried."""

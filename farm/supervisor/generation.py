@@ -118,12 +118,9 @@ class Generation:
 
     def settle(self, sequences: Iterable[int]) -> list[HeldFrame]:
         """Forget frames whose outcome is committed; returns those that had a spill file."""
-        spilled = []
-        for seq in sequences:
-            frame = self.handed.pop(seq, None)
-            if frame is not None and frame[1] & SPILLED:
-                spilled.append(frame)
-        return spilled
+        pop = self.handed.pop
+        frames = [pop(seq, None) for seq in sequences]
+        return [frame for frame in frames if frame is not None and frame[1] & SPILLED]
 
     def recall(self) -> None:
         """Begin to take back everything that is not started."""

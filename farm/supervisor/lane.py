@@ -62,14 +62,10 @@ class Lane:
         """True at or below the low watermark, as last measured."""
         return self.buffered <= self._pace.low
 
-    def arrive(self, frames: list[HeldFrame]) -> None:
-        """Take in claimed jobs."""
-        self.arrived += len(frames)
+    def arrive(self, claimed: int, frames: list[HeldFrame]) -> None:
+        """Take in the frames of a claim of so many jobs; fewer where some were refused, or are no longer ours."""
+        self.arrived += claimed
         self.held.extend(frames)
-
-    def turn_away(self, frames: list[HeldFrame]) -> None:
-        """Take note of claimed jobs that are no longer ours."""
-        self.arrived += len(frames)
 
     def take_back(self, frames: Iterable[HeldFrame]) -> None:
         """Hold jobs again that were handed out and not started: ahead of the others, in their old order."""
@@ -77,13 +73,15 @@ class Lane:
 
     def dispatch(self, now: float) -> None:
         """Put held jobs into the rings of its subworkers, each as far ahead as its pace allows."""
-        for generation in self.generations:
-            if not self.held:
+        if not self.held:
+            return
+        hungry = [(room, generation) for generation in self.generations if (room := generation.room(now)) > 0]
+        for left, (room, generation) in zip(range(len(hungry), 0, -1), hungry, strict=True):
+            # What there is, is shared out: the first one must not get all that could keep two busy.
+            share = min(room, -(-len(self.held) // left))
+            if share <= 0:
                 return
-            room = min(generation.room(now), len(self.held))
-            if room <= 0:
-                continue
-            written = generation.give(list(islice(self.held, room)))
+            written = generation.give(list(islice(self.held, share)))
             for _ in range(written):
                 self.held.popleft()
 

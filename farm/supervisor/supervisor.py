@@ -7,7 +7,6 @@ import os
 import queue
 import signal
 import time
-from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,6 +21,7 @@ from farm.supervisor.drain import Drain
 from farm.supervisor.generation import Phase, signal_group
 from farm.supervisor.heartbeat import Heartbeat
 from farm.supervisor.loop import Loop
+from farm.supervisor.packing import Packer
 from farm.supervisor.threads import PartThread
 from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.supervisor.zygote import Zygote
@@ -62,6 +62,7 @@ class Supervisor:
         desk: Desk,
         spill: Spill,
         inbox: queue.SimpleQueue[Arrival | Retired],
+        packer: Packer,
         claimer: Claimer,
         claims: PartThread,
         heartbeat: Heartbeat,
@@ -76,6 +77,8 @@ class Supervisor:
         self._desk = desk
         self._spill = spill
         self._inbox = inbox
+        self._packer = packer
+        self._unpacked: Arrival | None = None
         self._claimer = claimer
         self._claims = claims
         self._heartbeat = heartbeat
@@ -107,14 +110,13 @@ class Supervisor:
             now = time.monotonic()
             wait_s = min(self.step(now), SLEEP_S_MAX)
             if self._drain is not None:
-                if self._drain.done and self._claimer.idle and self._inbox.empty():
+                if self._drain.done and self._claimer.idle and self._unpacked is None and self._inbox.empty():
                     return 0
                 if self._drain.given_up(now):
                     return self._drain.uncommitted()
 
     def step(self, now: float) -> float:
         """Do all that can be done now; returns the seconds until the next look."""
-        self._reap_children()
         self._crew.hear_births(self._zygote)
         self._crew.note_ready()
         self._crew.give_up_unborn(now)
@@ -139,7 +141,7 @@ class Supervisor:
             wait_s = min(wait_s, self._drain.step(now))
         elif self._burst:
             wait_s = min(wait_s, self._look_for_end(now))
-        return min(wait_s, LOOK_S) if dying else wait_s
+        return min(wait_s, LOOK_S) if dying or self._unpacked is not None else wait_s
 
     def begin_drain(self) -> None:
         """Stop claiming and leave when all is done; called again, hurry."""
@@ -153,25 +155,37 @@ class Supervisor:
         self._drain = Drain(crew=self._crew, desk=self._desk, deadline=now + self._config.drain_timeout_s)
 
     def _obey(self, number: int) -> None:
-        if number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number == signal.SIGCHLD:
+            self._reap_children()
+        elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.begin_drain()
 
     def _take_arrivals(self) -> None:
+        """Take in what the threads have sent, in order. A claim that cannot be packed yet, for want of room to spill, waits first."""
         while True:
             try:
-                news = self._inbox.get_nowait()
+                news = self._unpacked or self._inbox.get_nowait()
             except queue.Empty:
                 return
             if isinstance(news, Retired):
                 self._begin_as(news.host_id)
                 continue
-            if news.host_id == self._crew.host_id:
-                news.lane.arrive(news.frames)
-                self._desk.push(news.refused)
-            else:
-                # Claimed just before our host row was retired: they are somebody else's now, too.
-                news.lane.turn_away(news.frames)
-                self._crew.drop_arguments(news.frames)
+            self._unpacked = None if self._unpack(news) else news
+            if self._unpacked is not None:
+                return
+
+    def _unpack(self, arrival: Arrival) -> bool:
+        claimed = len(arrival.claim.job_ids)
+        if arrival.host_id != self._crew.host_id:
+            # Claimed just before our host row was retired: they are somebody else's now, too.
+            arrival.lane.arrive(claimed, [])
+            return True
+        packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner)
+        if packed is None:
+            return False
+        arrival.lane.arrive(claimed, packed.frames)
+        self._desk.push(packed.refused)
+        return True
 
     def _begin_as(self, host_id: int) -> None:
         """Our host row was retired: what we hold is somebody else's. Outcomes in the rings are still offered to the fence."""
@@ -180,12 +194,11 @@ class Supervisor:
         self._crew.host_id = host_id
 
     def _take_acks(self) -> None:
-        for packed in self._writer.acks():
-            words = array("Q")
-            words.frombytes(packed)
-            self.settled += sum(1 for word in words if word >> 48 != DESK_NUMBER)
-            for name in self._crew.settle(iter(words)):
-                self._spill.remove(name)
+        for number, sequences in self._writer.acks():
+            if number != DESK_NUMBER:
+                self.settled += len(sequences)
+                for name in self._crew.settle(number, sequences):
+                    self._spill.remove(name)
 
     def _reap_children(self) -> None:
         """Reap whoever has ended. The group of a dead subworker is killed first, while its pid cannot be another's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from array import array
 from contextlib import suppress
 
 from farm.shm.generation import RingFile
@@ -65,11 +66,14 @@ class Writer:
         """Let it end: all is committed."""
         self._tell(Leave())
 
-    def acks(self) -> list[bytes]:
-        """Return all acks that have come in since the last call: packed 8-byte words."""
-        acks: list[bytes] = []
+    def acks(self) -> list[tuple[int, array[int]]]:
+        """Return all acks that have come in since the last call: (number of the generation, sequences of its job frames)."""
+        acks = []
         while frames := self._acks.take(ACKS_MAX):
-            acks.extend(payload for _seq, _kind, _flags, payload in frames)
+            for _seq, number, _flags, packed in frames:
+                sequences = array("Q")
+                sequences.frombytes(packed)
+                acks.append((number, sequences))
         return acks
 
     def arm(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,8 +14,6 @@ from farm.writer.sources import Source
 
 ACKS_A_FRAME_MAX = 4_000
 """8 bytes each: well under a quarter of the ack ring."""
-ACK_SOURCE_SHIFT = 48
-"""An ack is the number of the source above the sequence of the job's frame."""
 IDLE_S = 1.0
 RETRY_S_MIN = 0.05
 RETRY_S_MAX = 0.5
@@ -66,7 +63,7 @@ class Batch:
         self,
         *,
         commits: Commits,
-        acknowledge: Callable[[bytes], None],
+        acknowledge: Callable[[int, bytes], None],
         batch_max: int,
         age_max_s: float,
         report: Callable[[CommitReport], None],
@@ -77,7 +74,6 @@ class Batch:
         self._age_max_ns = int(age_max_s * 1e9)
         self._report = report
         self._outcomes: list[Outcome] = []
-        self._acks = array("Q")
         self._read_from: list[Source] = []
         self._oldest_ns = 0
         self._last_commit_ns = 0
@@ -109,7 +105,7 @@ class Batch:
             if room <= 0:
                 return
             held = len(self._outcomes)
-            if source.read_into(self._outcomes, self._acks, source.number << ACK_SOURCE_SHIFT, room):
+            if source.read_into(self._outcomes, room):
                 # A ring is in order of finishing, so its first outcome is its oldest.
                 self._oldest_ns = min(self._oldest_ns, self._outcomes[held].finished_ns) if held else self._outcomes[0].finished_ns
                 if source not in self._read_from:
@@ -146,12 +142,12 @@ class Batch:
         self._last_commit_ns = now_ns
         self.tally.add(report)
         self._report(report)
-        for start in range(0, len(self._acks), ACKS_A_FRAME_MAX):
-            self._acknowledge(self._acks[start : start + ACKS_A_FRAME_MAX].tobytes())
+        for source in self._read_from:
+            for start in range(0, len(source.acks), ACKS_A_FRAME_MAX):
+                self._acknowledge(source.number, source.acks[start : start + ACKS_A_FRAME_MAX].tobytes())
         for source in self._read_from:
             source.release()
         self._outcomes.clear()
-        self._acks = array("Q")
         self._read_from.clear()
         return True
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from farm import linux
+from farm.collector import collect_rarely
 from farm.model import CommitReport
 from farm.shm.generation import GenerationFile, RingFile
 from farm.shm.ring import RingConsumer, RingProducer
@@ -146,9 +147,9 @@ class WriterProcess:
             on_broken=log.error,
         )
 
-    def _acknowledge(self, packed: bytes) -> None:
-        """Push acks to the supervisor; while its ring is full, wait, unless it is gone."""
-        while self._orphan is None and not self._acks.put([packed]):
+    def _acknowledge(self, number: int, packed: bytes) -> None:
+        """Push acks of one source to the supervisor; while its ring is full, wait, unless it is gone."""
+        while self._orphan is None and not self._acks.put([packed], kind=number):
             if self._supervisor_gone():
                 return
             time.sleep(ACK_WAIT_S)
@@ -191,7 +192,9 @@ def main() -> int:
     received = messages.receive(control)
     if received is None or not isinstance(received[0], Start):
         return 0
-    return WriterProcess(control, received[0]).serve()
+    process = WriterProcess(control, received[0])
+    collect_rarely()
+    return process.serve()
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from farm.errors import RingBroken
 from farm.model import RESULT_BYTES_MAX, Outcome, OutcomeKind
 from farm.shm.frames import SPILLED, unpack_outcome
 from farm.shm.generation import GenerationFile
-from farm.shm.ring import RingConsumer
+from farm.shm.ring import Frame, RingConsumer
 from farm.shm.spill import Spill
 
+SUCCEEDED = int(OutcomeKind.SUCCEEDED)
 KINDS_OF_SUBWORKERS = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.FAILED, OutcomeKind.MEMORY})
 """What a process that runs foreign code may say of a job; everything else is the supervisor's to say."""
 SPILL_GONE = b'{"type":"SpillGone","message":"the result was spilled to a file that is gone","traceback":""}'
@@ -49,6 +50,8 @@ class Source:
         self.first_pass = not ring.drained
         """True until what was in the ring when it was attached has been committed: a predecessor may have done that already."""
         self.broken = False
+        self.acks = array("Q")
+        """Sequences of the job frames whose outcomes were read and not yet committed."""
         self.generation = generation
         """The whole file, where the ring is a subworker's; None for the supervisor's own."""
         self._file = file
@@ -70,24 +73,26 @@ class Source:
         """True when everything published has been committed, or the ring can never be read again."""
         return self.broken or self.ring.drained
 
-    def read_into(self, outcomes: list[Outcome], acks: array[int], ack_base: int, frames_max: int) -> bool:
-        """Append up to frames_max outcomes and their acks; True if there were any. A broken ring is reported once and left alone."""
+    def read_into(self, outcomes: list[Outcome], frames_max: int) -> bool:
+        """Append up to frames_max outcomes; True if there were any. A broken ring is reported once and left alone."""
         if self.broken:
             return False
+        append, acknowledge, unpack = outcomes.append, self.acks.append, unpack_outcome
+        trusted = self.generation is None
+        frames: list[Frame] = []
         try:
             frames = self.ring.read(frames_max)
             for _seq, kind, flags, payload in frames:
-                outcome, job_seq = unpack_outcome(kind, payload)
-                if self.generation is not None and kind not in KINDS_OF_SUBWORKERS:
+                outcome, job_seq = unpack(kind, payload)
+                if kind != SUCCEEDED and not trusted and kind not in KINDS_OF_SUBWORKERS:
                     raise RingBroken(f"a subworker cannot say outcome {kind}")
-                outcomes.append(self._unspilled(outcome) if flags & SPILLED else outcome)
-                acks.append(ack_base | job_seq)
+                append(self._unspilled(outcome) if flags & SPILLED else outcome)
+                acknowledge(job_seq)
         except RingBroken as error:
             self.broken = True
             if self.generation is not None:
                 self.generation.broken = 1
             self._on_broken(f"{self.name}: {error}")
-            return False
         return bool(frames)
 
     def release(self) -> None:
@@ -98,6 +103,7 @@ class Source:
         for name in self._spilled:
             self._spill.remove(name)
         self._spilled.clear()
+        self.acks = array("Q")
 
     def close(self) -> None:
         """Let go of the ring and its file."""

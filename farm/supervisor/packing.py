@@ -1,0 +1,72 @@
+"""Turns claimed jobs into the frames that go into rings, and into refusals. Main thread: it works while the claim thread waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from farm.model import Claim, JobRow, Outcome, OutcomeKind
+from farm.shm.frames import JOB_HEAD, SPILLED, unpack_job
+from farm.shm.spill import Spill
+from farm.subworker.results import error_payload
+from farm.supervisor.generation import HeldFrame
+from farm.supervisor.refusals import Refusals
+
+
+class Packed(NamedTuple):
+    """A claimed batch, ready to be dispatched."""
+
+    frames: list[HeldFrame]
+    refused: list[Outcome]
+
+
+class Packer:
+    """Knows what may run here and how large a frame may be."""
+
+    def __init__(self, *, runner_names: Sequence[str], refusals: Refusals, spill: Spill, frame_bytes_max: int) -> None:
+        self._runner_names = list(runner_names)
+        self._refusals = refusals
+        self._spill = spill
+        self._args_bytes_max = frame_bytes_max - JOB_HEAD.size
+
+    def pack(self, claim: Claim, rows: Sequence[JobRow], runner_name: str) -> Packed | None:
+        """Return the frames of a claim in its order; None if large arguments must be spilled and there is no room for them now."""
+        runner = self._runner_names.index(runner_name)
+        lease_id, job_ids, attempts, losts, _from_ready = claim
+        by_id = {row[0]: row for row in rows}
+        reasons = {task: self._refusals.reason(runner_name, task) for task in {row[1] for row in rows}}
+        frames: list[HeldFrame] = []
+        refused: list[Outcome] = []
+        pack, append = JOB_HEAD.pack, frames.append
+        for position, job_id in enumerate(job_ids):
+            attempt = attempts[position]
+            row = by_id.get(job_id)
+            if row is None:
+                refused.append(_rejected(lease_id, position, job_id, attempt, b"?", "its row is gone"))
+                continue
+            _id, task, args, timeout_ms = row
+            reason = reasons[task]
+            if reason is not None:
+                refused.append(_rejected(lease_id, position, job_id, attempt, task, reason))
+                continue
+            flags = 0
+            if len(args) + len(task) > self._args_bytes_max:
+                name = self._spill.write(args, wait=False)
+                if name is None:
+                    self.drop(frames)
+                    return None
+                args, flags = name, SPILLED
+            lost = losts[position] if losts else 0
+            append((0, flags, pack(lease_id, job_id, position, timeout_ms, attempt, lost, len(task), runner) + task + args))
+        return Packed(frames, refused)
+
+    def drop(self, frames: Sequence[HeldFrame]) -> None:
+        """Remove what was spilled for frames that will not be dispatched."""
+        for _kind, flags, payload in frames:
+            if flags & SPILLED:
+                self._spill.remove(unpack_job(payload).args)
+
+
+def _rejected(lease_id: int, position: int, job_id: int, attempt: int, task: bytes, reason: str) -> Outcome:
+    name = task.decode("utf-8", "backslashreplace")
+    return Outcome(lease_id, position, job_id, attempt, OutcomeKind.REJECTED, 0, 0, error_payload("NotAllowed", f"{name}: {reason}"))
