@@ -1,0 +1,28 @@
+"""`python -m bench [NAME ...]`: run all measurements, or those named."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib import import_module
+
+NAMES = ("boot_time", "idle_cost", "start_latency", "noop_throughput")
+"""In this order, so that the short ones are seen first."""
+
+
+def main() -> int:
+    """Run what was asked for; a wrong name is an error before anything runs."""
+    names = sys.argv[1:] or NAMES
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        print(f"bench: no measurement {unknown[0]!r}: choose from {', '.join(NAMES)}", file=sys.stderr)
+        return 2
+    # So that servers and farms are stopped and their directories removed, whoever ends this.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    for name in names:
+        import_module(f"bench.{name}").main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
