@@ -38,27 +38,24 @@ def run(args: argparse.Namespace) -> int:
         print(as_json(status))
         return 0
     live = [host for host in status["hosts"] if host["state"] == "live"]
-    if status["hosts"]:
-        _hosts(status["hosts"]).show()
-    if live:
+    tables = [
+        *([_hosts(live), _lanes(live)] if live else []),
+        *([_queues(status["queues"])] if status["queues"] else []),
+    ]
+    for table in tables:
+        table.show()
         print()
-        _lanes(live).show()
-    if status["queues"]:
-        print()
-        _queues(status["queues"]).show()
     print(_summary(status, len(live)))
     return 0
 
 
 def _hosts(hosts: list[dict[str, Any]]) -> Table:
-    table = Table(
-        "host", "name", "instance", "state", "last beat", "running", "memory", "version", right=("host", "last beat", "running", "memory")
-    )
+    table = Table("host", "name", "instance", "last beat", "running", "memory", "version", right=("host", "last beat", "running", "memory"))
     for host in hosts:
         beat = f"{format_duration(max(host['beat_age_s'], 0))} ago"
         running = f"{host['running']}/{host['capacity']}"
         memory = format_size(host["memory_bytes"])
-        table.add(host["id"], host["name"], host["instance"], host["state"], beat, running, memory, host["version"])
+        table.add(host["id"], host["name"], host["instance"], beat, running, memory, host["version"])
     return table
 
 
@@ -75,7 +72,7 @@ def _lanes(hosts: list[dict[str, Any]]) -> Table:
 def _queues(queues: list[dict[str, Any]]) -> Table:
     table = Table("queue", "ready", "oldest", right=("ready", "oldest"))
     for queue in queues:
-        ready = f"{'>' if queue['ready_at_least'] else ''}{queue['ready']:,}"
+        ready = f">{queue['ready'] - 1:,}" if queue["ready_at_least"] else f"{queue['ready']:,}"
         table.add(queue["queue"], ready, format_duration(max(queue["oldest_age_s"] or 0, 0)))
     return table
 
@@ -86,5 +83,7 @@ def _summary(status: dict[str, Any], live: int) -> str:
     due = f" (the next in {format_duration(max(status['next_due_s'], 0))})" if status["next_due_s"] is not None else ""
     counts = f"{status['claimed']:,} claimed, {status['running']:,} of them running; {scheduled} due later{due}"
     waiting = "" if status["queues"] else "nothing is waiting; "
+    gone = len(status["hosts"]) - live
+    retired = f"; {gone} host{'s' if gone > 1 else ''} retired within the last hour" if gone else ""
     nobody = "" if live else "; no host is live: `farm start CONFIG` makes this one"
-    return f"\n{waiting}{counts}{nobody}" if status["hosts"] or status["queues"] else f"{waiting}{counts}{nobody}"
+    return f"{waiting}{counts}{retired}{nobody}"

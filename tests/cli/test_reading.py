@@ -126,10 +126,9 @@ def test_a_table_fits_the_terminal(terminal: Callable[..., tuple[int, str]], fil
 def test_the_status_shows_hosts_and_queues(farm: Farm, filled: str) -> None:
     done = farm("status", "--dsn", filled)
     assert (done.returncode, done.stderr) == (0, "")
-    assert " retired " in done.stdout
-    assert [line.split()[:2] for line in done.stdout.split("\n\n")[1].splitlines()] == [["QUEUE", "READY"], ["other", "1"]]
+    assert [line.split()[:2] for line in done.stdout.split("\n\n")[0].splitlines()] == [["QUEUE", "READY"], ["other", "1"]]
     assert "0 claimed, 0 of them running; 1 due later (the next in 59m" in done.stdout
-    assert done.stdout.rstrip().endswith("no host is live: `farm start CONFIG` makes this one")
+    assert done.stdout.rstrip().endswith("; 1 host retired within the last hour; no host is live: `farm start CONFIG` makes this one")
     status = json.loads(farm("status", "--json", "--dsn", filled).stdout)
     assert [(queue["queue"], queue["ready"]) for queue in status["queues"]] == [("other", 1)]
     assert [(host["instance"], host["state"], list(host["lanes"])) for host in status["hosts"]] == [("default", "retired", ["default"])]
@@ -158,3 +157,11 @@ def test_every_reading_command_finds_the_database_of_a_configuration(farm: Farm,
     file.write_text(f"database: {dsn}\nrunners: {{python: {{}}}}\nlanes: {{a: {{queues: [q]}}}}\n")
     for command in ("jobs", "status", "check"):
         assert farm(command, "--config", file, FARM_DSN="host=/nonexistent").returncode == 0
+
+
+def test_a_depth_that_is_not_exact_says_so(farm: Farm, dsn: str) -> None:
+    with connect(dsn) as client:
+        client.enqueue_many({"task": "app:f", "queue": "exact"} for _ in range(10_000))
+        client.enqueue_many({"task": "app:f", "queue": "more"} for _ in range(10_002))
+    lines = [line.split() for line in farm("status", "--dsn", dsn).stdout.splitlines()]
+    assert [line[:2] for line in lines[1:3]] == [["exact", "10,000"], ["more", ">10,000"]]
