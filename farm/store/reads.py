@@ -6,12 +6,24 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
+from farm.model import State
 from farm.store.connection import DeadlineConnection
 from farm.store.session import Params, Session
 from farm.store.statements import load
 
-DEPTH_MAX = 10_000
-"""Up to here depths are exact."""
+_LISTS = {
+    None: ("list_newest", 0),
+    State.SUCCEEDED: ("list_finished", 1),
+    State.FAILED: ("list_finished", 2),
+    State.CANCELLED: ("list_finished", 3),
+    State.READY: ("list_ready", 0),
+    State.SCHEDULED: ("list_scheduled", 0),
+    State.RETRYING: ("list_scheduled", 0),
+    State.CLAIMED: ("list_held", 0),
+    State.RUNNING: ("list_held", 0),
+    State.BLOCKED: ("list_held", 0),
+}
+"""By state: the statement that knows where the newest of its jobs stand, and the status of their results."""
 
 
 class ReadStore:
@@ -21,8 +33,12 @@ class ReadStore:
         self._session = session
 
     def jobs(self, state: str | None = None, queue: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
-        """Return the newest jobs of a state and a queue (None: of any), with the columns of the view farm.jobs."""
-        return self._read("list_jobs", {"state": state, "queue": queue, "limit": limit})
+        """Return the newest jobs of a state and a queue (None: of any), newest first, with the columns of the view farm.jobs.
+
+        Raises ValueError for a state that does not exist.
+        """
+        name, status = _LISTS[None if state is None else State(state)]
+        return self._read(name, {"state": state, "status": status, "queue": queue, "limit": limit})
 
     def job(self, job_id: int) -> dict[str, Any] | None:
         """Return a job with the columns of the view, and under `failures` every attempt that did not succeed, in order.

@@ -167,74 +167,85 @@ WHERE l.shard = 0
     AND get_bit(l.done, (u.position - 1)::int) = 0
     AND u.job_id = ANY (b.running)
 UNION ALL
-SELECT
-    r.job_id,
-    c.queue,
-    c.runner,
-    j.task,
-    j.args,
-    j.priority::int,
-    'succeeded'::text,
-    r.attempt::int,
-    j.max_attempts::int,
-    j.run_at,
-    j.created_at,
-    r.started_at,
-    r.finished_at,
-    h.name,
-    r.value,
-    r.error
-FROM farm.result AS r
-JOIN farm.job AS j ON j.shard = 0 AND j.id = r.job_id
-JOIN farm.class AS c ON c.shard = 0 AND c.id = j.class_id
-LEFT JOIN farm.host AS h ON h.id = (r.lease_id >> 32)::int
-WHERE r.shard = 0 AND r.status = 1
+-- Results may be many millions, and whoever wants the newest must not sort them all: PostgreSQL passes no order into a branch, but it
+-- uses one that the branch has.
+(
+    SELECT
+        r.job_id,
+        c.queue,
+        c.runner,
+        j.task,
+        j.args,
+        j.priority::int,
+        'succeeded'::text,
+        r.attempt::int,
+        j.max_attempts::int,
+        j.run_at,
+        j.created_at,
+        r.started_at,
+        r.finished_at,
+        h.name,
+        r.value,
+        r.error
+    FROM farm.result AS r
+    JOIN farm.job AS j ON j.shard = 0 AND j.id = r.job_id
+    JOIN farm.class AS c ON c.shard = 0 AND c.id = j.class_id
+    LEFT JOIN farm.host AS h ON h.id = (r.lease_id >> 32)::int
+    WHERE r.shard = 0 AND r.status = 1
+    ORDER BY r.job_id DESC
+)
 UNION ALL
-SELECT
-    r.job_id,
-    c.queue,
-    c.runner,
-    j.task,
-    j.args,
-    j.priority::int,
-    'failed'::text,
-    r.attempt::int,
-    j.max_attempts::int,
-    j.run_at,
-    j.created_at,
-    r.started_at,
-    r.finished_at,
-    h.name,
-    r.value,
-    r.error
-FROM farm.result AS r
-JOIN farm.job AS j ON j.shard = 0 AND j.id = r.job_id
-JOIN farm.class AS c ON c.shard = 0 AND c.id = j.class_id
-LEFT JOIN farm.host AS h ON h.id = (r.lease_id >> 32)::int
-WHERE r.shard = 0 AND r.status = 2
+(
+    SELECT
+        r.job_id,
+        c.queue,
+        c.runner,
+        j.task,
+        j.args,
+        j.priority::int,
+        'failed'::text,
+        r.attempt::int,
+        j.max_attempts::int,
+        j.run_at,
+        j.created_at,
+        r.started_at,
+        r.finished_at,
+        h.name,
+        r.value,
+        r.error
+    FROM farm.result AS r
+    JOIN farm.job AS j ON j.shard = 0 AND j.id = r.job_id
+    JOIN farm.class AS c ON c.shard = 0 AND c.id = j.class_id
+    LEFT JOIN farm.host AS h ON h.id = (r.lease_id >> 32)::int
+    WHERE r.shard = 0 AND r.status = 2
+    ORDER BY r.job_id DESC
+)
 UNION ALL
-SELECT
-    r.job_id,
-    c.queue,
-    c.runner,
-    j.task,
-    j.args,
-    j.priority::int,
-    'cancelled'::text,
-    r.attempt::int,
-    j.max_attempts::int,
-    j.run_at,
-    j.created_at,
-    r.started_at,
-    r.finished_at,
-    h.name,
-    r.value,
-    r.error
-FROM farm.result AS r
-JOIN farm.job AS j ON j.shard = 0 AND j.id = r.job_id
-JOIN farm.class AS c ON c.shard = 0 AND c.id = j.class_id
-LEFT JOIN farm.host AS h ON h.id = (r.lease_id >> 32)::int
-WHERE r.shard = 0 AND r.status = 3;
+(
+    SELECT
+        r.job_id,
+        c.queue,
+        c.runner,
+        j.task,
+        j.args,
+        j.priority::int,
+        'cancelled'::text,
+        r.attempt::int,
+        j.max_attempts::int,
+        j.run_at,
+        j.created_at,
+        r.started_at,
+        r.finished_at,
+        h.name,
+        r.value,
+        r.error
+    FROM farm.result AS r
+    JOIN farm.job AS j ON j.shard = 0 AND j.id = r.job_id
+    JOIN farm.class AS c ON c.shard = 0 AND c.id = j.class_id
+    LEFT JOIN farm.host AS h ON h.id = (r.lease_id >> 32)::int
+    WHERE r.shard = 0 AND r.status = 3
+    ORDER BY r.job_id DESC
+);
 
 COMMENT ON VIEW farm.jobs IS 'Every job with its state: scheduled, blocked, ready, claimed, running, retrying, succeeded, failed or cancelled';
 COMMENT ON COLUMN farm.jobs.attempt IS 'how often it was started, a run under way included';

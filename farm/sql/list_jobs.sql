@@ -1,9 +1,0 @@
--- List jobs, the newest first. Served by the primary keys of job and result, and by the index of unsuccessful results.
-SELECT
-    j.id, j.queue, j.runner, j.task, j.args, j.priority, j.state, j.attempt, j.max_attempts, j.run_at, j.created_at, j.started_at,
-    j.finished_at, j.host, j.result, j.error
-FROM farm.jobs AS j
-WHERE (%(state)s::text IS NULL OR j.state = %(state)s::text)
-    AND (%(queue)s::text IS NULL OR j.queue = %(queue)s::text)
-ORDER BY j.id DESC
-LIMIT %(limit)s::int
