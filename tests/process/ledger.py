@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import namedtuple_row
 from psycopg.types.json import Jsonb
 
+from farm.store import invariants
 from farm.store.session import Session
 from tests.process.crew import wait_for
 
@@ -106,10 +107,6 @@ class Ledger:
         """Look that every job stands in exactly one place, and that all that the database can show is as it must be."""
         jobs = {row.id for row in self.query("SELECT id FROM farm.job")}
         assert set(self.places()) == jobs
-        try:
-            from farm.store import invariants
-        except ImportError:
-            return
         session = Session(self._dsn, application_name="tests")
         try:
             assert invariants.check(session) == []
