@@ -63,6 +63,8 @@ class Answering:
     dsn: str
     label: str
     embedded: bool
+    revive: Callable[[], None] | None = None
+    """Brings the embedded server up again if it was killed together with its keeper."""
 
 
 class Boot:
@@ -109,7 +111,7 @@ class Boot:
         from farm.supervisor.brigade import Brigade
 
         desk = Desk(self._desk_file(), wake_writer=lambda: os.eventfd_write(self._writer_fd, 1))
-        brigade = Brigade(self._config, self._answering.dsn, self._stack)
+        brigade = Brigade(self._config, self._answering.dsn, self._stack, revive=self._answering.revive)
         brigade.prepare(embedded=self._answering.embedded)
         brigade.take_over(self._old_places, writer=writer, spill=self._spill, check=self._check_alive(writer))
         lanes = [Lane(lane, claim_max=self._config.claim_max) for lane in self._config.lanes]
@@ -202,7 +204,7 @@ class Boot:
         from farm.embedded import open_server
 
         server = self._stack.enter_context(open_server(self._home, log=lambda line: log.info("%s", line)))
-        return Answering(server.dsn, f"embedded PostgreSQL {server.version}", True)
+        return Answering(server.dsn, f"embedded PostgreSQL {server.version}", True, server.revive)
 
     def _make_crew(self, lanes: list[Lane], desk: Desk, *, gate_ns: Callable[[], int]) -> Crew:
         return Crew(

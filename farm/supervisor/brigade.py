@@ -44,10 +44,11 @@ PROMOTE_EVERY_S = 1.0
 class Brigade:
     """Makes the parts, gives each its session and its thread, and ends them."""
 
-    def __init__(self, config: Config, dsn: str, stack: ExitStack) -> None:
+    def __init__(self, config: Config, dsn: str, stack: ExitStack, *, revive: Callable[[], None] | None) -> None:
         self._config = config
         self._dsn = dsn
         self._stack = stack
+        self._revive = revive
         self._hosts = HostStore(self._session("heartbeat", keeps_plans=True))
         upkeep = self._session("upkeep", keeps_plans=True)
         self._upkeep_store = UpkeepStore(upkeep)
@@ -112,6 +113,7 @@ class Brigade:
             generations=lambda: crew.generations,
             retired=self._begin_again,
             registered_boot_ns=self._registered_boot_ns,
+            revive=self._revive,
         )
         self._claims = PartThread("claims", self._claimer)
         listen = config.database.listen or (None if config.database.pooled else self._dsn)

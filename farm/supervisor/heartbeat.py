@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from farm import linux
-from farm.errors import StoreUnavailable
+from farm.errors import FarmError, StoreUnavailable
 from farm.supervisor.generation import Generation
 
 RETRY_S = 0.2
+REVIVE_AFTER_S = 5.0
+"""A server of our own that was killed with its keeper comes back only if somebody asks for it; one that restarts is back by then."""
 
 log = logging.getLogger("farm")
 
@@ -38,6 +40,7 @@ class Heartbeat:
         generations: Callable[[], Sequence[Generation]],
         retired: Callable[[int], None],
         registered_boot_ns: int,
+        revive: Callable[[], None] | None,
     ) -> None:
         self._store = store
         self._host_id = host_id
@@ -45,6 +48,8 @@ class Heartbeat:
         self._gate_ns = int(gate_s * 1e9)
         self._generations = generations
         self._retired = retired
+        self._revive = revive
+        self._asked_at = 0.0
         self._away_since: float | None = None
         self.gate_ns = registered_boot_ns + self._gate_ns
         """CLOCK_BOOTTIME past which nothing may start. New generations begin with this one."""
@@ -71,6 +76,7 @@ class Heartbeat:
             alive = self._store.beat(host_id, [slot.job_id for slot in slots], ages_s)
         except StoreUnavailable as error:
             self._note_away(now, error)
+            self._ask_for_server(now)
             return min(RETRY_S, self._every_s)
         self._note_back(now)
         if alive:
@@ -88,6 +94,15 @@ class Heartbeat:
         if self._away_since is None:
             self._away_since = now
             log.warning("the database is away (%s); results are kept, nothing new is claimed", error)
+
+    def _ask_for_server(self, now: float) -> None:
+        if self._revive is None or self._away_since is None or now < max(self._away_since, self._asked_at) + REVIVE_AFTER_S:
+            return
+        self._asked_at = now
+        try:
+            self._revive()
+        except FarmError as error:
+            log.error("the embedded PostgreSQL could not be brought up again: %s", error)
 
     def _note_back(self, now: float) -> None:
         if self._away_since is not None:
