@@ -1,5 +1,5 @@
 -- Leases that contradict themselves, or that nobody can ever settle. A host may have been retired a moment ago, so its leases have a
--- minute to be reaped. Reads lease whole.
+-- minute to be reaped. A lease of no job is what a claim leaves that was asked again in vain. Reads lease whole.
 SELECT
     l.id,
     CASE
@@ -20,7 +20,7 @@ WHERE l.shard = 0 AND (
     OR l.n <> cardinality(l.attempts)
     OR l.n <> cardinality(l.losts)
     OR length(l.done) <> (l.n + 7) / 8
-    OR bit_count(l.done) >= l.n
+    OR (bit_count(l.done) >= l.n AND l.n > 0)
 )
 ORDER BY l.id
 LIMIT 100

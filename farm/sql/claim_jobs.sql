@@ -1,6 +1,7 @@
 -- Claim up to jobs_max jobs of one class as one lease: first from `returned`, at most returned_max, then from `ready` at one priority
 -- above a job id. Served by the primary keys of ready and returned. The host is looked at where rows are picked: put later, rows would
--- be deleted without a lease. No row comes back when nothing is claimable or the host is retired.
+-- be deleted without a lease. No row comes back when nothing is claimable or the host is retired, unless this is asked `again`: then an
+-- empty lease is left, so that the first try, which may be at work still, can no more come through behind our back.
 WITH picked_again AS MATERIALIZED (
     SELECT r.ctid
     FROM farm.returned AS r
@@ -52,10 +53,10 @@ SELECT
     0,
     %(lease_id)s::bigint,
     again.n + fresh.n,
-    again.job_ids || fresh.job_ids,
+    coalesce(again.job_ids || fresh.job_ids, '{}'),
     CASE WHEN again.attempt_max > 0 THEN again.attempts || array_fill(0::smallint, ARRAY[fresh.n]) END,
     CASE WHEN again.lost_max > 0 THEN again.losts || array_fill(0::smallint, ARRAY[fresh.n]) END,
     decode(repeat('00', (again.n + fresh.n + 7) / 8), 'hex')
 FROM again, fresh
-WHERE again.n + fresh.n > 0
+WHERE again.n + fresh.n > 0 OR %(again)s::boolean
 RETURNING l.job_ids, l.attempts, l.losts, (SELECT fresh.n FROM fresh)

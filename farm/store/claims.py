@@ -42,6 +42,8 @@ class ClaimStore:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._unanswered: int | None = None
+        """The lease of a claim whose answer never came: perhaps it has jobs, perhaps it is still being made."""
 
     def classes(self) -> dict[int, JobClass]:
         """Return every class by its id."""
@@ -80,12 +82,15 @@ class ClaimStore:
             "above_id": above_id,
             "returned_max": returned_max,
             "jobs_max": jobs_max,
+            "again": lease_id == self._unanswered,
         }
+        self._unanswered = lease_id
         try:
             rows = self._session.transact("claim_jobs", params)
         except psycopg.errors.UniqueViolation:
             rows = [(*row, len(row[0])) for row in self._session.fetch("read_lease", {"lease_id": lease_id})]
-        if not rows:
+        self._unanswered = None
+        if not rows or not rows[0][0]:
             return None
         job_ids, attempts, losts, from_ready = rows[0]
         return Claim(lease_id, job_ids, attempts or [0] * len(job_ids), losts, from_ready)

@@ -16,7 +16,15 @@ JOBS = 3000
 HOT = {"ready", "returned", "scheduled", "lease", "heartbeat", "job", "result", "failure"}
 
 LOOKS: dict[str, dict[str, Any]] = {
-    "claim_jobs": {"lease_id": 1 << 32, "class_id": 1, "priority": 4, "above_id": 10, "returned_max": 500, "jobs_max": 1000},
+    "claim_jobs": {
+        "lease_id": 1 << 32,
+        "class_id": 1,
+        "priority": 4,
+        "above_id": 10,
+        "returned_max": 500,
+        "jobs_max": 1000,
+        "again": False,
+    },
     "read_lease": {"lease_id": 1 << 32},
     "read_jobs": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
     "look_for_runnable": {"class_ids": "{1,2}"},
