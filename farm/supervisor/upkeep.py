@@ -34,11 +34,14 @@ class Watch:
     lease time to beat again, so an outage of the database retires nobody.
     """
 
-    LATE_SHARE = 0.4
-    """A look later than this share of a lease after the one before starts all watches anew."""
+    LATE_LOOKS = 2
+    """A look that comes later after the one before than this many should starts all watches anew."""
 
-    def __init__(self, *, lease_s: float) -> None:
+    def __init__(self, *, lease_s: float, look_every_s: float) -> None:
+        # Else every look that is in time would be late, and nobody would ever be found dead.
+        assert look_every_s * self.LATE_LOOKS <= lease_s
         self._lease_s = lease_s
+        self._late_s = look_every_s * self.LATE_LOOKS
         self._seen: dict[int, tuple[int, float]] = {}
         self._looked_at: float | None = None
 
@@ -49,7 +52,7 @@ class Watch:
 
     def look(self, beats: Sequence[Beat], server_up_s: float, now: float) -> list[Beat]:
         """Take in the beats of all live hosts; returns those that have not moved for a lease time."""
-        late = self._looked_at is not None and now - self._looked_at > self._lease_s * self.LATE_SHARE
+        late = self._looked_at is not None and now - self._looked_at > self._late_s
         if late or server_up_s < self._lease_s:
             self._seen.clear()
         self._looked_at = now
@@ -81,7 +84,7 @@ class Upkeep:
     ) -> None:
         self._store = store
         self._retire = retire
-        self._watch = Watch(lease_s=lease_s)
+        self._watch = Watch(lease_s=lease_s, look_every_s=reap_every_s)
         self._reap_every_s = reap_every_s
         self._promote_every_s = promote_every_s
         self._promoted = promoted
