@@ -11,7 +11,7 @@ from farm.errors import RingBroken
 from farm.model import RESULT_BYTES_MAX, Outcome, OutcomeKind
 from farm.shm.frames import SPILLED, unpack_outcome
 from farm.shm.generation import GenerationFile
-from farm.shm.ring import Frame, RingConsumer
+from farm.shm.ring import RingConsumer
 from farm.shm.spill import Spill
 
 SUCCEEDED = int(OutcomeKind.SUCCEEDED)
@@ -79,10 +79,9 @@ class Source:
             return False
         append, acknowledge, unpack = outcomes.append, self.acks.append, unpack_outcome
         trusted = self.generation is None
-        frames: list[Frame] = []
+        held = len(outcomes)
         try:
-            frames = self.ring.read(frames_max)
-            for _seq, kind, flags, payload in frames:
+            for _seq, kind, flags, payload in self.ring.read(frames_max):
                 outcome, job_seq = unpack(kind, payload)
                 if kind != SUCCEEDED and not trusted and kind not in KINDS_OF_SUBWORKERS:
                     raise RingBroken(f"a subworker cannot say outcome {kind}")
@@ -93,7 +92,7 @@ class Source:
             if self.generation is not None:
                 self.generation.broken = 1
             self._on_broken(f"{self.name}: {error}")
-        return bool(frames)
+        return len(outcomes) > held
 
     def release(self) -> None:
         """Give back what was read: its commit has succeeded. Spilled results are removed with it."""
