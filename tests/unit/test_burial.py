@@ -1,0 +1,187 @@
+"""What becomes of the jobs of a dead subworker, judged from what it left in shared memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from farm.model import OutcomeKind
+from farm.shm.frames import pack_job
+from farm.shm.generation import READY, GenerationFile
+from farm.shm.ring import RingConsumer, RingProducer
+from farm.shm.start import StartGate
+from farm.supervisor.burial import judge
+from farm.supervisor.deadlines import end_job
+from farm.supervisor.generation import Doom, Generation, HeldFrame, Phase
+
+EXIT_9 = 9 << 8
+SIGKILL = 9
+
+
+def frame(job_id: int) -> HeldFrame:
+    return (0, 0, pack_job((1 << 32) + 1, job_id, job_id, 0, 0, 0, 0, b"chores:who", b"[]"))
+
+
+class Subject:
+    """Both sides of one generation file: the supervisor's record, and what its subworker does."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = GenerationFile.create(path, slots=1, host_id=1)
+        self.generation = Generation(
+            name="w0.1", number=1, lane="default", host_id=1, file=self._file, wake_fd=os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        )
+        self._theirs = GenerationFile.open(path)
+        self._jobs = RingConsumer(self._theirs.job_ring)
+        self._results = RingProducer(self._theirs.result_ring)
+        self._writer = RingConsumer(self._file.result_ring)
+        self._gate = StartGate(self._theirs, self._jobs)
+        self._theirs.ready = READY
+        self.generation.phase = Phase.SERVING
+
+    def give(self, *job_ids: int) -> None:
+        assert self.generation.give([frame(job_id) for job_id in job_ids]) == len(job_ids)
+
+    def start(self, seq: int) -> bool:
+        """Mark and start the job of a frame."""
+        return self._gate.start(0, seq, (1 << 32) + 1, seq, seq, 0, 0, 1000 + seq, 0)
+
+    def publish(self) -> None:
+        self._results.put([b"outcome"])
+
+    def clear(self) -> None:
+        self._gate.finish(0)
+
+    def run(self, seq: int) -> None:
+        assert self.start(seq)
+        self.publish()
+        self.clear()
+
+    def commit(self, *acked: int) -> None:
+        """Consume the result ring; the acks of these frames reach the supervisor."""
+        self._writer.read(1000)
+        self._writer.release(self._writer.cursor)
+        self.generation.settle(acked)
+
+    def die(self, status: int = SIGKILL) -> None:
+        self.generation.die(status)
+
+    def close(self) -> None:
+        self._gate.close()
+        for ring in (self._jobs, self._results, self._writer):
+            ring.close()
+        self._theirs.close()
+        self.generation.close()
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> Iterator[Subject]:
+    made = Subject(tmp_path / "w0.1")
+    yield made
+    made.close()
+
+
+def test_nothing_started(subject: Subject) -> None:
+    """Frames that were never marked go back, in their order."""
+    subject.give(1, 2, 3)
+    subject.die()
+    estate = judge(subject.generation)
+    assert (estate.back, estate.outcomes, estate.over) == ([frame(1), frame(2), frame(3)], [], [])
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (SIGKILL, "killed by SIGKILL"),
+        (EXIT_9, "exited with code 9 without a result"),
+        (0, "exited with code 0"),
+        (63, "killed by signal 63"),
+    ],
+)
+def test_running(subject: Subject, status: int, words: str) -> None:
+    """A started job without an outcome has crashed, with the reason in words; what stood behind it goes back."""
+    subject.give(1, 2, 3)
+    subject.run(1)
+    subject.commit(1)
+    subject.start(2)
+    subject.die(status)
+    estate = judge(subject.generation)
+    assert estate.back == [frame(3)]
+    assert estate.over == [frame(2)]
+    (outcome,) = estate.outcomes
+    assert (outcome.kind, outcome.job_id, outcome.started_ns) == (OutcomeKind.CRASHED, 2, 1002)
+    assert words in orjson.loads(outcome.payload)["message"]
+
+
+def test_published_and_not_cleared(subject: Subject) -> None:
+    """A job whose outcome was published before its slot was cleared has that outcome: its ack has removed it."""
+    subject.give(1, 2)
+    subject.start(1)
+    subject.publish()
+    subject.commit(1)
+    subject.die()
+    estate = judge(subject.generation)
+    assert (estate.back, estate.outcomes) == ([frame(2)], [])
+
+
+def test_not_before_the_ring_is_consumed(subject: Subject) -> None:
+    """Nothing is judged while a published outcome may be on its way."""
+    subject.give(1)
+    subject.run(1)
+    subject.die()
+    assert not subject.generation.consumed
+    with pytest.raises(AssertionError, match="on its way"):
+        judge(subject.generation)
+
+
+def test_killed_for_its_time(subject: Subject) -> None:
+    """A job that was killed on purpose has the outcome that was noted before the kill."""
+    subject.give(1, 2)
+    subject.start(1)
+    (slot,) = subject.generation.running()
+    end_job(subject.generation, slot, Doom(OutcomeKind.TIMED_OUT, "too long", slot.seq))
+    assert subject.generation.phase is Phase.DOOMED
+    subject.die()
+    estate = judge(subject.generation)
+    assert [(outcome.kind, outcome.job_id) for outcome in estate.outcomes] == [(OutcomeKind.TIMED_OUT, 1)]
+    assert orjson.loads(estate.outcomes[0].payload)["type"] == "TimedOut"
+    assert estate.back == [frame(2)]
+
+
+def test_a_kill_never_hits_the_next_job(subject: Subject) -> None:
+    """A job that has ended meanwhile is not killed for, and the next one does not start: the recall came first."""
+    subject.give(1, 2)
+    subject.start(1)
+    (slot,) = subject.generation.running()
+    subject.publish()
+    subject.clear()
+    end_job(subject.generation, slot, Doom(OutcomeKind.TIMED_OUT, "too long", slot.seq))
+    assert subject.generation.phase is Phase.SERVING
+    assert not subject.start(2)
+    assert subject.generation.recalled() == [frame(2)]
+
+
+def test_killed_for_another_job(subject: Subject) -> None:
+    """A job in the slot of a process that was killed for another one is released: it is not its fault."""
+    subject.give(1)
+    subject.start(1)
+    subject.generation.kill(Doom(OutcomeKind.TIMED_OUT, "too long", 77))
+    subject.die()
+    (outcome,) = judge(subject.generation).outcomes
+    assert outcome.kind == OutcomeKind.RELEASED
+
+
+def test_broken_ring(subject: Subject) -> None:
+    """With a result ring that was overwritten nobody can tell what had ended: all that was marked counts as crashed."""
+    subject.give(1, 2, 3)
+    subject.run(1)
+    subject.run(2)
+    subject.generation.file.broken = 1
+    subject.die()
+    estate = judge(subject.generation)
+    assert [(outcome.kind, outcome.job_id) for outcome in estate.outcomes] == [(OutcomeKind.CRASHED, 1), (OutcomeKind.CRASHED, 2)]
+    assert estate.back == [frame(3)]
+    assert estate.over == [frame(1), frame(2)]
