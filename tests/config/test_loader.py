@@ -221,8 +221,9 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         (str(fifo), "is not a regular file"),
         ("/dev/zero", "is not a regular file"),
         (str(large), "is larger than 1 MiB"),
-        ("a\0b", "cannot be read: embedded null byte"),
+        ("a\0b", "cannot be read: "),
     ):
         with pytest.raises(ConfigError) as caught:
             load(path)
-        assert caught.value.problems == (f"{path}: {reason}",)
+        (problem,) = caught.value.problems
+        assert problem.startswith(f"{path}: {reason}")
