@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from farm.errors import FarmError
+from farm.model import OutcomeKind
 from farm.shm.frames import SPILLED, unpack_job
 from farm.shm.generation import GenerationFile
 from farm.shm.place import Place
@@ -17,7 +19,7 @@ from farm.shm.spill import Spill, owner_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.supervisor.burial import judge
 from farm.supervisor.desk import Desk
-from farm.supervisor.generation import Generation, HeldFrame, Phase
+from farm.supervisor.generation import Doom, Generation, HeldFrame, Phase
 from farm.supervisor.lane import Lane
 from farm.supervisor.output import Output
 from farm.supervisor.writer import Writer
@@ -98,9 +100,13 @@ class Crew:
             if self.closing or post.generation is not None:
                 continue
             if now >= post.fill_at:
-                self._fill(post, zygote, writer)
-            else:
-                wait_s = min(wait_s, post.fill_at - now)
+                try:
+                    self._fill(post, zygote, writer)
+                    continue
+                except FarmError as error:
+                    log.error("lane %s is a subworker short: %s; next try in %.1f s", post.lane.name, error, post.pause_s)
+                    self._pause(post)
+            wait_s = min(wait_s, max(0.0, post.fill_at - now))
         return wait_s
 
     def hear_births(self, zygote: Zygote) -> None:
@@ -128,7 +134,7 @@ class Crew:
                 self._post(generation).pause_s = PAUSE_S_MIN
             elif generation.phase is Phase.SERVING and generation.file.broken:
                 log.error("%s has overwritten its result ring: killed", generation.name)
-                generation.kill(None)
+                generation.kill(Doom(OutcomeKind.CRASHED, "its subworker's result ring was overwritten, so it was killed", 0))
 
     def note_death(self, pid: int, status: int) -> bool:
         """Take in that a child was reaped; False if it is none of ours, or not yet known."""
@@ -266,12 +272,15 @@ class Crew:
         post = self._post(generation)
         post.generation = None
         if not served and not expected:
-            post.fill_at = time.monotonic() + post.pause_s
             why = "its runners could not be set up; see its output" if setup_failed else "it ended before it was ready"
             log.error("%s (lane %s): %s; next try in %.1f s", generation.name, generation.lane, why, post.pause_s)
-            post.pause_s = min(post.pause_s * 2, PAUSE_S_MAX)
+            self._pause(post)
         if not self.closing:
             self.respawns += 1
+
+    def _pause(self, post: Post) -> None:
+        post.fill_at = time.monotonic() + post.pause_s
+        post.pause_s = min(post.pause_s * 2, PAUSE_S_MAX)
 
     def _forget(self, generation: Generation, lane: Lane, writer: Writer) -> None:
         lane.remove(generation)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
 from farm.model import OutcomeKind
@@ -67,16 +68,19 @@ class Generation:
         self.doom: Doom | None = None
         self.handed: dict[int, HeldFrame] = {}
         """Frames by sequence that were put into its ring and not acknowledged by the writer."""
-        self._jobs = RingProducer(file.job_ring, wake=self.wake)
+        # No method of ours: that would be a circle, and the memory is to go with the last one who looks at it (see close).
+        wake = partial(os.eventfd_write, wake_fd, 1)
+        self._jobs = RingProducer(file.job_ring, wake=wake)
         self._results = Ring(file.result_ring)
-        self._recall = Recall(file, wake=self.wake)
+        self._recall = Recall(file, wake=wake)
         self._skipped_to = 0
         """Frames up to this sequence are gone from the ring though never marked: they were recalled."""
         self._pace = Pace(ahead_s=DEPTH_S, jobs_min=1, jobs_max=DEPTH_MAX)
 
-    def wake(self) -> None:
-        """Wake the subworker."""
-        os.eventfd_write(self.wake_fd, 1)
+    @property
+    def post(self) -> str:
+        """The name that it shares with its successors: `w0` of `w0.17`."""
+        return self.name.partition(".")[0]
 
     @property
     def ready(self) -> bool:
@@ -102,8 +106,11 @@ class Generation:
             return 0
         self._pace.note(self.file.marked, now)
         unstarted = self.unstarted
-        idle = unstarted == 0 and not self.file.slots.any_running()
-        return self._pace.high - unstarted if idle or unstarted <= self._pace.low else 0
+        if unstarted == 0 and not self.file.slots.any_running():
+            return self._pace.high
+        # Nothing waits behind a job that takes longer than what is handed out ahead: another subworker may be free sooner.
+        ahead = self._pace.high if self._pace.high > 1 else 0
+        return ahead - unstarted if unstarted <= self._pace.low else 0
 
     def give(self, frames: list[HeldFrame]) -> int:
         """Put frames into its ring; returns how many fitted. It will wake the supervisor when half of them are started."""
@@ -177,11 +184,8 @@ class Generation:
         return left
 
     def close(self) -> None:
-        """Let go of the file and remove it."""
-        self._jobs.close()
-        self._results.close()
+        """Remove the file. It is not unmapped here: another thread may be reading its slots. It is when nobody holds it any more."""
         self.file.unlink()
-        self.file.close()
         with suppress(OSError):
             os.close(self.wake_fd)
 
