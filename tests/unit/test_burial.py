@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -185,3 +187,23 @@ def test_broken_ring(subject: Subject) -> None:
     assert [(outcome.kind, outcome.job_id) for outcome in estate.outcomes] == [(OutcomeKind.CRASHED, 1), (OutcomeKind.CRASHED, 2)]
     assert estate.back == [frame(3)]
     assert estate.over == [frame(1), frame(2)]
+
+
+def test_others_may_still_look_at_the_buried(tmp_path: Path) -> None:
+    """A buried generation can be read by a thread that is just doing so; its memory goes with the last one who holds it."""
+    gc.disable()
+    try:
+        buried = Subject(tmp_path / "w0.1")
+        buried.give(1)
+        buried.start(1)
+        buried.die()
+        generation, file = buried.generation, weakref.ref(buried.generation.file)
+        buried.close()
+        del buried
+        assert not (tmp_path / "w0.1").exists()
+        assert [slot.job_id for slot in generation.running()] == [1]
+        assert (generation.started, generation.unstarted) == (1, 0)
+        del generation
+        assert file() is None
+    finally:
+        gc.enable()

@@ -171,3 +171,15 @@ def ignore_deadline(path: str) -> None:
     Path(path).touch()
     while True:
         time.sleep(1)
+
+
+def scribble() -> None:
+    """Write over the results that this subworker shares with others, as a wild pointer would, then run on."""
+    frame = sys._getframe()
+    while "results" not in frame.f_locals:
+        assert frame.f_back is not None
+        frame = frame.f_back
+    ring = frame.f_locals["results"]
+    ring._data[:] = b"\xa5" * len(ring._data)
+    ring._words[16] = 1 << 40
+    time.sleep(3600)
