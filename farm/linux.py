@@ -10,6 +10,7 @@ from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -28,6 +29,11 @@ def adopt_orphans() -> None:
 def hide_memory() -> None:
     """Make this process not dumpable: other processes of the same user cannot read its memory, environment or descriptors."""
     _prctl(PR_SET_DUMPABLE, 0)
+
+
+def name_process(name: str) -> None:
+    """Give this process the name that `ps -o comm` and `top` show; 15 bytes of it."""
+    _libc.prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
 def _prctl(option: int, value: int) -> None:

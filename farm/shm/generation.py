@@ -10,7 +10,7 @@ process is ever used again. Only the two parties of a file write into it; a new 
 | 256 | supervisor | recall |
 | 384 | supervisor | gate_ns |
 | 512 | subworker | ack_seq, ack |
-| 640 | subworker | marked, jobs_done |
+| 640 | subworker | marked |
 | 768 | writer | broken |
 | 896 | supervisor | refill |
 """
@@ -110,7 +110,6 @@ class GenerationFile(HeaderPage):
     ack = Word(ACK_WORD)
     marked = Word(MARKED_WORD)
     """Sequence of the last frame that was marked."""
-    jobs_done = Word(81)
     refill = Word(REFILL_WORD)
     """Sequence at whose start the subworker wakes the supervisor, once for each value: few are left then. An idle subworker
     always does. The supervisor stores it before the frames that it speaks of, never after them."""

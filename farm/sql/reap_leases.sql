@@ -65,7 +65,11 @@ blamed AS (
     INSERT INTO farm.failure (shard, job_id, lease_id, attempt, kind, error, started_at, finished_at)
     SELECT
         0, o.job_id, o.lease_id, o.attempt, 'lost',
-        jsonb_build_object('type', 'HostLost', 'message', 'its host was lost while it ran', 'traceback', ''),
+        jsonb_build_object(
+            'type', 'HostLost',
+            'message', CASE WHEN %(started)s::bigint[] IS NULL THEN 'its host was lost while it ran' ELSE 'its farm was killed while it ran' END,
+            'traceback', ''
+        ),
         o.started_at, now()
     FROM judged AS o
     WHERE o.started
@@ -76,7 +80,11 @@ ended AS (
         0, o.job_id, o.lease_id, 2, o.attempt, o.started_at, now(),
         jsonb_build_object(
             'type', o.ended_by,
-            'message', CASE o.ended_by WHEN 'HostLost' THEN 'its host was lost while it ran' ELSE 'lost too often' END,
+            'message', CASE
+                WHEN o.ended_by <> 'HostLost' THEN 'lost too often'
+                WHEN %(started)s::bigint[] IS NULL THEN 'its host was lost while it ran'
+                ELSE 'its farm was killed while it ran'
+            END,
             'traceback', ''
         )
     FROM judged AS o

@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import NamedTuple
 
+import orjson
+
 from farm.model import ATTEMPTS_MAX_DEFAULT, CRASHES_MAX_DEFAULT, Outcome, OutcomeKind
 
 SUCCEEDED, FAILED, CANCELLED = 1, 2, 3
 """The column status of farm.result."""
 
 CRASH_KINDS = (OutcomeKind.CRASHED, OutcomeKind.MEMORY)
-CRASHED_TOO_OFTEN = b'{"type": "CrashedTooOften", "message": "crashed %d times", "traceback": ""}' % CRASHES_MAX_DEFAULT
+CRASHED_TOO_OFTEN = b'{"type": "CrashedTooOften"}'
+"""Stands for the error that is made of the last crash, see _crashed_too_often."""
 
 COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TAIL = b"\xff\xff"
@@ -111,7 +114,8 @@ class Rows:
         if ended_by is None:
             self.returned.append(Return(outcome.job_id, attempt, lost))
         else:
-            self._add_result(outcome, attempt, CANCELLED if kind is OutcomeKind.CANCELLED else FAILED, ended_by)
+            error = _crashed_too_often(outcome.payload) if ended_by is CRASHED_TOO_OFTEN else ended_by
+            self._add_result(outcome, attempt, CANCELLED if kind is OutcomeKind.CANCELLED else FAILED, error)
 
     def _add_result(self, outcome: Outcome, attempt: int, status: int, error: bytes) -> None:
         self.results.append(
@@ -170,6 +174,13 @@ def ending(kind: OutcomeKind, attempt: int, attempts_max: int | None, crashes: i
             return CRASHED_TOO_OFTEN
         return None
     return b"" if attempt >= (attempts_max or ATTEMPTS_MAX_DEFAULT) else None
+
+
+def _crashed_too_often(last: bytes) -> bytes:
+    """Return the error of a job that is given up after its crashes: how many, and what the last one was."""
+    message = orjson.loads(last).get("message", "")
+    text = f"crashed {CRASHES_MAX_DEFAULT} times; the last time: {message}"
+    return orjson.dumps({"type": "CrashedTooOften", "message": text, "traceback": ""})
 
 
 def _cell(data: bytes) -> bytes:

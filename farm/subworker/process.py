@@ -157,10 +157,14 @@ class Subworker:
 
     def _stand_back(self, first_unstarted_seq: int) -> None:
         """Answer a recall, then wait until it is lifted: before that the ring may hold frames that were taken back."""
-        self.gate.acknowledge(first_unstarted_seq)
-        self._wake_writer()
-        os.eventfd_write(self._supervisor_fd, 1)
-        while self.gate.recall_number and not self.gate.orphaned:
+        answered = 0
+        while (number := self.gate.recall_number) and not self.gate.orphaned:
+            if number != answered:
+                # Lifted and begun anew before we had looked, it is another one, and wants an answer of its own.
+                answered = number
+                self.gate.acknowledge(first_unstarted_seq)
+                self._wake_writer()
+                os.eventfd_write(self._supervisor_fd, 1)
             self._wait(SLEEP_S_MAX)
 
     def _sleep(self) -> None:
@@ -236,6 +240,7 @@ def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
     """Be the subworker of this order, in the process that the zygote forked. Ends the process; returns only on an error."""
     _use_output(descriptors)
     generation = GenerationFile.open(Path(order.path))
+    linux.name_process(f"farm {generation.path.name.partition('.')[0]}")
     generation.pid_start_time = linux.start_time(os.getpid()) or 0
     generation.pgid = generation.pid = os.getpid()
     os.environ.update(order.env)

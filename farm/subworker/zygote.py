@@ -35,13 +35,16 @@ def main() -> None:
         # Forks keep them, programs that jobs execute do not: a stray one must not hold the crew's lock.
         os.set_inheritable(descriptor, False)
     supervisor_pid = int(sys.argv[1])
+    linux.name_process("farm zygote")
     linux.signal_at_parent_death(signal.SIGKILL)
     if os.getppid() != supervisor_pid:
         return
     # The kernel ends subworkers before the supervisor when memory runs out; raising the value needs no privilege.
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write(OOM_SCORE)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A shell signals whole process groups: whether the farm goes is for the supervisor to say, and it drains first.
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, signal.SIG_IGN)
     for name in sys.argv[2:]:
         runners.load(name)
     gc.collect()

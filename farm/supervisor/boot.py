@@ -252,7 +252,7 @@ class Boot:
             return 1
         self._place.remove()
         self._spill.remove_of_run(self._place.path.name)
-        log.info("left: %d jobs settled, nothing is uncommitted", supervisor.settled)
+        log.info("left: %s", supervisor.summary())
         return 0
 
 

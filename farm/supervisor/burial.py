@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from typing import NamedTuple
@@ -9,6 +10,8 @@ from typing import NamedTuple
 from farm.model import Outcome, OutcomeKind
 from farm.supervisor.desk import ended, outcome_of
 from farm.supervisor.generation import Generation, HeldFrame
+
+log = logging.getLogger("farm")
 
 
 class Estate(NamedTuple):
@@ -34,6 +37,7 @@ def judge(generation: Generation) -> Estate:
     for seq, frame in generation.take_all():
         slot = running.get(seq)
         if slot is not None:
+            _tell(generation, slot.job_id)
             outcomes.append(_ended_by(generation, seq, frame, slot.started_ns))
         elif broken and seq <= marked:
             # Its outcome may have been among the bytes that make no sense: it must not run again as if it had not started.
@@ -52,6 +56,12 @@ def _ended_by(generation: Generation, seq: int, frame: HeldFrame, started_ns: in
     if doom.seq in (seq, 0):
         return ended(frame, doom.kind, doom.kind.name.title().replace("_", ""), doom.message, started_ns)
     return outcome_of(frame, OutcomeKind.RELEASED, b"")
+
+
+def _tell(generation: Generation, job_id: int) -> None:
+    """Log that a job went down with its subworker: nobody else will."""
+    why = generation.doom.message if generation.doom is not None else _how_it_ended(generation.exit_status)
+    log.warning("%s (%s), while it ran job %d: %s", generation.post, generation.lane, job_id, why)
 
 
 def _how_it_ended(status: int | None) -> str:

@@ -84,8 +84,6 @@ class Claimer:
         """Set by others: claim nothing more."""
         self.nothing_left_since = float("-inf")
         """When the last look began that found nothing claimable for any lane; looks have no bound."""
-        self.look_for_all = False
-        """Set by others: always look without a bound (burst, drain)."""
 
     @property
     def idle(self) -> bool:
@@ -155,7 +153,7 @@ class Claimer:
         if pair is None:
             self._note_idle(lane, now)
             return False
-        above_id = 0 if self.look_for_all else self._worklist.bound(pair, now)
+        above_id = self._worklist.bound(pair, now)
         returned_max = 0 if not pair.returned else wanted if not pair.ready else wanted // 2 or 1
         self._claims_made += 1
         arguments = {

@@ -27,6 +27,7 @@ from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.supervisor.zygote import Zygote
 
 SLEEP_S_MAX = 1.0
+QUICK_S, QUICK_ENDS_MAX = 1.0, 10
 LOOK_S = 0.02
 """How often to look whether the ring of a dead subworker is consumed, and with --burst whether the last look found nothing."""
 
@@ -87,6 +88,7 @@ class Supervisor:
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
         self._served = False
+        self._quick_ends = 0
         self.settled = 0
         """Jobs whose outcome is committed, as told by acks."""
 
@@ -114,6 +116,15 @@ class Supervisor:
                     return 0
                 if self._drain.given_up(now):
                     return self._drain.uncommitted()
+
+    def summary(self) -> str:
+        """Say what came of the jobs, in words."""
+        parts = [f"{self.settled:,} outcomes committed"]
+        if self._drain is not None and self._drain.stopped:
+            parts.append(f"{self._drain.stopped:,} running jobs stopped")
+        if self._drain is not None and self._drain.released:
+            parts.append(f"{self._drain.released:,} given back unstarted")
+        return ", ".join(parts)
 
     def step(self, now: float) -> float:
         """Do all that can be done now; returns the seconds until the next look."""
@@ -225,6 +236,7 @@ class Supervisor:
     def _replace_writer(self, status: int) -> None:
         """A new writer reads the same rings from their tails: nothing published is lost, and the fence drops what was committed."""
         log.error("the writer ended (status %d): a new one takes over its rings", os.waitstatus_to_exitcode(status))
+        self._note_quick_end("writer", self._writer.born_at, status)
         self._take_acks()
         self._writer.close()
         self._writer = self._children.make_writer()
@@ -232,12 +244,22 @@ class Supervisor:
 
     def _replace_zygote(self, status: int) -> None:
         log.error("the zygote ended (status %d): a new one is made", os.waitstatus_to_exitcode(status))
+        self._note_quick_end("zygote", self._zygote.born_at, status)
         self._crew.hear_births(self._zygote)
         self._crew.give_up_unborn(time.monotonic(), all_of_them=True)
         self._loop.unwatch(self._zygote.control.fileno())
         self._zygote.close()
         self._zygote = self._children.make_zygote()
         self._watch(self._zygote.control.fileno())
+
+    def _note_quick_end(self, name: str, born_at: float, status: int) -> None:
+        """Give up when a process that the farm cannot be without leaves again and again as soon as it is started. Kills don't count."""
+        quick = os.WIFEXITED(status) and time.monotonic() - born_at < QUICK_S
+        self._quick_ends = self._quick_ends + 1 if quick else 0
+        if self._quick_ends == QUICK_ENDS_MAX:
+            log.error("the %s ends as soon as it is started; its last words are above. The farm gives up", name)
+            self.begin_drain()
+            self.begin_drain()
 
     def _watch(self, fd: int) -> None:
         self._loop.watch(fd, lambda: self._crew.hear_births(self._zygote))

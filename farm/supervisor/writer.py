@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from array import array
 from contextlib import suppress
 
@@ -25,6 +26,7 @@ class Writer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         nothing = os.open(os.devnull, os.O_RDONLY)
         self.control = ours
+        self.born_at = time.monotonic()
         self.ack_file = ack_file
         self._acks = RingConsumer(ack_file.ring)
         self._draining = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -32,6 +33,7 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         nothing = os.open(os.devnull, os.O_RDONLY)
         self.control = ours
+        self.born_at = time.monotonic()
         self.control.setblocking(False)
         try:
             descriptors = {0: nothing, 1: output_fd, 2: output_fd, CONTROL_FD: theirs.fileno(), CREW_LOCK_FD: crew_lock_fd}

@@ -182,6 +182,7 @@ def main() -> int:
     """Be the writer of the supervisor at the other end of descriptor 3."""
     # Before the password is read: nobody of the same user may look into this process from then on.
     linux.hide_memory()
+    linux.name_process("farm writer")
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, signal.SIG_IGN)
     for descriptor in (CONTROL_FD, WAKE_FD, SUPERVISOR_FD, CREW_LOCK_FD):

@@ -33,7 +33,7 @@ def test_both_sides_see_the_same_words_rings_and_slots(tmp_path: Path) -> None:
 def test_every_word_has_a_place_of_its_own(tmp_path: Path) -> None:
     file = GenerationFile.create(tmp_path / "w0.1", slots=1, host_id=1)
     names = ["host_id", "pid", "pid_start_time", "pgid", "ready", "baseline_bytes", "recall", "gate_ns", "ack_seq", "ack"]
-    names += ["marked", "jobs_done", "broken"]
+    names += ["marked", "broken"]
     for value, name in enumerate(names, 1000):
         setattr(file, name, value)
     assert [getattr(file, name) for name in names] == list(range(1000, 1000 + len(names)))

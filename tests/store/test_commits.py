@@ -58,7 +58,7 @@ def test_a_job_that_fails_runs_three_times_and_keeps_the_reason_of_each(bench: B
     assert bench.rows("SELECT attempt, kind, error->>'message' FROM farm.failure ORDER BY attempt") == [
         (attempt, name, f"it {name}") for attempt in (1, 2, 3)
     ]
-    message = "crashed 3 times" if kind in (OutcomeKind.CRASHED, OutcomeKind.MEMORY) else f"it {name}"
+    message = f"crashed 3 times; the last time: it {name}" if kind in (OutcomeKind.CRASHED, OutcomeKind.MEMORY) else f"it {name}"
     assert bench.rows("SELECT job_id, status, attempt, error->>'message' FROM farm.result") == [(job_id, 2, 3, message)]
     assert bench.rows("SELECT * FROM farm.returned") == []
 
@@ -82,7 +82,7 @@ def test_crashes_are_counted_apart_from_failures(bench: Bench) -> None:
     claim = bench.claim(host)
     assert claim.attempts == [3]
     bench.commit(outcomes(claim, OutcomeKind.MEMORY))
-    assert bench.rows("SELECT attempt, error->>'message' FROM farm.result") == [(4, "crashed 3 times")]
+    assert bench.rows("SELECT attempt, error->>'message' FROM farm.result") == [(4, "crashed 3 times; the last time: it memory")]
 
 
 def test_what_was_released_goes_back_unharmed(bench: Bench) -> None:
