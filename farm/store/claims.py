@@ -125,7 +125,7 @@ class _JobCursor(Cursor[JobRow]):
 
     def __init__(self, connection: DeadlineConnection) -> None:
         super().__init__(connection, row_factory=_job_rows)
-        self.adapters.register_loader("text", _TextBytes)
+        self.adapters.register_loader("text", ByteaBinaryLoader)
         self.format = psycopg.pq.Format.BINARY
 
 
@@ -134,13 +134,14 @@ def _job_rows(cursor: Any) -> Any:
 
 
 def _read_jobs(connection: DeadlineConnection, job_ids: Sequence[int]) -> list[JobRow]:
+    params: dict[str, object] = {"lowest_id": min(job_ids), "highest_id": max(job_ids)}
+    name = "read_job_range"
+    # What was enqueued at once has ids in a row, and then neither side need handle each of them.
+    if params["highest_id"] != job_ids[0] + len(job_ids) - 1 or params["lowest_id"] != job_ids[0]:
+        name = "read_jobs"
+        params["job_ids"] = bigint_array(job_ids)
     # Written-in values let the planner prune partitions; a cursor of psycopg that writes them in can't take binary results.
-    message = ClientCursor(connection).mogrify(
-        load("read_jobs"), {"lowest_id": min(job_ids), "highest_id": max(job_ids), "job_ids": bigint_array(job_ids)}
-    )
+    message = ClientCursor(connection).mogrify(load(name), params)
     with _JobCursor(connection) as cursor:
         cursor.execute(message.encode())
         return cursor.fetchall()
-
-
-_TextBytes = ByteaBinaryLoader

@@ -209,6 +209,7 @@ def _finish(connection: DeadlineConnection, rows: Rows, bits: dict[int, bytes], 
         names.append("return_jobs")
         job_ids, attempts, losts = zip(*rows.returned, strict=True)
         params |= {"job_ids": bigint_array(job_ids), "attempts": bigint_array(attempts), "losts": bigint_array(losts)}
+        params |= {"returned_lowest": min(job_ids), "returned_highest": max(job_ids)}
     if bits:
         names.append("mark_done")
         params |= {"marked_ids": bigint_array(list(bits)), "bits": list(bits.values())}

@@ -52,9 +52,9 @@ class Session:
         try:
             self._options: dict[str, Any] = {
                 "connect_timeout": CONNECT_TIMEOUT_S,
-                "client_encoding": "UTF8",
                 "application_name": application_name,
                 **conninfo.conninfo_to_dict(dsn),
+                "client_encoding": "UTF8",
             }
         except psycopg.Error:
             # libpq's own message repeats parts of the string, and a password may be among them.

@@ -90,6 +90,13 @@ def test_arguments_are_read_as_the_bytes_of_their_json(bench: Bench) -> None:
     assert bench.claims.read_jobs([]) == []
 
 
+def test_jobs_are_read_in_the_order_asked_for_with_gaps_or_without(bench: Bench) -> None:
+    ids = bench.enqueue(10)
+    bench.sql.execute("DELETE FROM farm.job WHERE id = %s", [ids[4]])
+    for wanted in (ids[:4], ids[3:6], [ids[2], ids[1], ids[0]], ids[::3], [ids[7]], [ids[4]], [*ids, 10**12]):
+        assert [row.job_id for row in bench.claims.read_jobs(wanted)] == [job_id for job_id in wanted if job_id in ids and job_id != ids[4]]
+
+
 def test_a_lane_says_that_it_sleeps_and_that_it_does_not(bench: Bench) -> None:
     host = bench.host()
     bench.claims.declare_idle(host, "fast", [1, 2])

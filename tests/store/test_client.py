@@ -204,6 +204,7 @@ def test_the_function_in_the_database_refuses_in_the_same_words(client: farm.Cli
         "run_at => now(), delay_s => 1",
         "args => '3'",
         "task => ''",
+        "task => E'a:b\\x07'",
         "runner => 'A'",
     ):
         positional = "" if options.startswith("task") else "'app:f', "

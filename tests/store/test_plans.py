@@ -27,12 +27,13 @@ LOOKS: dict[str, dict[str, Any]] = {
     },
     "read_lease": {"lease_id": 1 << 32},
     "read_jobs": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
+    "read_job_range": {"lowest_id": 1, "highest_id": 2000},
     "look_for_runnable": {"class_ids": "{1,2}"},
     "lock_leases": {"lease_ids": "{4294967297,4294967298}"},
     "read_limits": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
     "count_crashes": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
     "find_written": {"job_ids": "{1,2}", "lease_ids": "{3,4}"},
-    "return_jobs": {"job_ids": "{1,2}", "attempts": "{1,1}", "losts": "{0,0}"},
+    "return_jobs": {"job_ids": "{1,2}", "attempts": "{1,1}", "losts": "{0,0}", "returned_lowest": 1, "returned_highest": 2},
     "mark_done": {"marked_ids": "{4294967297,4294967298}", "bits": [b"\1", b"\2"]},
     "drop_leases": {"full_ids": "{4294967297,4294967298}"},
     "count_leases": {"host_id": 1},
@@ -44,7 +45,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 PLACES = {"ready", "returned", "scheduled", "lease", "result"}
 
-ONE_PARTITION = {"read_jobs", "read_limits", "count_crashes"}
+ONE_PARTITION = {"read_jobs", "read_job_range", "read_limits", "count_crashes", "return_jobs"}
 
 
 class Plan:

@@ -13,11 +13,11 @@ CREATE TABLE farm.class (
 
 CREATE SEQUENCE farm.job_id_seq AS bigint;
 
--- A job as it was enqueued: written once, never updated.
+-- A job as it was enqueued: written once, never updated. Times that clients cannot read would make every list with them fail.
 CREATE TABLE farm.job (
     id bigint NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
-    run_at timestamptz,
+    run_at timestamptz CHECK (run_at >= '2000-01-01 00:00:00+00' AND run_at < '2200-01-01 00:00:00+00'),
     class_id int NOT NULL,
     timeout_ms int,
     shard smallint NOT NULL DEFAULT 0,
@@ -57,7 +57,7 @@ CREATE TABLE farm.returned (
 
 CREATE TABLE farm.scheduled (
     job_id bigint NOT NULL,
-    run_at timestamptz NOT NULL,
+    run_at timestamptz NOT NULL CHECK (run_at >= '2000-01-01 00:00:00+00' AND run_at < '2200-01-01 00:00:00+00'),
     class_id int NOT NULL,
     shard smallint NOT NULL DEFAULT 0,
     priority smallint NOT NULL,

@@ -74,7 +74,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     name_pattern CONSTANT text := '^[a-z0-9][a-z0-9_.:-]{0,62}$';
-    runner_name text := coalesce(enqueue.runner, CASE WHEN enqueue.task ~ '^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$' THEN 'python' END);
+    runner_name text := coalesce(enqueue.runner, CASE WHEN enqueue.task ~ '^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*$' THEN 'python' END);
     urgency int := coalesce(enqueue.priority, 4);
     due_at timestamptz;
     class_id int;
