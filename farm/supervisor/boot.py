@@ -108,29 +108,29 @@ class Boot:
         # After the embedded server has been started: it is to be nobody's child, and must not become ours.
         linux.adopt_orphans()
         writer.start(self._writer_start(writer))
-        from farm.supervisor.brigade import Brigade
+        from farm.supervisor.parts import Parts
 
         desk = Desk(self._desk_file(), wake_writer=lambda: os.eventfd_write(self._writer_fd, 1))
-        brigade = Brigade(self._config, self._answering.dsn, self._stack, revive=self._answering.revive)
-        brigade.prepare(embedded=self._answering.embedded)
-        brigade.take_over(self._old_places, writer=writer, spill=self._spill, check=self._check_alive(writer))
+        parts = Parts(self._config, self._answering.dsn, self._stack, revive=self._answering.revive)
+        parts.prepare(embedded=self._answering.embedded)
+        parts.take_over(self._old_places, writer=writer, spill=self._spill, check=self._check_alive(writer))
         lanes = [Lane(lane, claim_max=self._config.claim_max) for lane in self._config.lanes]
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        host_id = brigade.register(self._state.instance)
-        crew = self._make_crew(lanes, desk, gate_ns=lambda: brigade.gate_ns)
+        host_id = parts.register(self._state.instance)
+        crew = self._make_crew(lanes, desk, gate_ns=lambda: parts.gate_ns)
         crew.host_id = host_id
-        brigade.man(lanes=lanes, crew=crew, inbox=inbox, loop=self._loop)
+        parts.make(lanes=lanes, crew=crew, inbox=inbox, loop=self._loop)
         self._attach_desk(writer, desk)
-        supervisor = brigade.supervisor(
+        supervisor = parts.supervisor(
             loop=self._loop, children=self, zygote=zygote, writer=writer, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst
         )
         self._announce(lanes, host_id)
         self._working = True
         collect_rarely()
-        brigade.start()
+        parts.start()
         self._desk = desk
         uncommitted = supervisor.run()
-        return self._leave(supervisor, brigade, crew, uncommitted)
+        return self._leave(supervisor, parts, crew, uncommitted)
 
     def make_zygote(self) -> Zygote:
         """Start a zygote; it imports the runners of the configuration once."""
@@ -238,9 +238,9 @@ class Boot:
         log.info("farm %s as %r on %s, host %d: %s", _version(), self._state.instance, platform.node(), host_id, self._answering.label)
         log.info("lanes: %s", shown)
 
-    def _leave(self, supervisor: Supervisor, brigade: Any, crew: Crew, uncommitted: int) -> int:
+    def _leave(self, supervisor: Supervisor, parts: Any, crew: Crew, uncommitted: int) -> int:
         """Retire our host row, end the threads, the writer and the zygote. Rings are removed only if everything is committed."""
-        brigade.stop(retire=uncommitted == 0)
+        parts.stop(retire=uncommitted == 0)
         supervisor.writer.leave()
         supervisor.zygote.close()
         _wait_for(supervisor.writer.pid, WRITER_LEAVE_S)

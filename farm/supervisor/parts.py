@@ -41,7 +41,7 @@ STOP_S = 6.0
 PROMOTE_EVERY_S = 1.0
 
 
-class Brigade:
+class Parts:
     """Makes the parts, gives each its session and its thread, and ends them."""
 
     def __init__(self, config: Config, dsn: str, stack: ExitStack, *, revive: Callable[[], None] | None) -> None:
@@ -92,7 +92,7 @@ class Brigade:
         )
         return self._host_id
 
-    def man(self, *, lanes: Sequence[Lane], crew: Crew, inbox: queue.SimpleQueue[Any], loop: Loop) -> None:
+    def make(self, *, lanes: Sequence[Lane], crew: Crew, inbox: queue.SimpleQueue[Any], loop: Loop) -> None:
         """Make the parts and their threads."""
         config = self._config
         self._inbox, self._loop = inbox, loop
