@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ Row = tuple[Any, ...]
 Params = Mapping[str, Any]
 
 DEADLINE_S_DEFAULT = 5.0
-CONNECT_TIMEOUT_S = 3
+CONNECT_S_DEFAULT = 3.0
 
 PREPARE_NEVER = 1 << 30
 
@@ -38,12 +39,19 @@ class Session:
     Calls either return, or raise StoreUnavailable (ask again: the next call opens a new connection; what this one did is unknown),
     or raise another StoreError. psycopg.DataError and psycopg.IntegrityError come through as they are: they speak of rows, not of
     the database. keeps_plans: for a part that sends the same few statements all day; planning them took longer than running them.
-    deadline_s bounds every call; connecting takes at most 3 s more for each host of the DSN. pooled says that a
+    deadline_s bounds every call; connecting takes at most connect_s (rounded up) more for each host of the DSN. pooled says that a
     transaction pooler stands between, so that no setting may outlive a transaction.
     """
 
     def __init__(
-        self, dsn: str, *, application_name: str, deadline_s: float = DEADLINE_S_DEFAULT, pooled: bool = False, keeps_plans: bool = False
+        self,
+        dsn: str,
+        *,
+        application_name: str,
+        deadline_s: float = DEADLINE_S_DEFAULT,
+        pooled: bool = False,
+        keeps_plans: bool = False,
+        connect_s: float = CONNECT_S_DEFAULT,
     ) -> None:
         self.deadline_s = deadline_s
         self._pooled = pooled
@@ -51,7 +59,7 @@ class Session:
         self._connection: DeadlineConnection | None = None
         try:
             self._options: dict[str, Any] = {
-                "connect_timeout": CONNECT_TIMEOUT_S,
+                "connect_timeout": ceil(connect_s),
                 "application_name": application_name,
                 **conninfo.conninfo_to_dict(dsn),
                 "client_encoding": "UTF8",

@@ -41,6 +41,7 @@ class Heartbeat:
         retired: Callable[[int], None],
         registered_boot_ns: int,
         revive: Callable[[], None] | None,
+        retry_s_max: float,
     ) -> None:
         self._store = store
         self._host_id = host_id
@@ -49,6 +50,7 @@ class Heartbeat:
         self._generations = generations
         self._retired = retired
         self._revive = revive
+        self._retry_s = min(RETRY_S, every_s, retry_s_max)
         self._asked_at = 0.0
         self._away_since: float | None = None
         self.gate_ns = registered_boot_ns + self._gate_ns
@@ -77,7 +79,7 @@ class Heartbeat:
         except StoreUnavailable as error:
             self._note_away(now, error)
             self._ask_for_server(now)
-            return min(RETRY_S, self._every_s)
+            return self._retry_s
         self._note_back(now)
         if alive:
             self._open_gate(sent_ns)

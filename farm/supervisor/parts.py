@@ -114,6 +114,7 @@ class Parts:
             retired=self._begin_again,
             registered_boot_ns=self._registered_boot_ns,
             revive=self._revive,
+            retry_s_max=config.reconnect_pause_s,
         )
         self._claims = PartThread("claims", self._claimer)
         listen = config.database.listen or (None if config.database.pooled else self._dsn)
@@ -208,7 +209,9 @@ class Parts:
 
     def _session(self, part: str, *, dsn: str | None = None, keeps_plans: bool = False) -> Session:
         pooled = self._config.database.pooled
-        session = Session(dsn or self._dsn, application_name=f"farm {part}", pooled=pooled, keeps_plans=keeps_plans)
+        session = Session(
+            dsn or self._dsn, application_name=f"farm {part}", pooled=pooled, keeps_plans=keeps_plans, connect_s=self._config.connect_s
+        )
         self._stack.callback(session.close)
         return session
 
