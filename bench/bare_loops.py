@@ -1,4 +1,7 @@
-"""The least that farm's storage costs: one process that claims and one that commits, with farm's own statements, nothing between."""
+"""The least that farm's storage costs: one process that claims and one that commits, with farm's own statements, nothing between.
+
+The claims are those of farm's store, which adds next to nothing for each job; what the commit writes is packed as one struct a job.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from psycopg import ClientCursor
 
 from bench.database import query
 from farm.model import PRIORITY_DEFAULT
-from farm.store.session import bigint_array
+from farm.store.claims import ClaimStore
+from farm.store.session import Session, bigint_array
 from farm.store.statements import compose, load
 
 BATCHES = (500, 1000, 2000, 4000)
@@ -51,24 +55,20 @@ def run_bare(dsn: str, batch: int) -> None:
 
 def _claim_all(dsn: str, host_id: int, batch: int, claimed: Connection) -> None:
     """Claim, read what a subworker would need, pass on the lease, the time and the ids."""
-    claim = compose("begin", "plan_by_index", "claim_jobs", "commit")
-    params = {"class_id": CLASS_ID, "priority": PRIORITY_DEFAULT, "returned_max": 0, "jobs_max": batch}
+    session = Session(dsn, application_name="bench", keeps_plans=True)
+    store = ClaimStore(session)
     lease_id, last_id = host_id << LEASE_SHIFT, 0
-    with _connect(dsn) as connection:
-        cursor = connection.cursor()
-        while True:
-            lease_id += 1
-            cursor.execute(claim, params | {"lease_id": lease_id, "above_id": last_id})
-            rows = _rows(cursor)
-            if not rows:
-                return
-            job_ids: list[int] = rows[0][0]
-            last_id = job_ids[-1]
-            # These rows come over the wire and stay as they are: what is made of them is no longer SQL.
-            ids = {"lowest_id": job_ids[0], "highest_id": last_id, "job_ids": bigint_array(job_ids)}
-            cursor.execute(load("read_jobs"), ids)
-            assert cursor.rowcount == len(job_ids)
-            claimed.send_bytes(array("q", [lease_id, _now_us(), *job_ids]).tobytes())
+    while True:
+        lease_id += 1
+        claim = store.claim(
+            lease_id=lease_id, class_id=CLASS_ID, priority=PRIORITY_DEFAULT, above_id=last_id, returned_max=0, jobs_max=batch
+        )
+        if claim is None:
+            break
+        last_id = claim.job_ids[-1]
+        assert len(store.read_jobs(claim.job_ids)) == len(claim.job_ids)
+        claimed.send_bytes(array("q", [lease_id, _now_us(), *claim.job_ids]).tobytes())
+    session.close()
 
 
 def _commit_all(dsn: str, claimed: Connection, not_ours: Connection) -> None:
@@ -99,14 +99,6 @@ def _result_rows(lease_id: int, started_us: int, job_ids: Sequence[int]) -> byte
 
 def _connect(dsn: str) -> psycopg.Connection[Any]:
     return psycopg.connect(dsn, autocommit=True, prepare_threshold=None, cursor_factory=ClientCursor)
-
-
-def _rows(cursor: psycopg.Cursor[Any]) -> list[Any]:
-    """Return the rows of the one statement of a message that returns rows."""
-    while cursor.pgresult is None or not cursor.pgresult.nfields:
-        if not cursor.nextset():
-            return []
-    return cursor.fetchall()
 
 
 def _now_us() -> int:
