@@ -114,7 +114,7 @@ def test_last_attempt_lost(make_farm: MakeFarm, ledger: Ledger, effects: Path, t
     farm.kill()
     farm.start("--burst", ready=False)
     assert farm.wait() == 0, farm.log
-    assert ledger.error(once) == "HostLost: its host was lost while it ran"
+    assert ledger.error(once) == "HostLost: its farm was killed while it ran"
     assert ledger.result(once).attempt == 1
     assert effects_of(effects) == {1: 1}
     ledger.check_all_ended()
