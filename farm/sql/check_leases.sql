@@ -15,7 +15,7 @@ LEFT JOIN farm.heartbeat AS b ON b.host_id = (l.id >> 32)::int
 WHERE l.shard = 0 AND (
     h.id IS NULL
     OR b.host_id IS NULL
-    OR (b.state = 'retired' AND b.beat_at < now() - interval '1 minute')
+    OR (b.state = 'retired' AND b.beat_at < now() - interval '1 minute' AND l.n > 0)
     OR l.n <> cardinality(l.job_ids)
     OR l.n <> cardinality(l.attempts)
     OR l.n <> cardinality(l.losts)

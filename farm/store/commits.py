@@ -20,6 +20,7 @@ from farm.store.statements import compose, load
 
 _SUCCEEDED = int(OutcomeKind.SUCCEEDED)
 """Looking up a member of an enum costs more than comparing numbers, and this is compared for every outcome."""
+UNSUCCESSFUL = frozenset(OutcomeKind) - {OutcomeKind.SUCCEEDED}
 
 NOTHING = CommitReport(0, 0, 0, 0, 0)
 
@@ -36,8 +37,8 @@ class CommitStore:
         now_ns is CLOCK_MONOTONIC now: stored times are the database's clock minus ages by it. again says that an earlier try may
         have got through: what is dropped is then looked up. An outcome that PostgreSQL refuses to store becomes a failure of its
         job, and the others are not held up by it. Raises StoreUnavailable: nobody knows what was written, commit the same outcomes
-        with again=True. Raises StoreError for a single outcome that cannot be written in any form (a second result of one job, an
-        id of no job): the others are committed, and retrying will not help.
+        with again=True. Raises StoreError once for an outcome that cannot be written in any form (a second result of one job): its
+        position is settled without it, the others are committed, and a retry finds them all done.
         """
         try:
             return self._commit(outcomes, now_ns, again)
@@ -83,13 +84,24 @@ class CommitStore:
         return CommitReport(*map(sum, zip(*reports, strict=True)))
 
     def _commit_unstorable(self, outcome: Outcome, now_ns: int, again: bool, error: psycopg.Error) -> CommitReport:
+        """Fail the job that stands at this position in the place of an outcome that was refused."""
         reason = " ".join((error.diag.message_primary or str(error)).split())
         payload = json.dumps({"type": "UnstorableResult", "message": reason, "traceback": ""}).encode()
-        kind = OutcomeKind.FAILED if outcome.kind == OutcomeKind.SUCCEEDED else outcome.kind
+        kind = outcome.kind if outcome.kind in UNSUCCESSFUL else OutcomeKind.FAILED
+        found = self._session.fetch("read_position", {"lease_id": outcome.lease_id, "position": outcome.position})
+        # The number in the frame may be nonsense itself: the process that wrote it also runs foreign code.
+        job_id = (found[0][0] if found else None) or outcome.job_id
+        failed = outcome._replace(job_id=job_id, kind=kind, payload=payload)
         try:
-            return self._commit([outcome._replace(kind=kind, payload=payload)], now_ns, again)
+            if isinstance(error, psycopg.errors.UniqueViolation) and job_id == outcome.job_id:
+                raise error
+            return self._commit([failed], now_ns, again)
         except (psycopg.DataError, psycopg.IntegrityError) as still:
-            raise StoreError(f"job {outcome.job_id} of lease {outcome.lease_id} cannot be settled: {reason}") from still
+            # A job that has its result already: a mistake of ours, to be heard of, but not one that should stop every other job.
+            self._session.run(partial(_commit_once, outcomes=[failed], now_ns=now_ns, rows_wanted=False))
+            raise StoreError(
+                f"position {outcome.position} of lease {outcome.lease_id}, job {job_id}, had to be given up: {reason}"
+            ) from still
 
 
 class _Dropped(NamedTuple):
@@ -112,7 +124,7 @@ class _Lease(NamedTuple):
     clock_us: int
 
 
-def _commit_once(connection: DeadlineConnection, outcomes: Sequence[Outcome], now_ns: int) -> _Dropped:
+def _commit_once(connection: DeadlineConnection, outcomes: Sequence[Outcome], now_ns: int, *, rows_wanted: bool = True) -> _Dropped:
     groups: defaultdict[int, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         groups[outcome[0]].append(outcome)
@@ -125,7 +137,8 @@ def _commit_once(connection: DeadlineConnection, outcomes: Sequence[Outcome], no
     for lease in leases:
         kept, bits_after = _settle(lease, groups.pop(lease.id), dropped.settled)
         if kept:
-            _gather(rows, lease, kept, limits, crashes)
+            if rows_wanted:
+                _gather(rows, lease, kept, limits, crashes)
             if bits_after is None:
                 full.append(lease.id)
             else:

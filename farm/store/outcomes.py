@@ -16,6 +16,7 @@ SUCCEEDED, FAILED, CANCELLED = 1, 2, 3
 CRASH_KINDS = (OutcomeKind.CRASHED, OutcomeKind.MEMORY)
 CRASHED_TOO_OFTEN = b'{"type": "CrashedTooOften"}'
 """Stands for the error that is made of the last crash, see _crashed_too_often."""
+NO_REASON = b'{"type": "Unknown", "message": "no reason was given", "traceback": ""}'
 
 COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TAIL = b"\xff\xff"
@@ -71,6 +72,11 @@ class Clock(NamedTuple):
         """Return a moment of CLOCK_MONOTONIC as microseconds since 2000; one in the future, or before the boot, is now."""
         return self.database_us - (self.now_ns - (ns if 0 < ns <= self.now_ns else self.now_ns)) // 1000
 
+    def span(self, started_ns: int, finished_ns: int) -> tuple[int, int]:
+        """Return start and end as microseconds since 2000, the end never before the start."""
+        started_us = self.at(started_ns)
+        return started_us, max(started_us, self.at(finished_ns))
+
 
 class Rows:
     """The rows of one commit, gathered outcome by outcome."""
@@ -96,7 +102,7 @@ class Rows:
                 started_us = offset_us + started_ns // 1000
                 finished_us = offset_us + finished_ns // 1000
             else:
-                started_us, finished_us = self._clock.at(started_ns), self._clock.at(finished_ns)
+                started_us, finished_us = self._clock.span(started_ns, finished_ns)
             append(success(head, job_id, middle, started_us, eight, finished_us, tail, len(payload) + 1, _JSONB_VERSION) + payload)
 
     def add_other(self, held: Held, attempts_max: int | None, crashes: int) -> None:
@@ -125,7 +131,7 @@ class Rows:
             + self._moments(outcome)
             + _cell(_int16(status))
             + _cell(_int16(attempt))
-            + _json_cell(error or outcome.payload)
+            + _json_cell(error or outcome.payload or NO_REASON)
             + _NULL
         )
 
@@ -137,12 +143,14 @@ class Rows:
             + self._moments(outcome)
             + _cell(_int16(attempt))
             + _cell(kind)
-            + _json_cell(outcome.payload)
+            + _json_cell(outcome.payload or NO_REASON)
         )
 
     def _moments(self, outcome: Outcome) -> bytes:
-        started = _cell(_int64(self._clock.at(outcome.started_ns))) if outcome.started_ns else _NULL
-        return started + _cell(_int64(self._clock.at(outcome.finished_ns)))
+        if not outcome.started_ns:
+            return _NULL + _cell(_int64(self._clock.at(outcome.finished_ns)))
+        started_us, finished_us = self._clock.span(outcome.started_ns, outcome.finished_ns)
+        return _cell(_int64(started_us)) + _cell(_int64(finished_us))
 
 
 class _Tails(dict[int, bytes]):
@@ -188,4 +196,4 @@ def _cell(data: bytes) -> bytes:
 
 
 def _json_cell(text: bytes) -> bytes:
-    return _cell(b"\x01" + text) if text else _NULL
+    return _cell(b"\x01" + text)

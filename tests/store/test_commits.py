@@ -6,6 +6,7 @@ import pytest
 
 from farm.errors import StoreError
 from farm.model import CommitReport, OutcomeKind
+from farm.store.invariants import check
 from tests.store.bench import NOW_NS, Bench, outcome, outcomes
 
 
@@ -152,16 +153,34 @@ def test_anything_that_is_not_json_for_postgresql_becomes_a_failure(bench: Bench
         assert bench.rows("SELECT status FROM farm.result WHERE job_id >= %s - 1 ORDER BY job_id", good_id) == [(2,), (1,)], payload
 
 
-def test_a_frame_of_nonsense_does_not_hold_up_the_others(bench: Bench) -> None:
-    bench.enqueue(4)
+def test_a_frame_of_nonsense_fails_the_job_at_its_position_and_holds_up_no_other(bench: Bench) -> None:
+    ids = bench.enqueue(5, max_attempts=1)
     claim = bench.claim(bench.host())
     strange_job = outcome(claim, 0)._replace(job_id=10**15)
     strange_kind = outcome(claim, 2)._replace(kind=77)
     beyond = outcome(claim, 3)._replace(position=1000)
-    with pytest.raises(StoreError, match="cannot be settled"):
-        bench.commit([strange_job, outcome(claim, 1), strange_kind, beyond])
-    assert bench.rows("SELECT job_id FROM farm.result") == [(claim.job_ids[1],)]
+    no_reason = outcome(claim, 4, OutcomeKind.FAILED, payload=b"")
+    report = bench.commit([strange_job, outcome(claim, 1), strange_kind, beyond, no_reason])
+    assert report == CommitReport(4, 1, 0, 0, 0)
+    assert bench.rows("SELECT job_id, status, error->>'type' FROM farm.result ORDER BY 1") == [
+        (ids[0], 2, "UnstorableResult"),
+        (ids[1], 1, None),
+        (ids[2], 2, "UnstorableResult"),
+        (ids[4], 2, "Unknown"),
+    ]
     assert bench.commit([outcome(claim, 3)]).written == 1
+    assert check(bench.session) == []
+
+
+def test_a_second_result_of_a_job_is_told_of_once_and_stops_nothing(bench: Bench) -> None:
+    ids = bench.enqueue(3)
+    claim = bench.claim(bench.host())
+    bench.sql.execute("INSERT INTO farm.result (job_id, status, attempt, finished_at, value) VALUES (%s, 1, 1, now(), '7')", [ids[1]])
+    with pytest.raises(StoreError, match=f"position 1 of lease {claim.lease_id}, job {ids[1]}, had to be given up: duplicate key"):
+        bench.commit(outcomes(claim))
+    assert bench.commit(outcomes(claim), again=True) == CommitReport(0, 0, 0, 2, 1)
+    assert bench.rows("SELECT job_id, value FROM farm.result ORDER BY 1") == [(ids[0], {"n": 1}), (ids[1], 7), (ids[2], {"n": 1})]
+    assert check(bench.session) == []
 
 
 def test_times_that_cannot_be_are_taken_for_now(bench: Bench) -> None:
@@ -171,3 +190,4 @@ def test_times_that_cannot_be_are_taken_for_now(bench: Bench) -> None:
     second = outcome(claim, 1, OutcomeKind.REJECTED)._replace(started_ns=2**63 - 1, finished_ns=0)
     assert bench.commit([first, second]).written == 2
     assert bench.value("SELECT bool_and(abs(extract(epoch FROM now() - finished_at)) < 30) FROM farm.result") is True
+    assert check(bench.session) == []

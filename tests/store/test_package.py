@@ -29,3 +29,9 @@ def test_every_name_that_farm_exports_is_there() -> None:
 
 def test_the_version_is_the_packages() -> None:
     assert farm.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_without_a_dsn_the_embedded_database_is_used_and_made(farm_home: Path) -> None:
+    with farm.connect() as client:
+        assert client.enqueue("app:f") == 1
+        assert str(farm_home) in client.dsn or "/tmp" in client.dsn
