@@ -32,6 +32,7 @@ from farm.supervisor.desk import Desk
 from farm.supervisor.lane import Lane
 from farm.supervisor.loop import Loop
 from farm.supervisor.output import Output
+from farm.supervisor.spawn import inherit_nothing
 from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.supervisor.zygote import Zygote
 
@@ -50,6 +51,7 @@ log = logging.getLogger("farm")
 def start(config: Config, *, burst: bool, log_format: str) -> int:
     """Run a farm until it is told to stop; returns the exit code. Raises FarmError, before anything has been claimed."""
     linux.hide_memory()
+    inherit_nothing()
     logs.set_up(log_format)
     sys.setswitchinterval(SWITCH_S)
     with ExitStack() as stack:

@@ -27,7 +27,7 @@ from farm.supervisor.zygote import Zygote
 
 NUMBERS_MAX = 0xFFFF
 """An ack names its generation in 16 bits; 0 is the desk."""
-BIRTH_S_MAX = 30.0
+BIRTH_S_MAX = 5.0
 PAUSE_S_MIN, PAUSE_S_MAX = 0.1, 5.0
 
 log = logging.getLogger("farm")
@@ -165,6 +165,9 @@ class Crew:
         """Account for the jobs of the dead, when the acks are in that came before they were consumed. Returns lanes with jobs back."""
         lanes = []
         for generation in consumed:
+            if self._desk.backlog:
+                # Its file goes with the burial, and is the only other witness of what it had started: first there must be room for that.
+                break
             lane = self._lane(generation)
             estate = judge(generation)
             if generation.host_id == self.host_id:

@@ -13,6 +13,7 @@ from farm.supervisor.generation import Doom, Generation, HeldFrame, Phase
 LOOK_S = 0.02
 COMMIT_S_MAX = 10.0
 """After the deadline, what has finished may still be committed for this long; then it stays in the rings for the next start."""
+HURRIED_COMMIT_S_MAX = 2.0
 
 log = logging.getLogger("farm")
 
@@ -24,6 +25,7 @@ class Drain:
         self._crew = crew
         self._desk = desk
         self._deadline = deadline
+        self._commit_s_max = COMMIT_S_MAX
         self.released = 0
         self.stopped = 0
         crew.closing = True
@@ -31,6 +33,7 @@ class Drain:
     def hurry(self, now: float) -> None:
         """End running jobs now."""
         self._deadline = min(self._deadline, now)
+        self._commit_s_max = HURRIED_COMMIT_S_MAX
 
     def step(self, now: float) -> float:
         """Move on; returns the seconds until the next look."""
@@ -49,7 +52,7 @@ class Drain:
 
     def given_up(self, now: float) -> bool:
         """True when the time for commits has passed too: the database is away."""
-        return now > self._deadline + COMMIT_S_MAX
+        return now > self._deadline + self._commit_s_max
 
     def uncommitted(self) -> int:
         """Return how many jobs have no committed outcome."""

@@ -75,7 +75,7 @@ class Generation:
         self._recall = Recall(file, wake=wake)
         self._skipped_to = 0
         """Frames up to this sequence are gone from the ring though never marked: they were recalled."""
-        self._pace = Pace(ahead_s=DEPTH_S, jobs_min=1, jobs_max=DEPTH_MAX)
+        self._pace = Pace(ahead_s=DEPTH_S, width=1, jobs_min=1, jobs_max=DEPTH_MAX)
 
     @property
     def post(self) -> str:

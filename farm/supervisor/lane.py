@@ -26,7 +26,7 @@ class Lane:
         self.generations: list[Generation] = []
         """Those that take frames or may yet; the buried are gone. Replaced as a whole, so that other threads may read it."""
         slots = config.subworkers * config.concurrency
-        self._pace = Pace(ahead_s=CLAIM_AHEAD_S, jobs_min=2 * slots, jobs_max=max(CLAIMS_AHEAD_MAX * claim_max, 2 * slots))
+        self._pace = Pace(ahead_s=CLAIM_AHEAD_S, width=slots, jobs_min=2 * slots, jobs_max=max(CLAIMS_AHEAD_MAX * claim_max, 2 * slots))
         self._slots = slots
         self._started_before = 0
         self.arrived = 0

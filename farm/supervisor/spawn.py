@@ -6,6 +6,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
 """What a child may know of our environment, besides LC_*: a DSN or a PGPASSWORD is not among it."""
@@ -31,6 +32,14 @@ def spawn(module: str, arguments: Sequence[str], descriptors: Mapping[int, int],
     finally:
         for descriptor in kept:
             os.close(descriptor)
+
+
+def inherit_nothing() -> None:
+    """Have none of our descriptors but the standard ones inherited, not even those that whoever started us has left open."""
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)
 
 
 def _environment() -> dict[str, str]:
