@@ -42,6 +42,7 @@ class ClaimStore:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._reader: _Reader | None = None
         self._unanswered: int | None = None
         """The lease of a claim whose answer never came: perhaps it has jobs, perhaps it is still being made."""
 
@@ -99,7 +100,7 @@ class ClaimStore:
         """Return the jobs in the order asked for; one whose row is gone is left out. Arguments are JSON text, not decoded."""
         if not job_ids:
             return []
-        rows = self._session.run(partial(_read_jobs, job_ids=job_ids))
+        rows = self._session.run(partial(self._read, job_ids=job_ids))
         # As a rule they come in the order of the primary key, and were asked for so.
         if list(map(itemgetter(0), rows)) == job_ids:
             return rows
@@ -119,6 +120,26 @@ class ClaimStore:
         """Ask no longer to be notified."""
         self._session.fetch("withdraw_idle", {"host_id": host_id, "lane": lane})
 
+    def _read(self, connection: DeadlineConnection, job_ids: Sequence[int]) -> list[JobRow]:
+        params: dict[str, object] = {"lowest_id": min(job_ids), "highest_id": max(job_ids)}
+        name = "read_job_range"
+        # What was enqueued at once has ids in a row, and then neither side need handle each of them.
+        if params["highest_id"] != job_ids[0] + len(job_ids) - 1 or params["lowest_id"] != job_ids[0]:
+            name = "read_jobs"
+            params["job_ids"] = bigint_array(job_ids)
+        if self._reader is None or self._reader.rows.connection is not connection:
+            self._reader = _Reader(ClientCursor(connection), _JobCursor(connection))
+        # Written-in values let the planner prune partitions; a cursor of psycopg that writes them in can't take binary results.
+        message = self._reader.values.mogrify(load(name), params)
+        return self._reader.rows.execute(message.encode()).fetchall()
+
+
+class _Reader(NamedTuple):
+    """The cursors of one connection that read jobs: kept, because making them costs more than a small read."""
+
+    values: ClientCursor[Any]
+    rows: _JobCursor
+
 
 class _JobCursor(Cursor[JobRow]):
     """A cursor that returns texts as the bytes that came, since nobody here looks into them."""
@@ -131,17 +152,3 @@ class _JobCursor(Cursor[JobRow]):
 
 def _job_rows(cursor: Any) -> Any:
     return partial(tuple.__new__, JobRow)
-
-
-def _read_jobs(connection: DeadlineConnection, job_ids: Sequence[int]) -> list[JobRow]:
-    params: dict[str, object] = {"lowest_id": min(job_ids), "highest_id": max(job_ids)}
-    name = "read_job_range"
-    # What was enqueued at once has ids in a row, and then neither side need handle each of them.
-    if params["highest_id"] != job_ids[0] + len(job_ids) - 1 or params["lowest_id"] != job_ids[0]:
-        name = "read_jobs"
-        params["job_ids"] = bigint_array(job_ids)
-    # Written-in values let the planner prune partitions; a cursor of psycopg that writes them in can't take binary results.
-    message = ClientCursor(connection).mogrify(load(name), params)
-    with _JobCursor(connection) as cursor:
-        cursor.execute(message.encode())
-        return cursor.fetchall()

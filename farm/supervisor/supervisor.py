@@ -128,10 +128,13 @@ class Supervisor:
 
     def step(self, now: float) -> float:
         """Do all that can be done now; returns the seconds until the next look."""
+        # Work first: whoever has just enqueued a job is waiting for it.
+        self._take_arrivals()
+        if self._drain is None:
+            self._dispatch(now)
         self._crew.hear_births(self._zygote)
         self._crew.note_ready()
         self._crew.give_up_unborn(now)
-        self._take_arrivals()
         dying = any(generation.phase in (Phase.DEAD, Phase.DOOMED) for generation in self._crew.generations)
         # In this order: the writer pushes acks before it moves a tail, so those of a ring that was consumed before can be taken now.
         # Looked at afterwards, a job whose ack has just come would be taken for one that never started, and run again.
@@ -140,10 +143,7 @@ class Supervisor:
         self._crew.bury(consumed, self._writer)
         if self._drain is None:
             self._crew.finish_recalls()
-            for lane in self._crew.lanes:
-                lane.dispatch(now)
-                if self._claimer.knows_work and lane.wants_more():
-                    self._claims.wake()
+            self._dispatch(now)
         self._desk.step()
         wait_s = min(self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
         self._tell_first_ready()
@@ -153,6 +153,12 @@ class Supervisor:
         elif self._burst:
             wait_s = min(wait_s, self._look_for_end(now))
         return min(wait_s, LOOK_S) if dying or self._unpacked is not None else wait_s
+
+    def _dispatch(self, now: float) -> None:
+        for lane in self._crew.lanes:
+            lane.dispatch(now)
+            if self._claimer.knows_work and lane.wants_more():
+                self._claims.wake()
 
     def begin_drain(self) -> None:
         """Stop claiming and leave when all is done; called again, hurry."""
