@@ -220,9 +220,14 @@ class Boot:
             writer_fd=self._writer_fd,
             desk=desk,
             gate_ns=gate_ns,
-            watch_output=lambda output: self._loop.watch(output.fd, lambda: output.step(time.monotonic())),
+            watch_output=lambda output: self._loop.watch(output.fd, lambda: self._read_output(output)),
             unwatch_output=lambda output: self._loop.unwatch(output.fd),
         )
+
+    def _read_output(self, output: Output) -> None:
+        """Log what a subworker printed. A pipe at its end is readable for ever: watched on, it would keep the loop awake."""
+        if not output.step(time.monotonic()):
+            self._loop.unwatch(output.fd)
 
     def _check_alive(self, writer: Writer) -> Callable[[], None]:
         """Return what is called while waiting for a writer that may die: then there is nothing to wait for."""

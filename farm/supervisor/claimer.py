@@ -82,6 +82,8 @@ class Claimer:
         """Set by others before they wake the thread: something may have become claimable."""
         self.closed = False
         """Set by others: claim nothing more."""
+        self.read_ahead: Callable[[Sequence[int]], Sequence[JobRow] | None] = lambda _job_ids: None
+        """Set by others: where the rows of announced jobs may be already."""
         self.nothing_left_since = float("-inf")
         """When the last look began that found nothing claimable for any lane; looks have no bound."""
 
@@ -186,7 +188,7 @@ class Claimer:
             )
         claim = asked.claim
         if claim is not None:
-            rows = self._store.read_jobs(claim.job_ids)
+            rows = self.read_ahead(claim.job_ids) or self._store.read_jobs(claim.job_ids)
             asked.lane.claimed += len(claim.job_ids)
             self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, self._worklist.runner(asked.pair.class_id), claim, rows))
         self._asked = None

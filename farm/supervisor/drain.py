@@ -70,9 +70,14 @@ class Drain:
         if frames is not None and not running:
             # It stands back and holds nothing: what it had published is in its ring, and the writer's.
             generation.kill(None)
-        elif running and now >= self._deadline:
+        elif now >= self._deadline:
+            doom = Doom(OutcomeKind.STOPPED, "still running when the farm was stopped", 0)
             self.stopped += len(running)
-            end_job(generation, running[0], Doom(OutcomeKind.STOPPED, "still running when the farm was stopped", 0))
+            if running:
+                end_job(generation, running[0], doom)
+            else:
+                # Between two jobs, and it does not answer: somebody has stopped it. It can start nothing more.
+                generation.kill(doom)
 
     def _release(self, frames: list[HeldFrame]) -> None:
         if frames:

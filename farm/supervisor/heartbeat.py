@@ -90,7 +90,9 @@ class Heartbeat:
     def _open_gate(self, since_boot_ns: int) -> None:
         self.gate_ns = since_boot_ns + self._gate_ns
         for generation in self._generations():
-            generation.file.gate_ns = self.gate_ns
+            # What was handed out for a row that was retired is somebody else's: its gate stays as it is until it is killed.
+            if generation.host_id == self._host_id:
+                generation.file.gate_ns = self.gate_ns
 
     def _note_away(self, now: float, error: StoreUnavailable) -> None:
         if self._away_since is None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from farm.errors import StoreUnavailable
 
 LATER = "later"
-"""Payload of a wake-up for a job that is due later; any other is `class:priority` of one that is ready now."""
+"""Payload of a wake-up for a job that is due later; any other is `class:priority`, or `class:priority:job`, of one that is ready now."""
 Pair = tuple[int, int]
 """(class id, priority)."""
 LISTEN_S = 30.0
+GIVE_WAY_S = 0.0002
 
 
 class Wakeups(Protocol):
@@ -24,8 +26,16 @@ class Wakeups(Protocol):
 class Listener:
     """A part. Its steps block for long: close() before its thread is stopped."""
 
-    def __init__(self, *, wakeups: Wakeups, work: Callable[[list[Pair]], None], later: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        wakeups: Wakeups,
+        work: Callable[[list[Pair]], None],
+        announced: Callable[[list[int]], None],
+        later: Callable[[], None],
+    ) -> None:
         self._wakeups = wakeups
+        self._announced = announced
         self._work = work
         self._later = later
 
@@ -40,17 +50,30 @@ class Listener:
         except StoreUnavailable:
             self._work([])
             raise
-        pairs = {_pair(payload) for payload in payloads if payload != LATER}
-        if pairs:
-            self._work([pair for pair in pairs if pair is not None])
+        news = [_read(payload) for payload in payloads if payload != LATER]
+        if news:
+            self._work(list({one.pair for one in news if one.pair is not None}))
         if LATER in payloads:
             self._later()
+        job_ids = [one.job_id for one in news if one.job_id is not None]
+        if job_ids:
+            # First the claim must be on its way: the interpreter runs one thread at a time.
+            time.sleep(GIVE_WAY_S)
+            self._announced(job_ids)
         return 0.0
 
 
-def _pair(payload: str) -> Pair | None:
-    """Read a payload; None for what is none of ours: anybody may notify a channel."""
-    class_id, _, priority = payload.partition(":")
-    if class_id.isdecimal() and priority.isdecimal():
-        return int(class_id), int(priority)
-    return None
+class _News(NamedTuple):
+    """What one payload says."""
+
+    pair: Pair | None
+    job_id: int | None
+
+
+def _read(payload: str) -> _News:
+    """Read a payload; nothing of what is none of ours: anybody may notify a channel."""
+    fields = payload.split(":")
+    if not 2 <= len(fields) <= 3 or not all(field.isdecimal() for field in fields):
+        return _News(None, None)
+    numbers = [int(field) for field in fields]
+    return _News((numbers[0], numbers[1]), numbers[2] if len(numbers) == 3 else None)

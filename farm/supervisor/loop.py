@@ -25,8 +25,9 @@ class Loop:
         self._signals_out.setblocking(False)
         self._old_handlers: dict[int, object] = {}
         self._old_wakeup_fd = -1
+        self._signals: list[int] = []
         self._selector.register(self.wake_fd, selectors.EVENT_READ, self._drain_wakeups)
-        self._selector.register(self._signals_in, selectors.EVENT_READ, lambda: None)
+        self._selector.register(self._signals_in, selectors.EVENT_READ, self._read_signals)
 
     def catch_signals(self) -> None:
         """Have signals recorded from now on. Main thread only."""
@@ -52,10 +53,8 @@ class Loop:
         """Wait up to wait_s seconds, call what is due, return the signals that came, in order."""
         for key, _events in self._selector.select(max(0.0, wait_s)):
             key.data()
-        try:
-            return list(self._signals_in.recv(4096))
-        except BlockingIOError:
-            return []
+        signals, self._signals = self._signals, []
+        return signals
 
     def close(self) -> None:
         """Give the signals back to whom they belonged."""
@@ -67,6 +66,10 @@ class Loop:
         self._signals_in.close()
         self._signals_out.close()
         os.close(self.wake_fd)
+
+    def _read_signals(self) -> None:
+        with suppress(BlockingIOError):
+            self._signals.extend(self._signals_in.recv(4096))
 
     def _drain_wakeups(self) -> None:
         with suppress(BlockingIOError):

@@ -8,6 +8,8 @@ import os
 READ_BYTES = 65_536
 LINE_CHARS_MAX = 2_000
 LINES_A_SECOND_MAX = 200
+LAST_READS_MAX = 16
+"""What a pipe holds is read at its end, but no more: a program that a job has left behind may write faster than we read."""
 
 log = logging.getLogger("farm.output")
 
@@ -33,7 +35,9 @@ class Output:
 
     def close(self) -> None:
         """Log what is left, a last line that was not ended too, and close the pipe."""
-        while data := self._read():
+        for _ in range(LAST_READS_MAX):
+            if not (data := self._read()):
+                break
             self._take(data, self._second)
         if self._rest:
             self._log(self._rest, self._second)

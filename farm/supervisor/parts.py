@@ -28,6 +28,7 @@ from farm.supervisor.lane import Lane
 from farm.supervisor.listener import Listener
 from farm.supervisor.loop import Loop
 from farm.supervisor.packing import Packer
+from farm.supervisor.readahead import ReadAhead
 from farm.supervisor.refusals import Refusals
 from farm.supervisor.supervisor import Children, Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
@@ -133,8 +134,10 @@ class Parts:
         self._beats = PartThread("heartbeat", self._heartbeat)
         self._threads = [self._claims, self._upkeep, self._beats]
         if listen is not None:
-            wakeups = Wakeups(self._session("listen", dsn=listen))
-            self._listener = Listener(wakeups=wakeups, work=self._hear_of_pairs, later=self._upkeep.wake)
+            session = self._session("listen", dsn=listen)
+            ahead = ReadAhead(ClaimStore(session))
+            self._claimer.read_ahead = ahead.take
+            self._listener = Listener(wakeups=Wakeups(session), work=self._hear_of_pairs, announced=ahead.fill, later=self._upkeep.wake)
             self._threads.append(PartThread("listen", self._listener))
 
     def supervisor(

@@ -117,6 +117,8 @@ def take_over(places: Sequence[Place], *, writer: Writer, store: ReapStore, spil
             if time.monotonic() > deadline:
                 raise FarmError(f"the results of an earlier run in {place.path} cannot be committed: is the database well?")
             check()
+            # They concern nobody, but a writer whose acks nobody takes stands still.
+            writer.acks()
             time.sleep(LOOK_S)
         jobs, started = predecessor.reap(store)
         predecessor.remove(writer, spill)

@@ -2,8 +2,11 @@
 
 -- Wake the lanes that sleep and want one of these classes, and with due_at, if nothing is due earlier, whoever promotes. A lane that
 -- sleeps has said so in farm.idle; a transaction that may not see that always notifies. With priorities, beside the classes, the jobs
--- are new ones of these priorities, which a lane can claim without looking. To be called after the rows are in.
-CREATE FUNCTION farm.wake(classes int[], priorities int[] DEFAULT NULL, due_at timestamptz DEFAULT NULL) RETURNS void
+-- are new ones of these priorities, which a lane can claim without looking; with job_id it can read the only one ahead. To be called
+-- after the rows are in.
+CREATE FUNCTION farm.wake(
+    classes int[], priorities int[] DEFAULT NULL, due_at timestamptz DEFAULT NULL, job_id bigint DEFAULT NULL
+) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog
 AS $$
@@ -11,7 +14,7 @@ BEGIN
     IF due_at IS NOT NULL AND NOT EXISTS (SELECT FROM farm.scheduled AS s WHERE s.shard = 0 AND s.run_at < due_at) THEN
         PERFORM pg_notify('farm_wake', 'later');
     END IF;
-    PERFORM pg_notify('farm_wake', concat_ws(':', w.class_id, w.priority))
+    PERFORM pg_notify('farm_wake', concat_ws(':', w.class_id, w.priority, job_id))
     FROM (SELECT DISTINCT u.class_id, u.priority FROM unnest(classes, priorities) AS u (class_id, priority)) AS w
     WHERE current_setting('transaction_isolation') <> 'read committed'
         OR EXISTS (SELECT FROM farm.idle AS i WHERE i.shard = 0 AND (i.classes IS NULL OR w.class_id = ANY (i.classes)));
@@ -132,7 +135,7 @@ BEGIN
         PERFORM farm.wake('{}', due_at => due_at);
     ELSE
         INSERT INTO farm.ready (shard, class_id, priority, job_id) VALUES (0, class_id, urgency, job_id);
-        PERFORM farm.wake(ARRAY[class_id], ARRAY[urgency]);
+        PERFORM farm.wake(ARRAY[class_id], ARRAY[urgency], job_id => job_id);
     END IF;
     RETURN job_id;
 END
