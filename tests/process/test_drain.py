@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,17 @@ def test_signal_drains(make_farm: MakeFarm, ledger: Ledger, effects: Path, tmp_p
     assert farm.wait() == 0, farm.log
     assert effects_of(tmp_path / "others") == dict.fromkeys(range(1, 501), 1)
     ledger.check_all_ended()
+    nothing_left(farm)
+
+
+def test_a_subworker_that_stands_still(make_farm: MakeFarm, ledger: Ledger) -> None:
+    """A subworker that was stopped between two jobs does not hold up the drain for longer than its timeout."""
+    farm = make_farm(subworkers=1, drain_timeout="300ms")
+    farm.start()
+    crew.kill(farm.subworkers()[0], signal.SIGSTOP)
+    since = time.monotonic()
+    farm.stop()
+    assert time.monotonic() - since < 5.0
     nothing_left(farm)
 
 
