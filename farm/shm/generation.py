@@ -17,6 +17,7 @@ process is ever used again. Only the two parties of a file write into it; a new 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self, overload
 
@@ -41,6 +42,7 @@ ACK_SEQ_WORD: Final = 64
 ACK_WORD: Final = 65
 MARKED_WORD: Final = 80
 REFILL_WORD: Final = 112
+BROKEN_WORD: Final = 96
 
 NOT_READY: Final = 0
 READY: Final = 1
@@ -113,7 +115,7 @@ class GenerationFile(HeaderPage):
     refill = Word(REFILL_WORD)
     """Sequence at whose start the subworker wakes the supervisor, once for each value: few are left then. An idle subworker
     always does. The supervisor stores it before the frames that it speaks of, never after them."""
-    broken = Word(96)
+    broken = Word(BROKEN_WORD)
     """1: the writer found that the result ring makes no sense. The supervisor kills the subworker."""
 
     def __init__(self, file: MappedFile) -> None:
@@ -194,6 +196,15 @@ class RingFile(HeaderPage):
             file.close()
             raise RingBroken(f"{path} is no ring file of version {VERSION}")
         return cls(file)
+
+
+def mark_broken(path: Path) -> None:
+    """Set `broken` in a generation file that makes no sense, whatever else stands in it; does nothing if it has no header page."""
+    with suppress(RingBroken, OSError):
+        file = MappedFile.open(path, bytes_min=PAGE_BYTES)
+        with file.memory[:PAGE_BYTES].cast("Q") as words:
+            words[BROKEN_WORD] = 1
+        file.close()
 
 
 def generation_bytes(slots: int, job_bytes: int = JOB_RING_BYTES, result_bytes: int = RESULT_RING_BYTES) -> int:

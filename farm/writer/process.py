@@ -17,8 +17,9 @@ from pathlib import Path
 
 from farm import linux
 from farm.collector import collect_rarely
+from farm.errors import RingBroken
 from farm.model import CommitReport
-from farm.shm.generation import GenerationFile, RingFile
+from farm.shm.generation import GenerationFile, RingFile, mark_broken
 from farm.shm.ring import RingConsumer, RingProducer
 from farm.shm.spill import Spill, owner_of
 from farm.store.commits import CommitStore
@@ -116,6 +117,10 @@ class WriterProcess:
                     self._sources[attach.name] = self._attached(attach, descriptors)
                 except FileNotFoundError:
                     # Died and buried before we came to it: its ring was empty, else the burial would have waited for us.
+                    _close_all(descriptors)
+                except RingBroken as error:
+                    log.error("%s: %s", attach.name, error)
+                    mark_broken(Path(attach.path))
                     _close_all(descriptors)
             case Detach() as detach, _:
                 source = self._sources.pop(detach.name, None)
