@@ -23,6 +23,7 @@ RUNNING: Final = 2
 
 _pack_row_into = Struct("<8Q").pack_into
 _ROW_AT = 16
+_DEADLINE_COLUMN = 8
 """Behind version and state, where there is only one slot."""
 
 
@@ -107,6 +108,10 @@ class SlotTable:
     def clear(self, slot: int) -> None:
         """Set the slot free: after its outcome is published, or after the acknowledgement of a recall."""
         self.states[slot] = FREE
+
+    def lift_deadline(self, slot: int) -> None:
+        """Say that a job has ended in time, though its outcome cannot be published yet: it is not to be killed for that."""
+        self._words[_DEADLINE_COLUMN * self.count + slot] = 0
 
     def state(self, slot: int) -> int:
         """Read the state alone: what heartbeats and deadlines look at often."""

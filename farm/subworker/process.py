@@ -106,14 +106,20 @@ class Subworker:
                 self._stand_back(seq)
                 return
             # The fence of start() stands behind the frame published last: now it is right to look who sleeps.
-            results.wake_sleeper()
-            if self._answered != words[REFILL_WORD] <= seq:
-                self._ask_for_more()
+            try:
+                results.wake_sleeper()
+                if self._answered != words[REFILL_WORD] <= seq:
+                    self._ask_for_more()
+            except OSError:
+                # An earlier job has closed our descriptors: this one has not begun, and is not to be blamed for our end.
+                gate.finish(0)
+                raise
             args_at = head_bytes + task_bytes
             kind, payload = self._run_one(runner, job_id, attempt, frame[head_bytes:args_at], frame[args_at:], flags)
             finished_ns = monotonic_ns()
             head = pack(lease_id, job_id, started_ns, finished_ns, seq, position, attempt)
             if len(payload) > inline_bytes_max:
+                self._generation.slots.lift_deadline(0)
                 self._publish(kind, SPILLED, head + self._spilled(payload))
                 finished_ns = monotonic_ns()
             elif not results.publish(kind, 0, head + payload):
@@ -180,6 +186,7 @@ class Subworker:
 
     def _publish(self, kind: int, flags: int, payload: bytes) -> None:
         """Publish an outcome though the ring is full: wait until the writer has committed and given back some of it."""
+        self._generation.slots.lift_deadline(0)
         while not self._results.publish(kind, flags, payload):
             self._wake_writer()
             if self._results.want_space(len(payload)):
@@ -251,7 +258,12 @@ def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
         raise
     _leave_with_supervisor(order, subworker, descriptors)
     subworker.get_ready()
-    subworker.serve()
+    try:
+        subworker.serve()
+    except OSError as error:
+        with suppress(OSError):
+            print(f"farm: this process cannot go on: {error}", file=sys.stderr)
+        os._exit(70)
     sys.stdout.flush()
     os._exit(0)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
+
+import pytest
 
 from tests.process import crew
 from tests.process.conftest import MakeFarm
@@ -91,6 +94,60 @@ def test_a_job_that_is_stopped(make_farm: MakeFarm, ledger: Ledger, effects: Pat
     wait_for(lambda: effects_left(effects) == 1, "the start of the job")
     crew.kill(farm.subworkers()[0], signal.SIGSTOP)
     assert ledger.error(job_id).startswith("TimedOut")
+    assert ledger.result(ledger.enqueue("who")).status == 1
+    farm.stop()
+    ledger.check_all_ended()
+
+
+def test_closed_descriptors(farm: RunningFarm, ledger: Ledger) -> None:
+    """A job that closes its subworker's descriptors ends that subworker; no job that waited behind it is blamed."""
+    calls: list[tuple[str, object]] = [*[("mark", (os.devnull, 1, 0.003))] * 30, ("close_all", (3,))]
+    given = ledger.enqueue_all(calls * 4, max_attempts=1)
+    farm.start()
+    assert [ledger.result(job_id).status for job_id in given] == [1] * len(given)
+    assert farm.log_lines("Bad file descriptor")
+    farm.stop()
+    ledger.check_all_ended()
+
+
+def test_closed_output(farm: RunningFarm, ledger: Ledger) -> None:
+    """A pipe that no job can write to any more does not keep the supervisor awake."""
+    farm.start()
+    job_id = ledger.enqueue("close_all", (0, 2.0))
+    wait_for(lambda: ledger.places()[job_id].place.startswith("lease"), "the start of the job")
+    spent = cpu_s(farm.pid)
+    assert ledger.result(job_id).status == 1
+    assert cpu_s(farm.pid) - spent < 1.0
+    farm.stop()
+    ledger.check_all_ended()
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("header", [0, 1])
+def test_a_file_that_no_writer_can_read(farm: RunningFarm, ledger: Ledger, header: int) -> None:
+    """A writer goes on without the ring that it cannot read, and its subworker is replaced."""
+    farm.start()
+    wild = ledger.enqueue("break_ring", (header,))
+    ledger.result(wild)
+    crew.kill(farm.writer())
+    farm.wait_log("has overwritten its result ring")
+    assert all(ledger.result(job_id).status == 1 for job_id in ledger.enqueue_all([("who", ())] * 50))
+    assert len(farm.log_lines("the writer ended")) == 1
+    farm.stop()
+    ledger.check_all_ended()
+
+
+def test_taking_over_a_file_that_no_writer_can_read(farm: RunningFarm, ledger: Ledger) -> None:
+    """A farm takes over what it can read of its predecessor's files, and starts."""
+    farm.start()
+    for _ in range(2):
+        ledger.result(ledger.enqueue("break_ring", (1,)))
+    farm.kill()
+    farm.start()
     assert ledger.result(ledger.enqueue("who")).status == 1
     farm.stop()
     ledger.check_all_ended()

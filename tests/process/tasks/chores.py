@@ -183,3 +183,17 @@ def scribble() -> None:
     ring._data[:] = b"\xa5" * len(ring._data)
     ring._words[16] = 1 << 40
     time.sleep(3600)
+
+
+def close_all(first: int, seconds: float = 0.0) -> None:
+    """Close all descriptors from this one on, those of its subworker too, then sleep."""
+    os.closerange(first, 1000)
+    time.sleep(seconds)
+
+
+def break_ring(header: int) -> None:
+    """Write over the header of its subworker's file (0), or over that of its result ring (1)."""
+    (path,) = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/dev/shm/farm-" in line}
+    with open(path, "r+b") as file:
+        file.seek(header and 4096 + 128 + 1024 + (256 << 10))
+        file.write(bytes(8))
