@@ -107,10 +107,6 @@ class ClaimStore:
         by_id = {row[0]: row for row in rows}
         return [by_id[job_id] for job_id in job_ids if job_id in by_id]
 
-    def runnable_left(self, class_ids: Sequence[int]) -> bool:
-        """Say whether any job of these classes could be claimed now, looking without bounds."""
-        return bool(self._session.transact("look_for_runnable", {"class_ids": list(class_ids)})[0][0])
-
     def declare_idle(self, host_id: int, lane: str, classes: Sequence[int] | None) -> None:
         """Ask to be notified on channel farm_wake when jobs of these classes arrive (None: of any class)."""
         wanted = None if classes is None else list(classes)

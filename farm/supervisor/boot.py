@@ -121,7 +121,7 @@ class Boot:
         host_id = parts.register(self._state.instance)
         crew = self._make_crew(lanes, desk, gate_ns=lambda: parts.gate_ns)
         crew.host_id = host_id
-        parts.make(lanes=lanes, crew=crew, inbox=inbox, loop=self._loop)
+        parts.make(lanes=lanes, crew=crew, inbox=inbox, loop=self._loop, burst=burst)
         self._attach_desk(writer, desk)
         supervisor = parts.supervisor(
             loop=self._loop, children=self, zygote=zygote, writer=writer, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from farm.supervisor.worklist import Pair, Worklist
 
 LEASE_SHIFT = 32
 LEARN_EVERY_S = 2.0
+SWEEP_S, SWEEP_SHARE = 1.0, 0.05
+"""Late commits with ids below the bounds are looked for at most once in SWEEP_S, and with this share of the time at the most."""
 BUSY_S = 1.0
 """Idleness is withdrawn after this long of steady work."""
 
@@ -21,7 +24,7 @@ class Claims(Protocol):
     """What the claimer asks of the store."""
 
     def classes(self) -> Mapping[int, tuple[str, str, int]]: ...
-    def find_work(self, class_ids: Sequence[int]) -> Sequence[tuple[int, int, bool]]: ...
+    def find_work(self, class_ids: Sequence[int], bounds: Mapping[tuple[int, int], int] | None) -> Sequence[tuple[int, int, bool]]: ...
     def claim(self, *, lease_id: int, class_id: int, priority: int, above_id: int, returned_max: int, jobs_max: int) -> Claim | None: ...
     def read_jobs(self, job_ids: Sequence[int]) -> Sequence[JobRow]: ...
     def declare_idle(self, host_id: int, lane: str, classes: Sequence[int] | None) -> None: ...
@@ -62,6 +65,8 @@ class Claimer:
         deliver: Callable[[Arrival], None],
         claim_max: int,
         poll_s: float,
+        burst: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._lanes = lanes
@@ -74,6 +79,9 @@ class Claimer:
         self._asked: Asked | None = None
         self._look_at = 0.0
         self._learn_at = 0.0
+        self._sweep_at = 0.0
+        self._burst = burst
+        self._clock = clock
         self._rumours: deque[tuple[int, int]] = deque()
         self._idle_since: dict[str, float] = {}
         self._working_since: dict[str, float] = {}
@@ -85,7 +93,7 @@ class Claimer:
         self.read_ahead: Callable[[Sequence[int]], Sequence[JobRow] | None] = lambda _job_ids: None
         """Set by others: where the rows of announced jobs may be already."""
         self.nothing_left_since = float("-inf")
-        """When the last look began that found nothing claimable for any lane; looks have no bound."""
+        """When the last look everywhere began, if it found nothing claimable for any lane."""
 
     @property
     def idle(self) -> bool:
@@ -142,9 +150,12 @@ class Claimer:
             self._learn_at = now + LEARN_EVERY_S
         self.news = False
         self._look_at = now + self._poll_s
-        found = self._store.find_work(self._worklist.class_ids(self._lanes))
-        self._worklist.note_found(found)
-        self.nothing_left_since = float("-inf") if found else now
+        everywhere = self._burst or now >= self._sweep_at
+        found = self._store.find_work(self._worklist.class_ids(self._lanes), None if everywhere else self._worklist.bounds)
+        self._worklist.note_found(found, everywhere=everywhere)
+        if everywhere:
+            self._sweep_at = now + SWEEP_S
+            self.nothing_left_since = float("-inf") if found else now
 
     def _serve(self, lane: Lane, now: float) -> bool:
         """Claim once for a lane that has demand; False if it has none, or there is nothing for it."""
@@ -155,7 +166,7 @@ class Claimer:
         if pair is None:
             self._note_idle(lane, now)
             return False
-        above_id = self._worklist.bound(pair, now)
+        above_id = self._worklist.above(pair)
         returned_max = 0 if not pair.returned else wanted if not pair.ready else wanted // 2 or 1
         self._claims_made += 1
         arguments = {
@@ -173,7 +184,12 @@ class Claimer:
     def _finish(self, asked: Asked) -> bool:
         """Bring a claim to its end: ask (again, under the same lease), read the jobs, hand them over."""
         if asked.claim is None:
+            begun = self._clock()
             asked.claim = self._store.claim(**asked.arguments)
+            if not asked.arguments["above_id"]:
+                # However long it is to walk over dead entries: sweeps take a twentieth of the time at the most.
+                ended = self._clock()
+                self._sweep_at = max(self._sweep_at, ended + (ended - begun) / SWEEP_SHARE)
             taken = 0 if asked.claim is None else asked.claim.from_ready
             last_id = max(asked.claim.job_ids[-taken:]) if asked.claim is not None and taken else 0
             returned = 0 if asked.claim is None else len(asked.claim.job_ids) - taken
@@ -184,7 +200,6 @@ class Claimer:
                 returned=returned,
                 returned_asked=asked.arguments["returned_max"],
                 last_id=last_id,
-                unbounded=asked.arguments["above_id"] == 0,
             )
         claim = asked.claim
         if claim is not None:

@@ -93,7 +93,7 @@ class Parts:
         )
         return self._host_id
 
-    def make(self, *, lanes: Sequence[Lane], crew: Crew, inbox: queue.SimpleQueue[Any], loop: Loop) -> None:
+    def make(self, *, lanes: Sequence[Lane], crew: Crew, inbox: queue.SimpleQueue[Any], loop: Loop, burst: bool) -> None:
         """Make the parts and their threads."""
         config = self._config
         self._inbox, self._loop = inbox, loop
@@ -105,6 +105,7 @@ class Parts:
             deliver=deliverer(inbox, loop),
             claim_max=config.claim_max,
             poll_s=config.poll_s,
+            burst=burst,
         )
         self._heartbeat = Heartbeat(
             store=self._hosts,

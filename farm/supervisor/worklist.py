@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from farm.supervisor.lane import Lane
 
 ANY_QUEUE = "*"
-SWEEP_S = 1.0
-"""Late commits with ids below a bound are looked for at most this often."""
 
 
 @dataclass(slots=True)
@@ -22,23 +20,19 @@ class Pair:
     returned: bool = False
 
 
-@dataclass(slots=True)
-class Bound:
-    """Ids up to last_id were claimed: the claim begins above, so that it need not walk over dead index entries."""
-
-    last_id: int = 0
-    swept_at: float = field(default=float("-inf"))
-
-
 class Worklist:
-    """Fed by looks and claims; answers which pair a lane takes next."""
+    """Fed by looks and claims; answers which pair a lane takes next.
+
+    Ids up to a pair's bound were claimed: looks and claims begin above it, so that they need not walk over dead index entries.
+    Below it lie only late commits. A look everywhere, now and then, finds them, and the next claim of each pair then sweeps.
+    """
 
     def __init__(self, *, runner_names: Iterable[str]) -> None:
         self._runner_names = frozenset(runner_names)
         self._classes: dict[int, tuple[str, str, int]] = {}
         self._pairs: dict[tuple[int, int], Pair] = {}
-        self._bounds: dict[tuple[int, int], Bound] = {}
-        self._dry: set[tuple[int, int]] = set()
+        self._bounds: dict[tuple[int, int], int] = {}
+        self._to_sweep: set[tuple[int, int]] = set()
 
     @property
     def has_pairs(self) -> bool:
@@ -62,19 +56,24 @@ class Worklist:
     def runner(self, class_id: int) -> str:
         return self._classes[class_id][1]
 
-    def note_found(self, found: Iterable[tuple[int, int, bool]]) -> None:
+    @property
+    def bounds(self) -> Mapping[tuple[int, int], int]:
+        """For each (class, priority) the id up to which it was claimed."""
+        return self._bounds
+
+    def note_found(self, found: Iterable[tuple[int, int, bool]], *, everywhere: bool) -> None:
         """Take in a look at the store: (class, priority, whether it stands in `returned`); what it did not find has no work.
 
-        A look sees all ids. What a claim above its bound could not find, it will find below: such a pair is to be swept.
+        everywhere: it was a look below the bounds too.
         """
-        before, self._pairs = self._pairs, {}
+        self._pairs = {}
         for class_id, priority, from_returned in found:
             pair = self._pairs.setdefault((class_id, priority), Pair(class_id, priority))
             if from_returned:
                 pair.returned = True
             else:
                 pair.ready = True
-        self._dry = {key for key in self._pairs if self._pairs[key].ready and (key in self._dry or key not in before)}
+        self._to_sweep = {key for key in self._bounds if key in self._pairs and self._pairs[key].ready} if everywhere else set()
 
     def note_rumour(self, class_id: int, priority: int) -> bool:
         """Take in that a pair is said to have work in `ready`; False if its class is not known here."""
@@ -91,27 +90,21 @@ class Worklist:
                 return min(named, key=lambda pair: (pair.priority, pair.class_id))
         return None
 
-    def bound(self, pair: Pair, now: float) -> int:
-        """Return the id above which to claim; 0 when it is time to sweep."""
-        bound = self._bounds.setdefault((pair.class_id, pair.priority), Bound())
-        if (pair.class_id, pair.priority) in self._dry and now - bound.swept_at >= SWEEP_S:
-            bound.swept_at = now
+    def above(self, pair: Pair) -> int:
+        """Return the id above which to claim next; 0 where the last look was one everywhere: then the claim sweeps, once."""
+        key = (pair.class_id, pair.priority)
+        if key in self._to_sweep:
+            self._to_sweep.discard(key)
             return 0
-        return bound.last_id
+        return self._bounds.get(key, 0)
 
-    def note_claimed(
-        self, pair: Pair, *, ready: int, ready_asked: int, returned: int, returned_asked: int, last_id: int, unbounded: bool
-    ) -> None:
+    def note_claimed(self, pair: Pair, *, ready: int, ready_asked: int, returned: int, returned_asked: int, last_id: int) -> None:
         """Take in what a claim brought: fewer than asked for means that nothing more is there, for now."""
         key = (pair.class_id, pair.priority)
-        bound = self._bounds.setdefault(key, Bound())
-        bound.last_id = max(bound.last_id, last_id)
+        if last_id:
+            self._bounds[key] = max(self._bounds.get(key, 0), last_id)
         if ready < ready_asked:
             pair.ready = False
-            if unbounded:
-                self._dry.discard(key)
-            else:
-                self._dry.add(key)
         if returned < returned_asked:
             pair.returned = False
         if not pair.ready and not pair.returned:

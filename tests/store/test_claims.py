@@ -74,8 +74,6 @@ def test_work_is_found_by_class_and_priority_and_not_below_its_bound(bench: Benc
     assert bench.claims.find_work([a, c], {(a, 1): ids[1]}) == [Work(a, 7, False), Work(c, 4, False)]
     assert bench.claims.find_work([a], {(a, 1): ids[0], (a, 3): 0}) == [Work(a, 1, False), Work(a, 7, False)]
     assert bench.claims.find_work([]) == []
-    assert bench.claims.runnable_left([b])
-    assert not bench.claims.runnable_left([c + 1])
 
 
 def test_arguments_are_read_as_the_bytes_of_their_json(bench: Bench) -> None:

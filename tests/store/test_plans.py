@@ -28,7 +28,6 @@ LOOKS: dict[str, dict[str, Any]] = {
     "read_lease": {"lease_id": 1 << 32},
     "read_jobs": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
     "read_job_range": {"lowest_id": 1, "highest_id": 2000},
-    "look_for_runnable": {"class_ids": "{1,2}"},
     "lock_leases": {"lease_ids": "{4294967297,4294967298}"},
     "read_limits": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
     "count_crashes": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from farm.config.model import Lane as LaneConfig
 from farm.supervisor.lane import Lane
-from farm.supervisor.worklist import SWEEP_S, Pair, Worklist
+from farm.supervisor.worklist import Pair, Worklist
 
 CLASSES = {1: ("mail", "python", 0), 2: ("reports", "python", 0), 3: ("mail", "cobol", 0), 4: ("rest", "python", 0)}
 
@@ -24,10 +24,8 @@ def taken(made: Worklist, queues: tuple[str, ...]) -> tuple[int, int] | None:
     return None if pair is None else (pair.class_id, pair.priority)
 
 
-def claim(
-    made: Worklist, pair: Pair, *, ready: int = 0, asked: int = 10, returned: int = 0, last_id: int = 0, unbounded: bool = False
-) -> None:
-    made.note_claimed(pair, ready=ready, ready_asked=asked, returned=returned, returned_asked=asked, last_id=last_id, unbounded=unbounded)
+def claim(made: Worklist, pair: Pair, *, ready: int = 0, asked: int = 10, returned: int = 0, last_id: int = 0) -> None:
+    made.note_claimed(pair, ready=ready, ready_asked=asked, returned=returned, returned_asked=asked, last_id=last_id)
 
 
 def test_only_what_can_run_here() -> None:
@@ -42,20 +40,20 @@ def test_only_what_can_run_here() -> None:
 def test_order_of_the_chain() -> None:
     """The first queue with work comes first, then the most urgent priority, then the class that is older; `*` takes the rest."""
     made = worklist()
-    made.note_found([(4, 0, False), (2, 7, False), (1, 9, False), (1, 5, False)])
+    made.note_found([(4, 0, False), (2, 7, False), (1, 9, False), (1, 5, False)], everywhere=False)
     assert taken(made, ("mail", "reports")) == (1, 5)
     assert taken(made, ("reports", "mail")) == (2, 7)
     assert taken(made, ("reports", "*")) == (2, 7)
     assert taken(made, ("*",)) == (4, 0)
     assert taken(made, ("nowhere",)) is None
-    made.note_found([(1, 5, False), (4, 5, True)])
+    made.note_found([(1, 5, False), (4, 5, True)], everywhere=False)
     assert taken(made, ("*",)) == (1, 5)
 
 
 def test_unknown_classes_wait() -> None:
     """Work of a class that is not known is left alone until the class table has been read."""
     made = worklist()
-    made.note_found([(9, 0, False)])
+    made.note_found([(9, 0, False)], everywhere=False)
     assert made.best(["*"]) is None
     assert not made.note_rumour(9, 0)
     made.learn({**CLASSES, 9: ("new", "python", 0)})
@@ -66,20 +64,21 @@ def test_unknown_classes_wait() -> None:
 def test_claims_begin_above_what_was_claimed() -> None:
     """The bound follows the last id and never goes back."""
     made = worklist()
-    made.note_found([(1, 4, False)])
+    made.note_found([(1, 4, False)], everywhere=False)
     pair = made.best(["*"])
     assert pair is not None
-    made.bound(pair, 0.0)
+    assert made.above(pair) == 0
     claim(made, pair, ready=10, last_id=500)
-    assert made.bound(pair, 0.0) == 500
+    assert made.above(pair) == 500
     claim(made, pair, ready=10, last_id=400)
-    assert made.bound(pair, 0.0) == 500
+    assert made.above(pair) == 500
+    assert made.bounds == {(1, 4): 500}
 
 
 def test_a_pair_that_is_drained_is_forgotten() -> None:
     """A claim that brings less than was asked for ends a pair until a look, or a rumour, finds it again."""
     made = worklist()
-    made.note_found([(1, 4, False)])
+    made.note_found([(1, 4, False)], everywhere=False)
     pair = made.best(["*"])
     assert pair is not None
     claim(made, pair, ready=3, last_id=3)
@@ -92,7 +91,7 @@ def test_a_pair_that_is_drained_is_forgotten() -> None:
 def test_returned_and_ready_are_drained_apart() -> None:
     """What came back and what is fresh of a pair are emptied one by one."""
     made = worklist()
-    made.note_found([(1, 4, False), (1, 4, True)])
+    made.note_found([(1, 4, False), (1, 4, True)], everywhere=False)
     pair = made.best(["*"])
     assert pair is not None
     claim(made, pair, ready=10, returned=2, last_id=10)
@@ -102,21 +101,17 @@ def test_returned_and_ready_are_drained_apart() -> None:
 
 
 def test_late_commits_below_the_bound_are_swept() -> None:
-    """What a look finds and a claim above the bound does not is taken without a bound, at most once in a while."""
+    """After a look everywhere the next claim of each pair has no bound, and only that one."""
     made = worklist()
-    made.note_found([(1, 4, False)])
-    pair = made.best(["*"])
+    made.note_found([(1, 4, False), (2, 4, False)], everywhere=True)
+    pair = made.best(["mail"])
     assert pair is not None
-    made.bound(pair, 0.0)
-    claim(made, pair, ready=10, last_id=100, unbounded=True)
-    claim(made, pair, ready=0, last_id=0)
-    made.note_found([(1, 4, False)])
-    pair = made.best(["*"])
+    claim(made, pair, ready=10, last_id=100)
+    made.note_found([(1, 4, False)], everywhere=False)
+    assert made.above(pair) == 100, "a look above the bounds calls for no sweep"
+    made.note_found([(1, 4, False)], everywhere=True)
+    pair = made.best(["mail"])
     assert pair is not None
-    assert made.bound(pair, SWEEP_S + 1) == 0
-    assert made.bound(pair, SWEEP_S + 1.1) == 100, "not again so soon"
-    assert made.bound(pair, 2 * SWEEP_S + 1.2) == 0
-    claim(made, pair, ready=10, last_id=40, unbounded=True)
-    claim(made, pair, ready=0, last_id=0, unbounded=True)
-    made.note_found([])
-    assert made.best(["*"]) is None
+    assert made.above(pair) == 0
+    claim(made, pair, ready=10, last_id=40)
+    assert made.above(pair) == 100
