@@ -18,6 +18,8 @@ class Wakeups:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._listening: DeadlineConnection | None = None
+        self._aside: list[str] = []
+        """Payloads that came while the connection was used for something else: psycopg takes them in with the answer."""
         self._interrupt_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def interrupt(self) -> None:
@@ -30,8 +32,12 @@ class Wakeups:
 
     def _hear(self, connection: DeadlineConnection, timeout_s: float) -> list[str]:
         if connection is not self._listening:
+            connection.add_notify_handler(lambda notify: self._aside.append(notify.payload))
             connection.execute(load("listen"))
             self._listening = connection
+        if self._aside:
+            payloads, self._aside = self._aside, []
+            return payloads
         pgconn = connection.pgconn
         poll = select.poll()
         poll.register(pgconn.socket, select.POLLIN)

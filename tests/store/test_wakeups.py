@@ -9,6 +9,9 @@ import pytest
 
 import farm
 from farm.model import OutcomeKind
+from farm.store.claims import ClaimStore
+from farm.store.session import Session
+from farm.store.wakeups import Wakeups
 from tests.store.bench import Bench, outcomes
 
 
@@ -108,3 +111,16 @@ def test_a_transaction_that_may_not_see_who_sleeps_always_tells(bench: Bench, ea
         own.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         client.enqueue("app:f", connection=own)
     assert ear.heard() == [f"{bench.class_id()}:4"]
+
+
+def test_what_comes_while_the_connection_is_used_for_something_else(bench: Bench) -> None:
+    """A wake-up that arrives with the answer to another statement is told by the next wait."""
+    session = Session(bench.dsn, application_name="tests")
+    try:
+        wakeups = Wakeups(session)
+        assert wakeups.wait(0.0) == []
+        bench.enqueue(1)
+        ClaimStore(session).read_jobs([1])
+        assert wakeups.wait(30.0) == ["classes"]
+    finally:
+        session.close()
