@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from farm.errors import StoreUnavailable
+from farm.model import PRIORITY_MAX
 
 LATER = "later"
 """Payload of a wake-up for a job that is due later; any other is `class:priority`, or `class:priority:job`, of one that is ready now."""
@@ -14,6 +15,8 @@ Pair = tuple[int, int]
 """(class id, priority)."""
 LISTEN_S = 30.0
 GIVE_WAY_S = 0.0002
+ID_DIGITS_MAX = 18
+"""Any such number is a bigint."""
 
 
 class Wakeups(Protocol):
@@ -73,7 +76,10 @@ class _News(NamedTuple):
 def _read(payload: str) -> _News:
     """Read a payload; nothing of what is none of ours: anybody may notify a channel."""
     fields = payload.split(":")
-    if not 2 <= len(fields) <= 3 or not all(field.isdecimal() for field in fields):
+    if not 2 <= len(fields) <= 3 or not all(field.isdecimal() and len(field) <= ID_DIGITS_MAX for field in fields):
         return _News(None, None)
     numbers = [int(field) for field in fields]
+    if numbers[1] > PRIORITY_MAX:
+        # A claim of it would fail, be asked again, and nothing else would be claimed any more.
+        return _News(None, None)
     return _News((numbers[0], numbers[1]), numbers[2] if len(numbers) == 3 else None)
