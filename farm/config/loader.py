@@ -82,7 +82,7 @@ def _read(file: str, top: Section, dsn: str | None, environ: Mapping[str, str], 
         reap_every_s=top.duration("reap_every", 2.0, 0.01, 3600.0),
         poll_s=top.duration("poll", 0.250, 0.001, 60.0),
         claim_max=top.integer("claim_max", 2000, 1, 10_000),
-        spill_bytes_max=top.section("spill", ("max",)).size("max", 10**9, RESULT_BYTES_MAX, 1 << 50),
+        spill_bytes_max=top.section("spill", ("max",)).size("max", 10**9, 2 * RESULT_BYTES_MAX, 1 << 50),
     )
     _check_times(config, top)
     top.problems.raise_if_any()

@@ -96,7 +96,8 @@ class Boot:
         stack.callback(os.close, self._log_fd)
         self._output = Output("writer", self._log_end)
         stack.callback(self._output.close)
-        self._spill = Spill(self._state.spill_path, owner=f"{self._place.path.name}.supervisor", bytes_max=config.spill_bytes_max)
+        self._spill = Spill(self._state.spill_path, owner=f"{self._place.path.name}.supervisor", bytes_max=config.spill_bytes_max // 2)
+        """Takes arguments up to half of the bound: results, which come after them, must not wait for room that only they can make."""
         self._answering: Answering | None = None
         self._working = False
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from farm.model import Claim, JobRow, Outcome, OutcomeKind
-from farm.shm.frames import JOB_HEAD, SPILLED, unpack_job
+from farm.shm.frames import JOB_HEAD, SPILLED
 from farm.shm.spill import Spill
 from farm.subworker.results import error_payload
 from farm.supervisor.generation import HeldFrame
@@ -14,10 +14,12 @@ from farm.supervisor.refusals import Refusals
 
 
 class Packed(NamedTuple):
-    """A claimed batch, ready to be dispatched."""
+    """A claimed batch, or as much of it as there was room for, ready to be dispatched."""
 
     frames: list[HeldFrame]
     refused: list[Outcome]
+    end: int
+    """The first position that is not among them: the number of jobs claimed, unless there was no room to spill more arguments."""
 
 
 class Packer:
@@ -29,8 +31,8 @@ class Packer:
         self._spill = spill
         self._args_bytes_max = frame_bytes_max - JOB_HEAD.size
 
-    def pack(self, claim: Claim, rows: Sequence[JobRow], runner_name: str) -> Packed | None:
-        """Return the frames of a claim in its order; None if large arguments must be spilled and there is no room for them now."""
+    def pack(self, claim: Claim, rows: Sequence[JobRow], runner_name: str, *, first: int = 0) -> Packed:
+        """Return the frames of a claim in its order, from one position up to the first whose arguments cannot be spilled now."""
         runner = self._runner_names.index(runner_name)
         lease_id, job_ids, attempts, losts, _from_ready = claim
         by_id = {row[0]: row for row in rows}
@@ -38,7 +40,8 @@ class Packer:
         frames: list[HeldFrame] = []
         refused: list[Outcome] = []
         pack, append = JOB_HEAD.pack, frames.append
-        for position, job_id in enumerate(job_ids):
+        for position in range(first, len(job_ids)):
+            job_id = job_ids[position]
             attempt = attempts[position]
             row = by_id.get(job_id)
             if row is None:
@@ -53,18 +56,12 @@ class Packer:
             if len(args) + len(task) > self._args_bytes_max:
                 name = self._spill.write(args, wait=False)
                 if name is None:
-                    self.drop(frames)
-                    return None
+                    # A batch as large as all the room there is must not wait for all of it: what fits, runs and makes room.
+                    return Packed(frames, refused, position)
                 args, flags = name, SPILLED
             lost = losts[position] if losts else 0
             append((0, flags, pack(lease_id, job_id, position, timeout_ms, attempt, lost, len(task), runner) + task + args))
-        return Packed(frames, refused)
-
-    def drop(self, frames: Sequence[HeldFrame]) -> None:
-        """Remove what was spilled for frames that will not be dispatched."""
-        for _kind, flags, payload in frames:
-            if flags & SPILLED:
-                self._spill.remove(unpack_job(payload).args)
+        return Packed(frames, refused, len(job_ids))
 
 
 def _rejected(lease_id: int, position: int, job_id: int, attempt: int, task: bytes, reason: str) -> Outcome:

@@ -80,6 +80,8 @@ class Supervisor:
         self._inbox = inbox
         self._packer = packer
         self._unpacked: Arrival | None = None
+        self._packed_to = 0
+        """The first position of the unpacked arrival that is still to be packed."""
         self._claimer = claimer
         self._claims = claims
         self._heartbeat = heartbeat
@@ -178,7 +180,7 @@ class Supervisor:
             self.begin_drain()
 
     def _take_arrivals(self) -> None:
-        """Take in what the threads have sent, in order. A claim that cannot be packed yet, for want of room to spill, waits first."""
+        """Take in what the threads have sent, in order. What cannot be packed yet of a claim, for want of room to spill, waits first."""
         while True:
             try:
                 news = self._unpacked or self._inbox.get_nowait()
@@ -192,16 +194,18 @@ class Supervisor:
                 return
 
     def _unpack(self, arrival: Arrival) -> bool:
-        claimed = len(arrival.claim.job_ids)
+        first, claimed = self._packed_to, len(arrival.claim.job_ids)
+        self._packed_to = 0
         if arrival.host_id != self._crew.host_id:
             # Claimed just before our host row was retired: they are somebody else's now, too.
-            arrival.lane.arrive(claimed, [])
+            arrival.lane.arrive(claimed - first, [])
             return True
-        packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner)
-        if packed is None:
-            return False
-        arrival.lane.arrive(claimed, packed.frames)
+        packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first)
+        arrival.lane.arrive(packed.end - first, packed.frames)
         self._desk.push(packed.refused)
+        if packed.end < claimed:
+            self._packed_to = packed.end
+            return False
         return True
 
     def _begin_as(self, host_id: int) -> None:

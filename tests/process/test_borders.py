@@ -161,6 +161,18 @@ def test_killed_with_outcomes_not_committed(
     ledger.check_all_ended()
 
 
+def test_more_arguments_than_may_be_spilled(make_farm: MakeFarm, ledger: Ledger) -> None:
+    """A batch whose arguments take more room than there is runs piece by piece, and its results find room."""
+    farm = make_farm(subworkers=8, spill={"max": "34MB"})
+    given = ledger.enqueue_all([("give_back", ("a" * 1_000_000,))] * 60)
+    farm.start()
+    for job_id in given:
+        assert ledger.result(job_id).status == 1
+    farm.stop()
+    assert farm.spilled == []
+    ledger.check_all_ended()
+
+
 def test_take_over_of_large_frames(make_farm: MakeFarm, ledger: Ledger, effects: Path, tmp_path: Path, dsn: str) -> None:
     """Spilled arguments and results of a crew that was killed are committed or given back, and their files are gone."""
     farm = make_farm(subworkers=1)
