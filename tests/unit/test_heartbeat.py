@@ -1,0 +1,55 @@
+"""The gate: which subworkers may start jobs, and until when."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from farm.shm.generation import GenerationFile
+from farm.supervisor.generation import Generation
+from farm.supervisor.heartbeat import Heartbeat
+
+
+class Row:
+    """A host row that lives until it is retired."""
+
+    def __init__(self) -> None:
+        self.live = True
+
+    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> bool:
+        return self.live
+
+
+def made(path: Path, host_id: int) -> Generation:
+    file = GenerationFile.create(path, slots=1, host_id=host_id)
+    return Generation(name=path.name, number=host_id, lane="default", host_id=host_id, file=file, wake_fd=os.eventfd(0, os.EFD_CLOEXEC))
+
+
+def test_the_gate_of_a_retired_host_stays_closed(tmp_path: Path) -> None:
+    """What was handed out for a row that was retired is not started when the host begins again as another."""
+    crew = [made(tmp_path / "w0.1", 1)]
+    row, retired = Row(), list[int]()
+    heartbeat = Heartbeat(
+        store=row,
+        host_id=1,
+        every_s=1.0,
+        gate_s=8.0,
+        generations=lambda: crew,
+        retired=retired.append,
+        registered_boot_ns=1,
+        revive=None,
+        retry_s_max=2.0,
+    )
+    heartbeat.step(0.0)
+    opened = crew[0].file.gate_ns
+    assert opened == heartbeat.gate_ns
+    row.live = False
+    heartbeat.step(1.0)
+    assert retired == [1]
+    crew.append(made(tmp_path / "w0.2", 2))
+    heartbeat.begin_as(2, opened + 10**12)
+    assert crew[0].file.gate_ns == opened
+    assert crew[1].file.gate_ns == heartbeat.gate_ns > opened
+    for generation in crew:
+        os.close(generation.wake_fd)
