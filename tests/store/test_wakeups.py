@@ -66,13 +66,13 @@ def test_a_lane_that_sleeps_is_told_of_its_classes_once_a_transaction(bench: Ben
     bench.claims.declare_idle(bench.host(), "lane", [mine])
     client.enqueue("app:f", queue="other")
     assert ear.heard() == []
-    client.enqueue("app:f", queue="mine", priority=2)
-    assert ear.heard() == [f"{mine}:2"]
+    job_id = client.enqueue("app:f", queue="mine", priority=2)
+    assert ear.heard() == [f"{mine}:2:{job_id}"], "with one job's id, so that it can be read ahead"
     client.enqueue_many([{"task": "app:f", "queue": queue, "priority": priority} for queue in ("mine", "other") for priority in (1, 1, 3)])
     assert ear.heard() == [f"{mine}:1", f"{mine}:3"]
     bench.claims.declare_idle(bench.host(), "all", None)
-    client.enqueue("app:f", queue="other")
-    assert ear.heard() == [f"{other}:4"]
+    job_id = client.enqueue("app:f", queue="other")
+    assert ear.heard() == [f"{other}:4:{job_id}"]
 
 
 def test_what_comes_back_wakes_lanes_too(bench: Bench, ear: Ear) -> None:
@@ -109,8 +109,8 @@ def test_a_transaction_that_may_not_see_who_sleeps_always_tells(bench: Bench, ea
     ear.heard()
     with psycopg.connect(bench.dsn) as own:
         own.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        client.enqueue("app:f", connection=own)
-    assert ear.heard() == [f"{bench.class_id()}:4"]
+        job_id = client.enqueue("app:f", connection=own)
+    assert ear.heard() == [f"{bench.class_id()}:4:{job_id}"]
 
 
 def test_what_comes_while_the_connection_is_used_for_something_else(bench: Bench) -> None:
