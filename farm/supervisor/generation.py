@@ -196,7 +196,8 @@ class Generation:
 
 def signal_group(pid: int, number: signal.Signals) -> None:
     """Signal a child of ours that is not reaped yet, with its process group if it leads one."""
-    with suppress(ProcessLookupError):
+    # What a job has started may have become another user's (sudo), and is ours to reap all the same.
+    with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from farm.shm.ring import RingConsumer, RingProducer
 from farm.shm.start import StartGate
 from farm.supervisor.burial import judge
 from farm.supervisor.deadlines import end_job
-from farm.supervisor.generation import Doom, Generation, HeldFrame, Phase
+from farm.supervisor.generation import Doom, Generation, HeldFrame, Phase, signal_group
 
 EXIT_9 = 9 << 8
 SIGKILL = 9
@@ -207,3 +208,21 @@ def test_others_may_still_look_at_the_buried(tmp_path: Path) -> None:
         assert file() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a process another user's")
+def test_a_child_that_is_another_users() -> None:
+    """A child that may not be signalled is passed over: an unhandled error would end the supervisor."""
+    child = os.fork()
+    if not child:
+        os.setresuid(12345, 12345, 12345)
+        os._exit(0)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(PermissionError):
+            os.kill(child, 0)
+        signal_group(child, signal.SIGKILL)
+    finally:
+        os.seteuid(0)
+        os.waitpid(child, 0)
