@@ -56,6 +56,17 @@ def test_signal_drains(make_farm: MakeFarm, ledger: Ledger, effects: Path, tmp_p
     nothing_left(farm)
 
 
+def test_nohup(make_farm: MakeFarm, ledger: Ledger) -> None:
+    """A farm that was started with nohup outlives its terminal."""
+    farm = make_farm(subworkers=1, wrapper=["nohup"])
+    farm.start()
+    farm.signal(signal.SIGHUP)
+    assert ledger.result(ledger.enqueue("who")).status == 1
+    assert not farm.log_lines("draining")
+    farm.stop()
+    nothing_left(farm)
+
+
 def test_a_subworker_that_stands_still(make_farm: MakeFarm, ledger: Ledger) -> None:
     """A subworker that was stopped between two jobs does not hold up the drain for longer than its timeout."""
     farm = make_farm(subworkers=1, drain_timeout="300ms")
