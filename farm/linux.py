@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import time
 from contextlib import suppress
@@ -29,6 +30,16 @@ def adopt_orphans() -> None:
 def hide_memory() -> None:
     """Make this process not dumpable: other processes of the same user cannot read its memory, environment or descriptors."""
     _prctl(PR_SET_DUMPABLE, 0)
+
+
+def raise_descriptor_limit(needed: int) -> int:
+    """Allow this process as many open files as it needs, if it may; returns how many it may have open now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft != unlimited and soft < needed:
+        soft = needed if hard == unlimited else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return needed if soft == unlimited else soft
 
 
 def name_process(name: str) -> None:

@@ -18,11 +18,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from farm import linux
 from farm.collector import collect_rarely
 from farm.config.model import Config
 from farm.errors import FarmError
 from farm.home import StateDir, farm_home
+from farm.ports import Part
 from farm.shm.generation import ACK_RING_BYTES, RESULT_RING_BYTES, RingFile, generation_bytes, ring_file_bytes
 from farm.shm.place import Place, find_places, make_place
 from farm.shm.spill import Spill
@@ -42,6 +45,10 @@ if TYPE_CHECKING:
 SPARE_GENERATIONS = 2
 """Files of dead subworkers stand until they are buried, beside those of their successors."""
 WRITER_LEAVE_S = 5.0
+DESCRIPTORS, DESCRIPTORS_A_SUBWORKER = 160, 4
+"""Open files of a supervisor: connections, sockets, locks, and numbers up to 100 kept free for children; and for each subworker."""
+RUNNER_OPTIONS_BYTES_MAX = 48 << 10
+"""They travel in one datagram with each order to fork."""
 SWITCH_S = 0.0005
 """The interpreter's threads take turns this often: at the usual 5 ms a claim would wait for the dispatch of another."""
 
@@ -54,6 +61,7 @@ def start(config: Config, *, burst: bool, log_format: str) -> int:
     inherit_nothing()
     logs.set_up(log_format)
     sys.setswitchinterval(SWITCH_S)
+    check_machine(config)
     with ExitStack() as stack:
         return Boot(config, stack).run(burst=burst)
 
@@ -67,6 +75,18 @@ class Answering:
     embedded: bool
     revive: Callable[[], None] | None = None
     """Brings the embedded server up again if it was killed together with its keeper."""
+
+
+def check_machine(config: Config) -> None:
+    """Refuse what this machine cannot do, before anything is made. Raises FarmError."""
+    subworkers = sum(lane.subworkers for lane in config.lanes)
+    needed = DESCRIPTORS + DESCRIPTORS_A_SUBWORKER * subworkers
+    allowed = linux.raise_descriptor_limit(needed)
+    if allowed < needed:
+        raise FarmError(f"{subworkers} subworkers need {needed} open files, {allowed} are allowed: raise the limit (ulimit -n {needed})")
+    options_bytes = len(orjson.dumps(config.runners))
+    if options_bytes > RUNNER_OPTIONS_BYTES_MAX:
+        raise FarmError(f"runners: their options are {options_bytes:,} bytes; at most {RUNNER_OPTIONS_BYTES_MAX:,} reach a subworker")
 
 
 class Boot:
@@ -100,6 +120,7 @@ class Boot:
         """Takes arguments up to half of the bound: results, which come after them, must not wait for room that only they can make."""
         self._answering: Answering | None = None
         self._working = False
+        self._late_lock: Part | None = None
 
     def run(self, *, burst: bool) -> int:
         """Bring the farm up, let it work, bring it down. Returns the exit code."""
@@ -121,7 +142,7 @@ class Boot:
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         host_id = parts.register(self._state.instance)
         crew = self._make_crew(lanes, desk, gate_ns=lambda: parts.gate_ns)
-        crew.host_id = host_id
+        crew.host_id = desk.file.host_id = host_id
         parts.make(lanes=lanes, crew=crew, inbox=inbox, loop=self._loop, burst=burst)
         self._attach_desk(writer, desk)
         supervisor = parts.supervisor(
@@ -130,7 +151,7 @@ class Boot:
         self._announce(lanes, host_id)
         self._working = True
         collect_rarely()
-        parts.start()
+        parts.start(self._late_lock)
         self._desk = desk
         uncommitted = supervisor.run()
         return self._leave(supervisor, parts, crew, uncommitted)
@@ -194,9 +215,12 @@ class Boot:
             self._place.remove()
 
     def _end_old_crew(self) -> None:
-        from farm.supervisor.takeover import end_old_crew
+        from farm.supervisor.takeover import LateLock, end_old_crew
 
-        end_old_crew(self._crew_lock, self._old_places)
+        if not end_old_crew(self._crew_lock, self._old_places):
+            # Its files are left alone: its jobs come back by the lease time, and the next start finds what is left.
+            self._old_places = []
+            self._late_lock = LateLock(self._crew_lock)
 
     def _open_database(self) -> Answering:
         database = self._config.database
@@ -261,7 +285,7 @@ class Boot:
         self._place.remove()
         self._spill.remove_of_run(self._place.path.name)
         log.info("left: %s", supervisor.summary())
-        return 0
+        return 1 if supervisor.gave_up else 0
 
 
 def _wait_for(pid: int, wait_s: float) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +68,6 @@ class Crew:
         self.host_id = 0
         self.closing = False
         """Set when no successors are to be made."""
-        self.respawns = 0
         self._place = place
         self._runners = tuple(runners)
         self._spill = spill
@@ -103,7 +103,7 @@ class Crew:
                 try:
                     self._fill(post, zygote, writer)
                     continue
-                except FarmError as error:
+                except (FarmError, OSError) as error:
                     log.error("lane %s is a subworker short: %s; next try in %.1f s", post.lane.name, error, post.pause_s)
                     self._pause(post)
             wait_s = min(wait_s, max(0.0, post.fill_at - now))
@@ -229,10 +229,15 @@ class Crew:
         name = path.name
         number = next(number for number in self._numbers if number not in self.by_number)
         lane = post.lane
-        file = GenerationFile.create(path, slots=lane.config.concurrency, host_id=self.host_id)
-        wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        with ExitStack() as undo:
+            wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            undo.callback(os.close, wake_fd)
+            output_end, output = os.pipe2(os.O_CLOEXEC)
+            undo.callback(os.close, output_end)
+            undo.callback(os.close, output)
+            file = GenerationFile.create(path, slots=lane.config.concurrency, host_id=self.host_id)
+            undo.pop_all()
         generation = Generation(name=name, number=number, lane=lane.name, host_id=self.host_id, file=file, wake_fd=wake_fd)
-        output_end, output = os.pipe2(os.O_CLOEXEC)
         order = ForkOrder(
             name=name,
             path=str(file.path),
@@ -278,8 +283,6 @@ class Crew:
             why = "its runners could not be set up; see its output" if setup_failed else "it ended before it was ready"
             log.error("%s (lane %s): %s; next try in %.1f s", generation.name, generation.lane, why, post.pause_s)
             self._pause(post)
-        if not self.closing:
-            self.respawns += 1
 
     def _pause(self, post: Post) -> None:
         post.fill_at = time.monotonic() + post.pause_s

@@ -30,13 +30,12 @@ HeldFrame = tuple[int, int, bytes]
 class Phase(StrEnum):
     """Where a generation is in its life.
 
-    BORN: forked, its runners are being set up. SERVING: takes frames. RECALLED: everything unstarted is being taken back.
+    BORN: forked, its runners are being set up. SERVING: takes frames.
     DOOMED: it was sent a kill. DEAD: reaped; the writer has not yet consumed its ring. BURIED: every job it held is accounted for.
     """
 
     BORN = "born"
     SERVING = "serving"
-    RECALLED = "recalled"
     DOOMED = "doomed"
     DEAD = "dead"
     BURIED = "buried"

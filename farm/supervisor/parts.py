@@ -5,12 +5,14 @@ from __future__ import annotations
 import platform
 import queue
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import farm
 from farm import linux
 from farm.config.model import Config
+from farm.errors import StoreUnavailable
+from farm.ports import Part
 from farm.shm.generation import JOB_RING_BYTES
 from farm.shm.place import Place
 from farm.shm.spill import Spill
@@ -173,12 +175,13 @@ class Parts:
             ),
             claimer=self._claimer,
             claims=self._claims,
-            heartbeat=self._heartbeat,
             burst=burst,
         )
 
-    def start(self) -> None:
-        """Start all threads."""
+    def start(self, late_lock: Part | None = None) -> None:
+        """Start all threads; late_lock: a part that has to take the crew's lock yet."""
+        if late_lock is not None:
+            self._threads.append(PartThread("crew lock", late_lock))
         for thread in self._threads:
             thread.start()
 
@@ -192,7 +195,9 @@ class Parts:
         for thread in self._threads:
             thread.stop(STOP_S)
         if retire:
-            self._hosts.retire(self._host_id, None)
+            # With the database gone at this very moment the row waits for its lease: there is nothing in it to hurry for.
+            with suppress(StoreUnavailable):
+                self._hosts.retire(self._host_id, None)
 
     def _begin_again(self, host_id: int) -> None:
         """Our row was retired, which is for ever: register a new one. Called in the heartbeat's thread, which owns that session."""

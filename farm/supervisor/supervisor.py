@@ -19,7 +19,6 @@ from farm.supervisor.deadlines import Deadlines
 from farm.supervisor.desk import Desk
 from farm.supervisor.drain import Drain
 from farm.supervisor.generation import Phase, signal_group
-from farm.supervisor.heartbeat import Heartbeat
 from farm.supervisor.loop import Loop
 from farm.supervisor.packing import Packer
 from farm.supervisor.threads import PartThread
@@ -66,7 +65,6 @@ class Supervisor:
         packer: Packer,
         claimer: Claimer,
         claims: PartThread,
-        heartbeat: Heartbeat,
         burst: bool,
     ) -> None:
         self._config = config
@@ -84,13 +82,14 @@ class Supervisor:
         """The first position of the unpacked arrival that is still to be packed."""
         self._claimer = claimer
         self._claims = claims
-        self._heartbeat = heartbeat
         self._burst = burst
         self._deadlines = Deadlines(crew)
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
         self._served = False
         self._quick_ends = 0
+        self.gave_up = False
+        """True when it drains because it could not go on, not because it was told to."""
         self.settled = 0
         """Jobs whose outcome is committed, as told by acks."""
 
@@ -181,17 +180,17 @@ class Supervisor:
 
     def _take_arrivals(self) -> None:
         """Take in what the threads have sent, in order. What cannot be packed yet of a claim, for want of room to spill, waits first."""
-        while True:
+        while self._unpacked is None or self._unpack(self._unpacked):
             try:
-                news = self._unpacked or self._inbox.get_nowait()
+                news = self._inbox.get_nowait()
             except queue.Empty:
+                self._unpacked = None
                 return
             if isinstance(news, Retired):
                 self._begin_as(news.host_id)
-                continue
-            self._unpacked = None if self._unpack(news) else news
-            if self._unpacked is not None:
-                return
+                self._unpacked = None
+            else:
+                self._unpacked = news
 
     def _unpack(self, arrival: Arrival) -> bool:
         first, claimed = self._packed_to, len(arrival.claim.job_ids)
@@ -212,7 +211,7 @@ class Supervisor:
         """Our host row was retired: what we hold is somebody else's. Outcomes in the rings are still offered to the fence."""
         log.error("this host was declared dead and its jobs were taken over; it begins again as host %d", host_id)
         self._crew.abandon()
-        self._crew.host_id = host_id
+        self._crew.host_id = self._desk.file.host_id = host_id
 
     def _take_acks(self) -> None:
         for number, sequences in self._writer.acks():
@@ -268,6 +267,7 @@ class Supervisor:
         self._quick_ends = self._quick_ends + 1 if quick else 0
         if self._quick_ends == QUICK_ENDS_MAX:
             log.error("the %s ends as soon as it is started; its last words are above. The farm gives up", name)
+            self.gave_up = True
             self.begin_drain()
             self.begin_drain()
 

@@ -56,6 +56,21 @@ def end_old_crew(lock: FileLock, places: Sequence[Place]) -> bool:
     return False
 
 
+class LateLock:
+    """A part: takes the crew's lock as soon as the last stray of an old crew lets go of it, so that a successor waits for ours."""
+
+    EVERY_S, DONE_S = 1.0, 3600.0
+
+    def __init__(self, lock: FileLock) -> None:
+        self._lock = lock
+        self._held = False
+
+    def step(self, now: float) -> float:
+        """Try once; rarely again once it is held."""
+        self._held = self._held or self._lock.try_exclusive()
+        return self.DONE_S if self._held else self.EVERY_S
+
+
 class Predecessor:
     """One run of a supervisor that died: its files, which tell what it had started and what it had finished."""
 
