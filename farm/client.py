@@ -155,7 +155,7 @@ class Client:
         self.close()
 
     def _session(self) -> Session:
-        return Session(self.dsn, application_name=APPLICATION_NAME, deadline_s=DEADLINE_S, pooled=self._pooled)
+        return Session(self.dsn, application_name=APPLICATION_NAME, deadline_s=DEADLINE_S, pooled=self._pooled, keeps_plans=True)
 
     @contextmanager
     def _borrow(self) -> Iterator[Session]:
