@@ -90,7 +90,7 @@ class Server:
 @contextmanager
 def own_home() -> Iterator[Path]:
     """Give the path of a FARM_HOME that is not there yet; remove it at the end, once its server has stopped."""
-    path = Path(tempfile.mkdtemp(prefix="farm-bench-", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="farm-measure-", dir="/tmp"))
     # The account that PostgreSQL is dropped to must get in.
     path.chmod(0o755)
     try:

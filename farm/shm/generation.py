@@ -13,6 +13,7 @@ process is ever used again. Only the two parties of a file write into it; a new 
 | 640 | subworker | marked |
 | 768 | writer | broken |
 | 896 | supervisor | refill |
+| 1024 | writer, in its ack file | counters (farm/shm/counters.py) |
 """
 
 from __future__ import annotations

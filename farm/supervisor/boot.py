@@ -277,6 +277,7 @@ class Boot:
         supervisor.zygote.close()
         _wait_for(supervisor.writer.pid, WRITER_LEAVE_S)
         self._output.step(time.monotonic())
+        summary = supervisor.summary()
         supervisor.writer.close()
         crew.close()
         if uncommitted:
@@ -284,7 +285,7 @@ class Boot:
             return 1
         self._place.remove()
         self._spill.remove_of_run(self._place.path.name)
-        log.info("left: %s", supervisor.summary())
+        log.info("left: %s", summary)
         return 1 if supervisor.gave_up else 0
 
 

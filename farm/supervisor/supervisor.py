@@ -88,6 +88,8 @@ class Supervisor:
         self._quiet_since: float | None = None
         self._served = False
         self._quick_ends = 0
+        self._dropped_before = 0
+        """By writers that were replaced."""
         self.gave_up = False
         """True when it drains because it could not go on, not because it was told to."""
         self.settled = 0
@@ -125,6 +127,8 @@ class Supervisor:
             parts.append(f"{self._drain.stopped:,} running jobs stopped")
         if self._drain is not None and self._drain.released:
             parts.append(f"{self._drain.released:,} given back unstarted")
+        if dropped := self._dropped_before + self._writer.dropped:
+            parts.append(f"{dropped:,} dropped by the fence")
         return ", ".join(parts)
 
     def step(self, now: float) -> float:
@@ -247,6 +251,7 @@ class Supervisor:
         log.error("the writer ended (status %d): a new one takes over its rings", os.waitstatus_to_exitcode(status))
         self._note_quick_end("writer", self._writer.born_at, status)
         self._take_acks()
+        self._dropped_before += self._writer.dropped
         self._writer.close()
         self._writer = self._children.make_writer()
         self._crew.attach_all(self._writer)

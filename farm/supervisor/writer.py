@@ -8,6 +8,7 @@ import time
 from array import array
 from contextlib import suppress
 
+from farm.shm.counters import load_counts
 from farm.shm.generation import RingFile
 from farm.shm.ring import RingConsumer
 from farm.supervisor.spawn import spawn
@@ -84,6 +85,12 @@ class Writer:
 
     def disarm(self) -> None:
         self._acks.disarm()
+
+    @property
+    def dropped(self) -> int:
+        """Outcomes that the fence dropped since this writer's start: duplicate, stale, or unknown."""
+        counts = load_counts(self.ack_file)
+        return counts.duplicate + counts.stale + counts.unknown
 
     def close(self) -> None:
         """Let go of the socket and the ack ring; the file is removed."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from farm.errors import StoreError, StoreUnavailable
 from farm.model import CommitReport, Outcome
+from farm.shm.counters import Counts
 from farm.writer.sources import Source
 
 ACKS_A_FRAME_MAX = 4_000
@@ -49,6 +50,10 @@ class Tally:
         self.stale += report.stale
         self.already += report.already
         self.unknown += report.unknown
+
+    def counts(self) -> Counts:
+        """Return the figures as they stand in shared memory."""
+        return Counts(self.commits, self.written, self.duplicate, self.stale, self.already, self.unknown, self.failures)
 
 
 class Batch:

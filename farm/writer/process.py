@@ -19,6 +19,7 @@ from farm import linux
 from farm.collector import collect_rarely
 from farm.errors import RingBroken
 from farm.model import CommitReport
+from farm.shm.counters import store_counts
 from farm.shm.generation import GenerationFile, RingFile, mark_broken
 from farm.shm.ring import RingConsumer, RingProducer
 from farm.shm.spill import Spill, owner_of
@@ -94,6 +95,7 @@ class WriterProcess:
         if wait_s > 0:
             return min(wait_s, SLEEP_S_MAX)
         self._batch.commit(now_ns)
+        store_counts(self._ack_file, self._batch.tally.counts())
         return 0.0 if not self._batch.held else self._batch.due_in_s(time.monotonic_ns(), sources)
 
     def _all_armed(self) -> bool:
