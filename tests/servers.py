@@ -23,6 +23,8 @@ from farm.embedded.creation import clean_environment
 
 WAIT_S_MAX = 30.0
 SETTINGS = {
+    # Not in /dev/shm, where a server that is killed and never started again would leave it for ever.
+    "dynamic_shared_memory_type": "mmap",
     "listen_addresses": "",
     # The machine does not go down in a test, PostgreSQL does: so no fsync, but every commit stands in the log before it is acknowledged.
     "fsync": "off",

@@ -28,6 +28,8 @@ SETTINGS = {
     "jit": "off",
     # Parallel plans take their memory from /dev/shm, where the rings are and of which a container may have very little.
     "max_parallel_workers_per_gather": "0",
+    # In the data directory instead, where what a killed server leaves is found by the next one, or goes with its data.
+    "dynamic_shared_memory_type": "mmap",
     # Tables of a queue turn over by the second.
     "autovacuum_naptime": "15s",
     # Every line of the log should be worth reading: it is bounded.
