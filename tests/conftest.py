@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from farm.errors import EmbeddedError
-from tests.leaks import children_left, home_left
+from tests.leaks import children_left, home_left, postgres_segments, remove_orphaned_segments
 from tests.servers import Server, Servers, majors_under_test
 
 MAJORS = pytest.StashKey[list[int]]()
@@ -37,6 +37,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     of_the_store = "store" in metafunc.definition.path.parts or metafunc.definition.get_closest_marker("store")
     chosen = majors if of_the_store else majors[:1]
     metafunc.parametrize("server", chosen, indirect=True, ids=[f"pg{major}" for major in chosen])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_segment_left() -> Iterator[None]:
+    """What killed servers have left in shared memory goes at the end."""
+    known = postgres_segments()
+    yield
+    remove_orphaned_segments(known)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,24 @@ from farm.home import StateDir
 
 LEAVE_S_MAX = 15.0
 SHARED_MEMORY = Path("/dev/shm")
+
+
+def postgres_segments() -> set[Path]:
+    """List what PostgreSQL servers have in shared memory."""
+    return set(SHARED_MEMORY.glob("PostgreSQL.*"))
+
+
+def remove_orphaned_segments(known: set[Path]) -> None:
+    """Remove segments that came up since and that no process maps: an initdb that a test killed has nobody to clean up after it."""
+    new = postgres_segments() - known
+    mapped: set[str] = set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):
+            mapped |= {path.name for path in new if path.name in maps.read_text()}
+    for path in new:
+        if path.name not in mapped:
+            with suppress(OSError):
+                path.unlink()
 
 
 def children_left(known: set[int]) -> list[str]:
