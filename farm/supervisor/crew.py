@@ -161,9 +161,8 @@ class Crew:
         """Return the dead whose rings are consumed: when the acks that are there now have been taken, they can be buried."""
         return [generation for generation in self.generations if generation.phase is Phase.DEAD and generation.consumed]
 
-    def bury(self, consumed: Sequence[Generation], writer: Writer) -> list[Lane]:
-        """Account for the jobs of the dead, when the acks are in that came before they were consumed. Returns lanes with jobs back."""
-        lanes = []
+    def bury(self, consumed: Sequence[Generation], writer: Writer) -> None:
+        """Account for the jobs of the dead, when the acks are in that came before they were consumed."""
         for generation in consumed:
             if self._desk.backlog:
                 # Its file goes with the burial, and is the only other witness of what it had started: first there must be room for that.
@@ -174,24 +173,18 @@ class Crew:
                 lane.take_back(estate.back)
                 self._desk.push(estate.outcomes)
                 self.drop_arguments(estate.over)
-                lanes.append(lane)
             else:
                 self.drop_arguments(estate.back + estate.over)
             self._forget(generation, lane, writer)
-        return lanes
 
-    def finish_recalls(self) -> list[Lane]:
+    def finish_recalls(self) -> None:
         """Take back what was recalled from those that have answered, and let them go on. Not while closing: then nobody goes on."""
-        lanes = []
         for generation in self.generations:
             if generation.phase is Phase.SERVING and generation.recall_active:
                 frames = generation.recalled()
                 if frames is not None:
-                    lane = self._lane(generation)
-                    lane.take_back(frames)
+                    self._lane(generation).take_back(frames)
                     generation.lift_recall()
-                    lanes.append(lane)
-        return lanes
 
     def abandon(self) -> None:
         """Kill everybody and drop what is held: the host was retired, and its jobs are somebody else's now."""
