@@ -27,11 +27,19 @@ class HostStore:
         }
         return cast(int, self._session.fetch("register_host", params)[0][0])
 
-    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> bool:
-        """Say that the host lives and which jobs have run on it for how long. False: it was retired, which is for ever."""
+    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> int | None:
+        """Say that the host lives and which jobs have run on it for how long; returns the database's clock, in microseconds since 2000.
+
+        None: the host was retired, which is for ever.
+        """
         assert len(running) == len(ages_s)
         params = {"host_id": host_id, "running": bigint_array(running), "ages_s": list(ages_s)}
-        return bool(self._session.fetch("beat", params))
+        rows = self._session.fetch("beat", params)
+        return cast(int, rows[0][0]) if rows else None
+
+    def clock_us(self) -> int:
+        """Return the database's clock, in microseconds since 2000."""
+        return cast(int, self._session.fetch("read_clock_us")[0][0])
 
     def retire(self, host_id: int, beat: int | None) -> bool:
         """Retire a host if its beat is still this one; None, for one's own or a predecessor's row: whatever it is.

@@ -8,6 +8,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,11 +22,12 @@ from farm import linux
 from farm.model import ARGS_BYTES_MAX, OutcomeKind
 from farm.ports import Job, SubworkerContext
 from farm.shm.fence import fence
-from farm.shm.frames import JOB_HEAD, OUTCOME_HEAD, SPILLED
-from farm.shm.generation import GATE_WORD, READY, REFILL_WORD, SETUP_FAILED, GenerationFile
-from farm.shm.ring import Frame, RingConsumer, RingProducer
+from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
+from farm.shm.generation import CLOCK_WORD, GATE_WORD, READY, REFILL_WORD, SETUP_FAILED, GenerationFile
+from farm.shm.ring import Frame, RingConsumer
 from farm.shm.spill import Spill
 from farm.shm.start import StartGate
+from farm.shm.successes import VALUE_AT, SuccessProducer
 from farm.subworker.limits import MemoryLimit
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.results import NULL, ResultError, encode_error, encode_result, error_payload
@@ -35,8 +37,8 @@ SUCCEEDED, FAILED, MEMORY = int(OutcomeKind.SUCCEEDED), int(OutcomeKind.FAILED),
 BOOTTIME = time.CLOCK_BOOTTIME
 any_clock, monotonic_clock = time.clock_gettime_ns, time.monotonic_ns
 new_tuple, loads = tuple.__new__, orjson.loads
-FRAMES_MAX = 256
-"""Frames taken from the ring at once: recall reaches what was taken, so it costs nothing to take many."""
+FRAMES_MAX = 16
+"""Frames of many jobs each, taken from the ring at once: recall reaches what was taken, so it costs nothing to take many."""
 SLEEP_S_MAX = 1.0
 """No wake-up is known to get lost; should one, this is how long it would cost."""
 GATE_SLEEP_S = 0.02
@@ -55,8 +57,8 @@ class Subworker:
         self._wake_fd = descriptors.wake
         self._supervisor_fd = descriptors.supervisor
         self._jobs = RingConsumer(generation.job_ring)
-        self._results = RingProducer(generation.result_ring, wake=partial(os.eventfd_write, descriptors.writer, 1))
-        self._result_bytes_max = self._results.frame_bytes_max - 64 - OUTCOME_HEAD.size
+        self._results = SuccessProducer(generation.result_ring, wake=partial(os.eventfd_write, descriptors.writer, 1))
+        self._result_bytes_max = self._results.frame_bytes_max - 64 - max(OUTCOME_HEAD.size, VALUE_AT)
         self._poll = select.poll()
         self._poll.register(self._wake_fd, select.POLLIN)
         self._spill = Spill(Path(order.spill_directory), owner=order.spill_owner, bytes_max=order.spill_bytes_max)
@@ -64,6 +66,8 @@ class Subworker:
         self._runs = [way_to_run(runner) for runner in self._set_up_runners()]
         self._limit = MemoryLimit(order.memory_bytes)
         self._forked = False
+        self._next_seq = 1
+        """The sequence after that of the last job that was taken out of the ring."""
         self._answered = 0
         """The last wish for a wake-up that was granted."""
         self.gate = StartGate(generation, self._jobs)
@@ -84,27 +88,36 @@ class Subworker:
             if frames:
                 self._run_all(frames)
             elif self.gate.recall_number:
-                self._stand_back(self._jobs.next_seq)
+                self._stand_back(self._next_seq)
             else:
                 self._sleep()
 
     def _run_all(self, frames: list[Frame]) -> None:
-        """Run frames in order; return early when they were recalled. The hot path: one fence and two looks at a clock a job."""
+        """Run the jobs of frames in order; return early when they were recalled."""
+        for _seq, _kind, flags, payload in frames:
+            jobs = unpack_jobs(payload)
+            self._next_seq = jobs.first_seq + len(jobs.job_ids)
+            if not self._run_frame(jobs, flags):
+                return
+
+    def _run_frame(self, jobs: JobFrame, flags: int) -> bool:
+        """Run the jobs of a frame in order; False when they were recalled. The hot path: one fence and two looks at a clock a job."""
         gate, results, words = self.gate, self._results, self._words
-        unpack, pack, monotonic_ns, clock_ns, boottime = JOB_HEAD.unpack_from, OUTCOME_HEAD.pack, monotonic_clock, any_clock, BOOTTIME
-        head_bytes, inline_bytes_max = JOB_HEAD.size, self._result_bytes_max
+        start, publish, finish, run_one = gate.start, results.publish_success, gate.finish, self._run_one
+        monotonic_ns, clock_ns, boottime = monotonic_clock, any_clock, BOOTTIME
+        lease_id, seq, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
+        run, task_name, inline_bytes_max = self._runs[runner], self._tasks.get(task) or self._task(task), self._result_bytes_max
         started_ns = monotonic_ns()
-        for seq, _kind, flags, frame in frames:
+        for job_id, position, attempt, lost, args in zip(job_ids, positions, attempts, losts, all_args, strict=True):
             # What gate.blocked() asks, but for the recall, which start() looks for behind its fence.
             if gate.orphaned or clock_ns(boottime) >= words[GATE_WORD]:
                 if not self._wait_at_gate(seq):
-                    return
+                    return False
                 started_ns = monotonic_ns()
-            lease_id, job_id, position, timeout_ms, attempt, lost, task_bytes, runner = unpack(frame)
             deadline_ns = started_ns + timeout_ms * 1_000_000 if timeout_ms else 0
-            if not gate.start(0, seq, lease_id, position, job_id, attempt, lost, started_ns, deadline_ns):
+            if not start(0, seq, lease_id, position, job_id, attempt, lost, started_ns, deadline_ns):
                 self._stand_back(seq)
-                return
+                return False
             # The fence of start() stands behind the frame published last: now it is right to look who sleeps.
             try:
                 results.wake_sleeper()
@@ -112,31 +125,34 @@ class Subworker:
                     self._ask_for_more()
             except OSError:
                 # An earlier job has closed our descriptors: this one has not begun, and is not to be blamed for our end.
-                gate.finish(0)
+                finish(0)
                 raise
-            args_at = head_bytes + task_bytes
-            kind, payload = self._run_one(runner, job_id, attempt, frame[head_bytes:args_at], frame[args_at:], flags)
+            kind, value = run_one(run, job_id, attempt, task_name, args, flags)
             finished_ns = monotonic_ns()
-            head = pack(lease_id, job_id, started_ns, finished_ns, seq, position, attempt)
-            if len(payload) > inline_bytes_max:
-                self._generation.slots.lift_deadline(0)
-                self._publish(kind, SPILLED, head + self._spilled(payload))
+            clock_us = words[CLOCK_WORD]
+            if (
+                kind != SUCCEEDED
+                or len(value) > inline_bytes_max
+                or not publish(
+                    lease_id, seq, position, job_id, clock_us + started_ns // 1000, clock_us + finished_ns // 1000, finished_ns, value
+                )
+            ):
+                self._publish(kind, OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, position, attempt), value)
                 finished_ns = monotonic_ns()
-            elif not results.publish(kind, 0, head + payload):
-                self._publish(kind, 0, head + payload)
-                finished_ns = monotonic_ns()
-            gate.finish(0)
+            finish(0)
+            seq += 1
             # The next one starts when this one ended: nothing of note lies between.
             started_ns = finished_ns
+        return True
 
-    def _run_one(self, runner: int, job_id: int, attempt: int, task: bytes, args: bytes, flags: int) -> tuple[int, bytes]:
+    def _run_one(self, run: Callable[[Job], Any], job_id: int, attempt: int, task: str, args: bytes, flags: int) -> tuple[int, bytes]:
         """Run one job; whatever it does, an outcome comes back: (kind, JSON text)."""
         try:
             if flags & SPILLED:
                 args = self._unspilled(args)
             # Half the cost of calling the class: one for every job.
-            job: Job = new_tuple(Job, (job_id, self._tasks.get(task) or self._task(task), loads(args), attempt + 1))
-            value = self._runs[runner](job)
+            job: Job = new_tuple(Job, (job_id, task, loads(args), attempt + 1))
+            value = run(job)
             kind, payload = SUCCEEDED, NULL if value is None else encode_result(value)
         except ResultError as error:
             kind, payload = FAILED, error_payload("ResultError", str(error))
@@ -184,9 +200,16 @@ class Subworker:
             self._wait(SLEEP_S_MAX)
         self._jobs.disarm()
 
-    def _publish(self, kind: int, flags: int, payload: bytes) -> None:
-        """Publish an outcome though the ring is full: wait until the writer has committed and given back some of it."""
+    def _publish(self, kind: int, head: bytes, value: bytes) -> None:
+        """Publish an outcome in the long way: it is no success, or too large for the ring, or the ring is full.
+
+        Then it waits until the writer has committed and given back some of it.
+        """
         self._generation.slots.lift_deadline(0)
+        flags = WHOLE
+        if len(value) > self._result_bytes_max:
+            flags, value = WHOLE | SPILLED, self._spilled(value)
+        payload = head + value
         while not self._results.publish(kind, flags, payload):
             self._wake_writer()
             if self._results.want_space(len(payload)):

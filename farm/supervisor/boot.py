@@ -32,6 +32,7 @@ from farm.shm.spill import Spill
 from farm.supervisor import logs
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
+from farm.supervisor.generation import Generation
 from farm.supervisor.lane import Lane
 from farm.supervisor.loop import Loop
 from farm.supervisor.output import Output
@@ -141,7 +142,7 @@ class Boot:
         lanes = [Lane(lane, claim_max=self._config.claim_max) for lane in self._config.lanes]
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         host_id = parts.register(self._state.instance)
-        crew = self._make_crew(lanes, desk, gate_ns=lambda: parts.gate_ns)
+        crew = self._make_crew(lanes, desk, admit=parts.admit)
         crew.host_id = desk.file.host_id = host_id
         parts.make(lanes=lanes, crew=crew, inbox=inbox, loop=self._loop, burst=burst)
         self._attach_desk(writer, desk)
@@ -233,7 +234,7 @@ class Boot:
         server = self._stack.enter_context(open_server(self._home, log=lambda line: log.info("%s", line)))
         return Answering(server.dsn, f"embedded PostgreSQL {server.version}", True, server.revive)
 
-    def _make_crew(self, lanes: list[Lane], desk: Desk, *, gate_ns: Callable[[], int]) -> Crew:
+    def _make_crew(self, lanes: list[Lane], desk: Desk, *, admit: Callable[[Generation], None]) -> Crew:
         return Crew(
             lanes=lanes,
             place=self._place,
@@ -244,7 +245,7 @@ class Boot:
             supervisor_fd=self._loop.wake_fd,
             writer_fd=self._writer_fd,
             desk=desk,
-            gate_ns=gate_ns,
+            admit=admit,
             watch_output=lambda output: self._loop.watch(output.fd, lambda: self._read_output(output)),
             unwatch_output=lambda output: self._loop.unwatch(output.fd),
         )

@@ -8,8 +8,9 @@ import signal
 from typing import NamedTuple
 
 from farm.model import Outcome, OutcomeKind
+from farm.shm.frames import HeldJob
 from farm.supervisor.desk import ended, outcome_of
-from farm.supervisor.generation import Generation, HeldFrame
+from farm.supervisor.generation import Generation
 
 log = logging.getLogger("farm")
 
@@ -17,11 +18,11 @@ log = logging.getLogger("farm")
 class Estate(NamedTuple):
     """What a dead subworker leaves behind."""
 
-    back: list[HeldFrame]
+    back: list[HeldJob]
     """Never started: to be dispatched again, nothing is used up."""
     outcomes: list[Outcome]
     """Started and without an outcome of their own."""
-    over: list[HeldFrame]
+    over: list[HeldJob]
     """The frames of those."""
 
 
@@ -31,9 +32,9 @@ def judge(generation: Generation) -> Estate:
     broken = bool(generation.file.broken)
     marked = generation.file.marked
     running = {slot.seq: slot for slot in generation.running()}
-    back: list[HeldFrame] = []
+    back: list[HeldJob] = []
     outcomes: list[Outcome] = []
-    over: list[HeldFrame] = []
+    over: list[HeldJob] = []
     for seq, frame in generation.take_all():
         slot = running.get(seq)
         if slot is not None:
@@ -49,7 +50,7 @@ def judge(generation: Generation) -> Estate:
     return Estate(back, outcomes, over)
 
 
-def _ended_by(generation: Generation, seq: int, frame: HeldFrame, started_ns: int) -> Outcome:
+def _ended_by(generation: Generation, seq: int, frame: HeldJob, started_ns: int) -> Outcome:
     doom = generation.doom
     if doom is None:
         return ended(frame, OutcomeKind.CRASHED, "SubworkerExited", _how_it_ended(generation.exit_status), started_ns)

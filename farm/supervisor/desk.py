@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from farm.model import Outcome, OutcomeKind
-from farm.shm.frames import JOB_HEAD, pack_outcome
+from farm.shm.frames import HeldJob, pack_outcome
 from farm.shm.generation import RingFile
 from farm.shm.ring import RingProducer
 from farm.subworker.results import error_payload
-from farm.supervisor.generation import HeldFrame
 
 PUT_MAX = 512
 
@@ -52,17 +51,17 @@ class Desk:
         return len(self._waiting)
 
 
-def released(frames: Iterable[HeldFrame]) -> list[Outcome]:
+def released(jobs: Iterable[HeldJob]) -> list[Outcome]:
     """Return the outcomes that give unstarted jobs back, without an attempt used."""
-    return [outcome_of(frame, OutcomeKind.RELEASED, b"") for frame in frames]
+    return [outcome_of(job, OutcomeKind.RELEASED, b"") for job in jobs]
 
 
-def ended(frame: HeldFrame, kind: OutcomeKind, error: str, message: str, started_ns: int) -> Outcome:
+def ended(job: HeldJob, kind: OutcomeKind, error: str, message: str, started_ns: int) -> Outcome:
     """Return the outcome of a job that was ended from outside while it ran."""
-    return outcome_of(frame, kind, error_payload(error, message), started_ns)
+    return outcome_of(job, kind, error_payload(error, message), started_ns)
 
 
-def outcome_of(frame: HeldFrame, kind: OutcomeKind, payload: bytes, started_ns: int = 0) -> Outcome:
-    """Return an outcome for the job of a frame."""
-    lease_id, job_id, position, _timeout_ms, attempt, _lost, _task_bytes, _runner = JOB_HEAD.unpack_from(frame[2])
+def outcome_of(job: HeldJob, kind: OutcomeKind, payload: bytes, started_ns: int = 0) -> Outcome:
+    """Return an outcome for a job that was handed out."""
+    _flags, lease_id, job_id, position, _timeout_ms, attempt, *_ = job
     return Outcome(lease_id, position, job_id, attempt, kind, started_ns, time.monotonic_ns(), payload)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 
 from farm.model import OutcomeKind
+from farm.shm.frames import HeldJob
 from farm.supervisor.crew import Crew
 from farm.supervisor.deadlines import end_job
 from farm.supervisor.desk import Desk, released
-from farm.supervisor.generation import Doom, Generation, HeldFrame, Phase
+from farm.supervisor.generation import Doom, Generation, Phase
 
 LOOK_S = 0.02
 COMMIT_S_MAX = 10.0
@@ -79,7 +80,7 @@ class Drain:
                 # Between two jobs, and it does not answer: somebody has stopped it. It can start nothing more.
                 generation.kill(doom)
 
-    def _release(self, frames: list[HeldFrame]) -> None:
+    def _release(self, frames: list[HeldJob]) -> None:
         if frames:
             self.released += len(frames)
             self._desk.push(released(frames))

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
+from itertools import repeat
 from typing import NamedTuple
 
 from farm.model import OutcomeKind
-from farm.shm.frames import SPILLED
+from farm.shm.frames import SPILLED, HeldJob, pack_jobs
 from farm.shm.generation import READY, SETUP_FAILED, GenerationFile
-from farm.shm.ring import Ring, RingProducer
+from farm.shm.ring import Ring, RingProducer, frame_bytes
 from farm.shm.slots import Slot
 from farm.shm.start import Recall
 from farm.supervisor.pace import Pace
@@ -22,9 +23,6 @@ from farm.supervisor.pace import Pace
 DEPTH_S = 0.05
 """Seconds of work handed to a subworker ahead of its current job: what another one would have to wait for at the worst."""
 DEPTH_MAX = 4096
-
-HeldFrame = tuple[int, int, bytes]
-"""(kind, flags, payload) of a job frame, as the ring takes it."""
 
 
 class Phase(StrEnum):
@@ -65,15 +63,17 @@ class Generation:
         self.born_at = time.monotonic()
         self.exit_status: int | None = None
         self.doom: Doom | None = None
-        self.handed: dict[int, HeldFrame] = {}
-        """Frames by sequence that were put into its ring and not acknowledged by the writer."""
+        self.handed: dict[int, HeldJob] = {}
+        """Jobs by sequence that were put into its ring and not acknowledged by the writer."""
+        self.next_seq = 1
+        """The sequence of the next job that it is handed: dense, whatever the number of jobs in a frame."""
         # No method of ours: that would be a circle, and the memory is to go with the last one who looks at it (see close).
         wake = partial(os.eventfd_write, wake_fd, 1)
         self._jobs = RingProducer(file.job_ring, wake=wake)
         self._results = Ring(file.result_ring)
         self._recall = Recall(file, wake=wake)
         self._skipped_to = 0
-        """Frames up to this sequence are gone from the ring though never marked: they were recalled."""
+        """Jobs up to this sequence are gone from the ring though never marked: they were recalled."""
         self._pace = Pace(ahead_s=DEPTH_S, width=1, jobs_min=1, jobs_max=DEPTH_MAX)
 
     @property
@@ -96,11 +96,11 @@ class Generation:
 
     @property
     def unstarted(self) -> int:
-        """Frames in its hands that it has not marked."""
-        return self._jobs.next_seq - 1 - max(self.file.marked, self._skipped_to) if self.phase is Phase.SERVING else 0
+        """Jobs in its hands that it has not marked."""
+        return self.next_seq - 1 - max(self.file.marked, self._skipped_to) if self.phase is Phase.SERVING else 0
 
     def room(self, now: float) -> int:
-        """Return how many frames it should be given now."""
+        """Return how many jobs it should be given now."""
         if self.phase is not Phase.SERVING or self._recall.active:
             return 0
         self._pace.note(self.file.marked, now)
@@ -111,22 +111,29 @@ class Generation:
         ahead = self._pace.high if self._pace.high > 1 else 0
         return ahead - unstarted if unstarted <= self._pace.low else 0
 
-    def give(self, frames: list[HeldFrame]) -> int:
-        """Put frames into its ring; returns how many fitted. It will wake the supervisor when half of them are started."""
-        first = self._jobs.next_seq
-        # Before the frames: a subworker that runs them all at once must find the wish already there.
-        self.file.refill = max(1, first + len(frames) - self._pace.low)
-        written = self._jobs.put_frames(frames)
-        if written < len(frames):
+    def give(self, jobs: list[HeldJob]) -> int:
+        """Put jobs into its ring; returns how many fitted. It will wake the supervisor when half of them are started."""
+        first, free_bytes = self.next_seq, self._jobs.free_bytes
+        frames: list[tuple[int, int, bytes]] = []
+        for flags, payload, count in pack_jobs(jobs, first):
+            free_bytes -= frame_bytes(payload)
+            if free_bytes < 0:
+                break
+            frames.append((0, flags, payload))
+            self.next_seq += count
+        written = self.next_seq - first
+        if written:
+            # Before the frames: a subworker that runs them all at once must find the wish already there.
             self.file.refill = max(1, first + written - self._pace.low)
-        self.handed.update(zip(range(first, first + written), frames, strict=False))
+            self.handed.update(zip(range(first, first + written), jobs, strict=False))
+            put = self._jobs.put_frames(frames)
+            assert put == len(frames), "there was room for all of them"
         return written
 
-    def settle(self, sequences: Iterable[int]) -> list[HeldFrame]:
-        """Forget frames whose outcome is committed; returns those that had a spill file."""
-        pop = self.handed.pop
-        frames = [pop(seq, None) for seq in sequences]
-        return [frame for frame in frames if frame is not None and frame[1] & SPILLED]
+    def settle(self, sequences: Sequence[int]) -> list[HeldJob]:
+        """Forget jobs whose outcome is committed; returns those that had a spill file."""
+        jobs = map(self.handed.pop, sequences, repeat(None))
+        return [job for job in jobs if job is not None and job[0] & SPILLED]
 
     def recall(self) -> None:
         """Begin to take back everything that is not started."""
@@ -137,20 +144,20 @@ class Generation:
     def recall_active(self) -> bool:
         return self._recall.active
 
-    def recalled(self) -> list[HeldFrame] | None:
-        """Return the frames that came back, in order, and lift nothing; None while the subworker has not answered."""
+    def recalled(self) -> list[HeldJob] | None:
+        """Return the jobs that came back, in order, and lift nothing; None while the subworker has not answered."""
         state = self._recall.state()
         if not state.finished:
             return None
         return self._take_from(state.mine_from)
 
-    def recall_now(self) -> list[HeldFrame]:
-        """Return the frames that are the supervisor's without any answer, though the subworker be stuck."""
+    def recall_now(self) -> list[HeldJob]:
+        """Return the jobs that are the supervisor's without any answer, though the subworker be stuck."""
         return self._take_from(self._recall.state().mine_from)
 
     def lift_recall(self) -> None:
         """Let the subworker go on after a recall that it has answered."""
-        self._skipped_to = self._jobs.next_seq - 1
+        self._skipped_to = self.next_seq - 1
         self._recall.end()
 
     def running(self) -> list[Slot]:
@@ -176,7 +183,7 @@ class Generation:
         """True when the writer has committed all that a dead subworker published, or has given its ring up as broken."""
         return self._results.drained or bool(self.file.broken)
 
-    def take_all(self) -> list[tuple[int, HeldFrame]]:
+    def take_all(self) -> list[tuple[int, HeldJob]]:
         """Return everything still handed with its sequence, in order, and forget it."""
         left = sorted(self.handed.items())
         self.handed = {}
@@ -188,7 +195,7 @@ class Generation:
         with suppress(OSError):
             os.close(self.wake_fd)
 
-    def _take_from(self, first: int) -> list[HeldFrame]:
+    def _take_from(self, first: int) -> list[HeldJob]:
         taken = sorted(seq for seq in self.handed if seq >= first)
         return [self.handed.pop(seq) for seq in taken]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from itertools import islice
 
 from farm.config.model import Lane as LaneConfig
-from farm.supervisor.generation import Generation, HeldFrame, Phase
+from farm.shm.frames import HeldJob
+from farm.supervisor.generation import Generation, Phase
 from farm.supervisor.pace import Pace
 
 CLAIM_AHEAD_S = 0.2
@@ -22,7 +23,7 @@ class Lane:
     def __init__(self, config: LaneConfig, *, claim_max: int) -> None:
         self.config = config
         self.name = config.name
-        self.held: deque[HeldFrame] = deque()
+        self.held: deque[HeldJob] = deque()
         self.generations: list[Generation] = []
         """Those that take frames or may yet; the buried are gone. Replaced as a whole, so that other threads may read it."""
         slots = config.subworkers * config.concurrency
@@ -62,14 +63,14 @@ class Lane:
         """True at or below the low watermark, as last measured."""
         return self.buffered <= self._pace.low
 
-    def arrive(self, claimed: int, frames: list[HeldFrame]) -> None:
-        """Take in the frames of a claim of so many jobs; fewer where some were refused, or are no longer ours."""
+    def arrive(self, claimed: int, jobs: list[HeldJob]) -> None:
+        """Take in the jobs of a claim of so many; fewer where some were refused, or are no longer ours."""
         self.arrived += claimed
-        self.held.extend(frames)
+        self.held.extend(jobs)
 
-    def take_back(self, frames: Iterable[HeldFrame]) -> None:
+    def take_back(self, jobs: Iterable[HeldJob]) -> None:
         """Hold jobs again that were handed out and not started: ahead of the others, in their old order."""
-        self.held.extendleft(reversed(list(frames)))
+        self.held.extendleft(reversed(list(jobs)))
 
     def dispatch(self, now: float) -> None:
         """Put held jobs into the rings of its subworkers, each as far ahead as its pace allows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import queue
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -25,7 +26,8 @@ from farm.store.wakeups import Wakeups
 from farm.supervisor.claimer import Claimer
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
-from farm.supervisor.heartbeat import Heartbeat
+from farm.supervisor.generation import Generation
+from farm.supervisor.heartbeat import Heartbeat, less_monotonic
 from farm.supervisor.lane import Lane
 from farm.supervisor.listener import Listener
 from farm.supervisor.loop import Loop
@@ -59,14 +61,14 @@ class Parts:
         self._claims_store = ClaimStore(self._session("claims", keeps_plans=True))
         self._host_id = 0
         self._registered_boot_ns = 0
+        self._clock_us = 0
         self._instance = ""
         self._threads: list[PartThread] = []
         self._listener: Listener | None = None
 
-    @property
-    def gate_ns(self) -> int:
-        """CLOCK_BOOTTIME past which nothing may start."""
-        return self._heartbeat.gate_ns
+    def admit(self, generation: Generation) -> None:
+        """Let a subworker start jobs."""
+        self._heartbeat.admit(generation)
 
     def prepare(self, *, embedded: bool) -> None:
         """See that the schema is ours: the embedded database is migrated, any other must be. Raises FarmError."""
@@ -93,6 +95,8 @@ class Parts:
             memory_bytes=self._config.host.memory_bytes,
             version=farm.__version__,
         )
+        sent_ns = time.monotonic_ns()
+        self._clock_us = less_monotonic(self._hosts.clock_us(), sent_ns)
         return self._host_id
 
     def make(self, *, lanes: Sequence[Lane], crew: Crew, inbox: queue.SimpleQueue[Any], loop: Loop, burst: bool) -> None:
@@ -117,6 +121,7 @@ class Parts:
             generations=lambda: crew.generations,
             retired=self._begin_again,
             registered_boot_ns=self._registered_boot_ns,
+            clock_us=self._clock_us,
             revive=self._revive,
             retry_s_max=config.reconnect_pause_s,
         )

@@ -204,7 +204,7 @@ class Supervisor:
             arrival.lane.arrive(claimed - first, [])
             return True
         packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first)
-        arrival.lane.arrive(packed.end - first, packed.frames)
+        arrival.lane.arrive(packed.end - first, packed.jobs)
         self._desk.push(packed.refused)
         if packed.end < claimed:
             self._packed_to = packed.end

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from farm.errors import StoreError, StoreUnavailable
-from farm.model import CommitReport, Outcome
+from farm.model import CommitReport, Outcomes
 from farm.shm.counters import Counts
 from farm.writer.sources import Source
 
@@ -27,7 +27,7 @@ log = logging.getLogger("farm.writer")
 class Commits(Protocol):
     """Where outcomes go."""
 
-    def commit(self, outcomes: Sequence[Outcome], *, now_ns: int, again: bool = False) -> CommitReport: ...
+    def commit(self, outcomes: Outcomes, *, now_ns: int, again: bool = False) -> CommitReport: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class Batch:
         self._batch_max = batch_max
         self._age_max_ns = int(age_max_s * 1e9)
         self._report = report
-        self._outcomes: list[Outcome] = []
+        self._outcomes = Outcomes()
         self._read_from: list[Source] = []
         self._oldest_ns = 0
         self._last_commit_ns = 0
@@ -111,8 +111,7 @@ class Batch:
                 return
             held = len(self._outcomes)
             if source.read_into(self._outcomes, room):
-                # A ring is in order of finishing, so its first outcome is its oldest.
-                self._oldest_ns = min(self._oldest_ns, self._outcomes[held].finished_ns) if held else self._outcomes[0].finished_ns
+                self._oldest_ns = min(self._oldest_ns, source.oldest_ns) if held else source.oldest_ns
                 if source not in self._read_from:
                     self._read_from.append(source)
 
@@ -120,7 +119,7 @@ class Batch:
         """Return the seconds until the batch is to be committed, 0 for now."""
         if self._held:
             return max(0, self._retry_at_ns - now_ns) / 1e9
-        if not self._outcomes:
+        if not len(self._outcomes):
             return IDLE_S
         if len(self._outcomes) >= self._batch_max or self.draining:
             return 0.0
@@ -152,7 +151,7 @@ class Batch:
                 self._acknowledge(source.number, source.acks[start : start + ACKS_A_FRAME_MAX].tobytes())
         for source in self._read_from:
             source.release()
-        self._outcomes.clear()
+        self._outcomes = Outcomes()
         self._read_from.clear()
         return True
 

@@ -13,20 +13,20 @@ import orjson
 import pytest
 
 from farm.model import OutcomeKind
-from farm.shm.frames import pack_job
+from farm.shm.frames import HeldJob
 from farm.shm.generation import READY, GenerationFile
 from farm.shm.ring import RingConsumer, RingProducer
 from farm.shm.start import StartGate
 from farm.supervisor.burial import judge
 from farm.supervisor.deadlines import end_job
-from farm.supervisor.generation import Doom, Generation, HeldFrame, Phase, signal_group
+from farm.supervisor.generation import Doom, Generation, Phase, signal_group
 
 EXIT_9 = 9 << 8
 SIGKILL = 9
 
 
-def frame(job_id: int) -> HeldFrame:
-    return (0, 0, pack_job((1 << 32) + 1, job_id, job_id, 0, 0, 0, 0, b"chores:who", b"[]"))
+def held(job_id: int) -> HeldJob:
+    return (0, (1 << 32) + 1, job_id, job_id, 0, 0, 0, 0, b"chores:who", b"[]")
 
 
 class Subject:
@@ -46,7 +46,7 @@ class Subject:
         self.generation.phase = Phase.SERVING
 
     def give(self, *job_ids: int) -> None:
-        assert self.generation.give([frame(job_id) for job_id in job_ids]) == len(job_ids)
+        assert self.generation.give([held(job_id) for job_id in job_ids]) == len(job_ids)
 
     def start(self, seq: int) -> bool:
         """Mark and start the job of a frame."""
@@ -92,7 +92,7 @@ def test_nothing_started(subject: Subject) -> None:
     subject.give(1, 2, 3)
     subject.die()
     estate = judge(subject.generation)
-    assert (estate.back, estate.outcomes, estate.over) == ([frame(1), frame(2), frame(3)], [], [])
+    assert (estate.back, estate.outcomes, estate.over) == ([held(1), held(2), held(3)], [], [])
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_running(subject: Subject, status: int, words: str) -> None:
     subject.start(2)
     subject.die(status)
     estate = judge(subject.generation)
-    assert estate.back == [frame(3)]
-    assert estate.over == [frame(2)]
+    assert estate.back == [held(3)]
+    assert estate.over == [held(2)]
     (outcome,) = estate.outcomes
     assert (outcome.kind, outcome.job_id, outcome.started_ns) == (OutcomeKind.CRASHED, 2, 1002)
     assert words in orjson.loads(outcome.payload)["message"]
@@ -127,7 +127,7 @@ def test_published_and_not_cleared(subject: Subject) -> None:
     subject.commit(1)
     subject.die()
     estate = judge(subject.generation)
-    assert (estate.back, estate.outcomes) == ([frame(2)], [])
+    assert (estate.back, estate.outcomes) == ([held(2)], [])
 
 
 def test_not_before_the_ring_is_consumed(subject: Subject) -> None:
@@ -151,7 +151,7 @@ def test_killed_for_its_time(subject: Subject) -> None:
     estate = judge(subject.generation)
     assert [(outcome.kind, outcome.job_id) for outcome in estate.outcomes] == [(OutcomeKind.TIMED_OUT, 1)]
     assert orjson.loads(estate.outcomes[0].payload)["type"] == "TimedOut"
-    assert estate.back == [frame(2)]
+    assert estate.back == [held(2)]
 
 
 def test_a_kill_never_hits_the_next_job(subject: Subject) -> None:
@@ -164,7 +164,7 @@ def test_a_kill_never_hits_the_next_job(subject: Subject) -> None:
     end_job(subject.generation, slot, Doom(OutcomeKind.TIMED_OUT, "too long", slot.seq))
     assert subject.generation.phase is Phase.SERVING
     assert not subject.start(2)
-    assert subject.generation.recalled() == [frame(2)]
+    assert subject.generation.recalled() == [held(2)]
 
 
 def test_killed_for_another_job(subject: Subject) -> None:
@@ -186,8 +186,8 @@ def test_broken_ring(subject: Subject) -> None:
     subject.die()
     estate = judge(subject.generation)
     assert [(outcome.kind, outcome.job_id) for outcome in estate.outcomes] == [(OutcomeKind.CRASHED, 1), (OutcomeKind.CRASHED, 2)]
-    assert estate.back == [frame(3)]
-    assert estate.over == [frame(1), frame(2)]
+    assert estate.back == [held(3)]
+    assert estate.over == [held(1), held(2)]
 
 
 def test_others_may_still_look_at_the_buried(tmp_path: Path) -> None:

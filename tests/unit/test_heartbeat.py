@@ -17,8 +17,8 @@ class Row:
     def __init__(self) -> None:
         self.live = True
 
-    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> bool:
-        return self.live
+    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> int | None:
+        return 1 if self.live else None
 
 
 def made(path: Path, host_id: int) -> Generation:
@@ -38,6 +38,7 @@ def test_the_gate_of_a_retired_host_stays_closed(tmp_path: Path) -> None:
         generations=lambda: crew,
         retired=retired.append,
         registered_boot_ns=1,
+        clock_us=5,
         revive=None,
         retry_s_max=2.0,
     )
