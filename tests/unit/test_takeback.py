@@ -273,13 +273,16 @@ def load(number: int, *, spare: int = 0, waiting: int = 0, waiting_s: float = 0.
 def test_not_before_both_have_stood_for_a_while() -> None:
     """A slot that has just become free, and a ring that has just moved, are left alone; the next look comes when that is over."""
     balance = Balance()
-    loads = [load(0, spare=1), load(1, waiting=3)]
-    victims, wait_s = balance.decide(loads, 1.0, held=False)
-    assert (victims, wait_s) == ([], pytest.approx(IDLE_S))
-    assert balance.decide([load(0, spare=1), load(1, waiting=2, started=1)], 1.0 + wait_s, held=False) == ([], pytest.approx(IDLE_S))
-    assert balance.decide([load(0, spare=1), load(1, waiting=2, started=1)], 1.0 + 2 * wait_s, held=False)[0] == [1]
-    victims, wait_s = balance.decide([load(0, spare=1), load(1, waiting=2, started=1)], 1.0 + 3 * wait_s, held=False)
-    assert (victims, wait_s) == ([], pytest.approx(PAUSE_S - IDLE_S))
+    now = 1.0
+    for started in range(3):
+        victims, wait_s = balance.decide([load(0, spare=1), load(1, waiting=3, started=started)], now, held=False)
+        assert victims == []
+        assert wait_s == pytest.approx(IDLE_S)
+        now += wait_s
+    assert balance.decide([load(0, spare=1), load(1, waiting=3, started=2)], now, held=False)[0] == [1]
+    victims, wait_s = balance.decide([load(0, spare=1), load(1, waiting=3, started=2)], now, held=False)
+    assert victims == []
+    assert wait_s == pytest.approx(PAUSE_S)
 
 
 def test_a_ring_that_moves_is_left_alone_when_it_is_soon_empty() -> None:
