@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from farm.demo import noop, sleep, survey
+from farm.demo import noop, sleep, spin, survey
 from farm.demo.sources import find_sources
 
 
