@@ -29,13 +29,15 @@ class SubworkerContext(NamedTuple):
 class Runner(Protocol):
     """Runs one kind of task inside a subworker.
 
-    `configure` is called in the supervisor, once at start, with the runner's section of the configuration; what it returns
+    `options` declares the keys of the runner's section, each as a JSON Schema with a `description`: editors are told of them, and
+    the loader refuses all others. `configure` is called in the supervisor, once at start, with that section; what it returns
     (JSON values only) is all that reaches the subworkers. A runner then has exactly one of the three ways to run:
     `run` (one job), `arun` (one job, awaited; up to `concurrency` at once) or `run_many` (many at once, a result or an
     exception for each, in order). Any exception ends the job as failed; return values must be JSON.
     """
 
     name: ClassVar[str]
+    options: ClassVar[Mapping[str, Mapping[str, Any]]]
 
     @classmethod
     def configure(cls, options: Mapping[str, Any]) -> dict[str, Any]:

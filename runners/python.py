@@ -22,7 +22,8 @@ TASK = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]
 """`package.module:function`. The function is one plain name: no attribute of an attribute can be reached."""
 
 OWN_PACKAGES = ("farm", "runners")
-OPTIONS = ("allow", "path")
+PATTERN = re.compile(r"[^:]+:[^:]+")
+"""What `allow` lists: `module:function` with `*`, `?` and `[ab]` in it."""
 
 
 class TaskNotFound(LookupError):
@@ -34,6 +35,20 @@ class PythonRunner:
     `path`, directories of the user's modules, relative to where farm was started, searched after everything installed."""
 
     name: ClassVar[str] = "python"
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "allow": {
+            "description": "Patterns of tasks that may run here, as `module:function`; `*` matches any text. None by default.",
+            "type": "array",
+            "items": {"type": "string", "pattern": f"^{PATTERN.pattern}$"},
+            "default": [],
+        },
+        "path": {
+            "description": "Directories of your own modules, relative to where farm is started, searched after all that is installed.",
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "default": [],
+        },
+    }
 
     def __init__(self) -> None:
         self._functions: dict[str, Callable[..., Any]] = {}
@@ -41,15 +56,12 @@ class PythonRunner:
 
     @classmethod
     def configure(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Validate `allow` and `path`; directories come back absolute. Raises RunnerError."""
-        for option in options:
-            if option not in OPTIONS:
-                raise RunnerError(option, f"unknown option; the python runner has {' and '.join(OPTIONS)}")
+        """Validate `allow` and `path`; directories come back absolute. Raises RunnerError, for the first of what is wrong."""
         allow = _strings(options, "allow")
-        for pattern in allow:
-            if pattern.count(":") != 1 or pattern.startswith(":") or pattern.endswith(":"):
-                raise RunnerError("allow", f"expected patterns like 'module:function' or 'module:*', got {pattern!r}")
-        return {"allow": allow, "path": [_directory(entry) for entry in _strings(options, "path")]}
+        for index, pattern in enumerate(allow):
+            if PATTERN.fullmatch(pattern) is None:
+                raise RunnerError(f"allow[{index}]", f"expected a pattern like 'module:function' or 'module:*', got {pattern!r}")
+        return {"allow": allow, "path": [_directory(f"path[{index}]", entry) for index, entry in enumerate(_strings(options, "path"))]}
 
     @classmethod
     def allows(cls, options: Mapping[str, Any], task: str) -> str | None:
@@ -105,21 +117,33 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _strings(options: Mapping[str, Any], option: str) -> list[str]:
-    value = options.get(option) or []
-    if not isinstance(value, list) or not all(isinstance(entry, str) and entry for entry in value):
-        raise RunnerError(option, f"expected a list of strings, got {value!r}")
+    value = options.get(option, [])
+    if not isinstance(value, list):
+        raise RunnerError(option, f"expected a list of strings, got {_shown(value)}")
+    for index, entry in enumerate(value):
+        if not isinstance(entry, str) or not entry:
+            raise RunnerError(f"{option}[{index}]", f"expected a string, got {_shown(entry)}")
     return list(value)
 
 
-def _directory(entry: str) -> str:
+def _shown(value: Any) -> str:
+    """Show a value as it is written in YAML, if it is a short one."""
+    if value is None or value == "":
+        return "nothing"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _directory(option: str, entry: str) -> str:
     """Resolve one entry of `path`. A module named like one of farm's own packages would shadow it or be shadowed: refused."""
     directory = os.path.abspath(os.path.expanduser(entry))
     if not os.path.isdir(directory):
-        raise RunnerError("path", f"there is no directory {entry!r} (looked for {directory})")
+        raise RunnerError(option, f"there is no directory {entry!r} (looked for {directory})")
     for package in OWN_PACKAGES:
         for candidate in (os.path.join(directory, package), os.path.join(directory, package + ".py")):
             if os.path.exists(candidate) and not _is_own(package, candidate):
-                raise RunnerError("path", f"{candidate} has the name of a package of farm's own: rename it")
+                raise RunnerError(option, f"{candidate} has the name of a package of farm's own: rename it")
     return directory
 
 

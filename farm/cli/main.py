@@ -21,7 +21,7 @@ COMMANDS = {
     "job": "show one job with all of its attempts",
     "status": "show hosts, their lanes, and how deep the queues are",
     "migrate": "bring a database's schema up to date",
-    "config": "check a configuration file",
+    "config": "check a configuration file, or print the schema of one",
     "check": "check that what is in the database makes sense",
     "demo": "see a farm at work on the Python files of this machine",
 }

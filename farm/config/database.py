@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from farm.config.keys import DATABASE
 from farm.config.model import Database
 from farm.config.problems import Problems, did_you_mean, shown
 from farm.config.section import Section
@@ -31,7 +32,7 @@ def read_database(node: Node | None, problems: Problems) -> Database | None:
     if node is None:
         return None
     if not isinstance(node, Scalar):
-        return _read_mapping(Section(node, "database", problems, node.place, ("dsn", "pooled", "listen")))
+        return _read_mapping(Section(node, "database", problems, node.place, DATABASE.keys))
     if node.refused:
         return None
     if node.value == "embedded":
@@ -39,7 +40,7 @@ def read_database(node: Node | None, problems: Problems) -> Database | None:
     if isinstance(node.value, str) and is_dsn(node.value):
         return Database(kind="dsn", dsn=node.value, source="config")
     # Only a single short word is shown: anything longer may be a DSN with a slip in it, and hold a password.
-    is_word = isinstance(node.value, str) and node.value.isalpha() and len(node.value) <= 12
+    is_word = isinstance(node.value, str) and not node.filled_in and node.value.isalpha() and len(node.value) <= 12
     got = f", got '{shown(node.raw)}'{did_you_mean(node.raw, ['embedded'])}" if is_word else ""
     problems.add(node.place, "database", _EXPECTED + got)
     return None
@@ -54,10 +55,15 @@ def is_dsn(text: str) -> bool:
     if "=" not in text and "://" not in text:
         return False
     try:
-        conninfo_to_dict(text)
+        parts = conninfo_to_dict(text)
     except (ProgrammingError, UnicodeError, ValueError):
         return False
-    return True
+    # libpq itself looks at these only when it connects, and quotes them then; what was meant as a password may stand here.
+    return all(_is_port(port) for port in str(parts.get("port") or "").split(","))
+
+
+def _is_port(text: str) -> bool:
+    return not text or (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 65535)
 
 
 def describe_dsn(dsn: str) -> str:
@@ -81,7 +87,7 @@ def _read_mapping(section: Section) -> Database | None:
     for key, text in (("dsn", dsn), ("listen", listen)):
         if text is not None and not is_dsn(text):
             section.note(key, "expected a PostgreSQL DSN such as postgresql://user@host/database")
-    pooled = section.boolean("pooled", False)
+    pooled = section.boolean("pooled")
     return None if dsn is None else Database(kind="dsn", dsn=dsn, pooled=pooled, listen=listen, source="config")
 
 

@@ -58,7 +58,8 @@ def _decode(data: bytes, problems: Problems) -> str:
     except UnicodeDecodeError as error:
         before = data[: error.start].decode(encoding, "ignore")
         wrong = data[error.start] if error.start < len(data) else 0
-        problems.add(_place(before, len(before)), "", f"the byte 0x{wrong:02x} is not UTF-8: save the file as UTF-8")
+        claimed = "UTF-16" if encoding == "utf-16" else "UTF-8"
+        problems.add(_place(before, len(before)), "", f"the byte 0x{wrong:02x} is not {claimed}: save the file as UTF-8")
         return ""
 
 

@@ -113,7 +113,7 @@ spill: {max: 1}
         f"c.yaml:3:14: host.name: {name}, got 'Foo'",
         f"c.yaml:3:27: host.memory: {size}, got 'lots'",
         "c.yaml:5:3: runners.pyhton: unknown runner; did you mean 'python'? (there are: python)",
-        "c.yaml:6:12: runners.python.alow: unknown option; the python runner has allow and path",
+        "c.yaml:6:12: runners.python.alow: unknown option; did you mean 'allow'? (the python runner has allow, path)",
         f"c.yaml:8:3: lanes.A: {name}, got 'A'",
         "c.yaml:8:15: lanes.A.queues: expected at least one queue, or '*' for any",
         "c.yaml:8:31: lanes.A.subworkers: expected auto or a whole number from 1 to 1000, got 0",
@@ -146,10 +146,11 @@ spill: {max: 1}
         ("runners: {}\nlanes: {a: {queues: [q]}}", "1:10: runners: expected at least one runner: without one no lane can run anything"),
         ("runners: {python: {}}\nlanes: {}", "2:8: lanes: expected at least one lane"),
         ("runners: {python: {}}\nlanes: {a: {}}", "2:12: lanes.a: required key 'queues' is missing"),
-        ("runners: {python: {allow: [1]}}", "1:20: runners.python.allow: expected a list of strings, got [1]"),
+        ("runners: {python: {allow: [1]}}", "1:28: runners.python.allow[0]: expected a string, got 1"),
+        ("runners: {python: {allow: null}}", "1:20: runners.python.allow: expected a list of strings, got nothing"),
         (
             "runners: {python: {path: [/no/such/dir]}}",
-            "1:20: runners.python.path: there is no directory '/no/such/dir' (looked for /no/such/dir)",
+            "1:27: runners.python.path[0]: there is no directory '/no/such/dir' (looked for /no/such/dir)",
         ),
         ("runners: [python]", "1:10: runners: expected a mapping, got a list"),
         (
