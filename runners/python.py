@@ -95,9 +95,12 @@ class PythonRunner:
             if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
                 raise TaskNotFound(f"there is no module {error.name!r}; is its directory in runners.python.path?") from None
             raise
-        function: Callable[..., Any] | None = getattr(module, match["function"], None)
+        name = match["function"]
+        function: Callable[..., Any] | None = getattr(module, name, None)
+        if not hasattr(module, name):
+            raise TaskNotFound(f"module {module_name!r} has no function {name!r}")
         if function is None or not callable(function):
-            raise TaskNotFound(f"module {module_name!r} has no function {match['function']!r}")
+            raise TaskNotFound(f"{name!r} in module {module_name!r} is no function but {type(function).__name__}")
         self._functions[task] = function
         return function
 

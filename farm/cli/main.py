@@ -50,6 +50,7 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (that of the process by default). Returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    open_standard_files()
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -61,9 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read us (`| head`) has seen enough. Python would flush at exit and complain: give it somewhere to write to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # Whoever read us (`| head`) has seen enough.
+        _flush_nowhere()
         return 141
+    except (OSError, MemoryError) as error:
+        if os.environ.get("FARM_TRACEBACK"):
+            raise
+        _flush_nowhere()
+        return _say(f"farm: cannot go on: {_of_the_system(error)}", 2)
     except Exception as error:
         if os.environ.get("FARM_TRACEBACK"):
             raise
@@ -123,8 +129,40 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+def open_standard_files() -> None:
+    """Have standard input, output and error lead somewhere, even where whoever started us closed them.
+
+    The next file or connection would take the number of one that is closed, and be written into by whatever prints.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # Takes the lowest number that is free: this one.
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _flush_nowhere() -> None:
+    """Have what is still to be written to standard output go nowhere. Python would flush it at exit, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def _of_the_system(error: OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or ' '.join(str(error).split())}{where}"
+
+
 def _say(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
+    try:
+        print(text, file=sys.stderr)
+    except OSError:
+        pass  # Nobody can be told; the exit code tells.
     return code
 
 

@@ -9,7 +9,8 @@ from farm.config.model import Database
 from farm.config.problems import Problems, did_you_mean, shown
 from farm.config.section import Section
 from farm.config.tree import Node, Scalar
-from farm.errors import ConfigError, StoreError
+from farm.dsn import is_dsn
+from farm.errors import ConfigError
 
 DSN_VARIABLE = "FARM_DSN"
 
@@ -44,41 +45,6 @@ def read_database(node: Node | None, problems: Problems) -> Database | None:
     got = f", got '{shown(node.raw)}'{did_you_mean(node.raw, ['embedded'])}" if is_word else ""
     problems.add(node.place, "database", _EXPECTED + got)
     return None
-
-
-def is_dsn(text: str) -> bool:
-    """Say whether libpq can read text as a DSN."""
-    # Imported here: a farm on the embedded database needs no DSN checked, and psycopg takes 100 ms to import.
-    from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
-
-    if "=" not in text and "://" not in text:
-        return False
-    try:
-        parts = conninfo_to_dict(text)
-    except (ProgrammingError, UnicodeError, ValueError):
-        return False
-    # libpq itself looks at these only when it connects, and quotes them then; what was meant as a password may stand here.
-    return all(_is_port(port) for port in str(parts.get("port") or "").split(","))
-
-
-def _is_port(text: str) -> bool:
-    return not text or (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 65535)
-
-
-def describe_dsn(dsn: str) -> str:
-    """Say which database a DSN names: host, port, database and user, nothing else."""
-    from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
-
-    try:
-        parts = conninfo_to_dict(dsn)
-    except ProgrammingError:
-        raise StoreError("the database's DSN cannot be read") from None
-    host = parts.get("host") or parts.get("hostaddr") or "the local socket"
-    port = f":{parts['port']}" if parts.get("port") else ""
-    user = f"{parts['user']}@" if parts.get("user") else ""
-    return f"PostgreSQL {user}{host}{port}/{parts.get('dbname') or ''}".rstrip("/")
 
 
 def _read_mapping(section: Section) -> Database | None:

@@ -120,7 +120,7 @@ class Subworker:
             head = pack(lease_id, job_id, started_ns, finished_ns, seq, position, attempt)
             if len(payload) > inline_bytes_max:
                 self._generation.slots.lift_deadline(0)
-                self._publish(kind, SPILLED, head + self._spilled(payload))
+                self._publish_spilled(kind, head, payload)
                 finished_ns = monotonic_ns()
             elif not results.publish(kind, 0, head + payload):
                 self._publish(kind, 0, head + payload)
@@ -206,10 +206,16 @@ class Subworker:
             with suppress(BlockingIOError):
                 os.eventfd_read(self._wake_fd)
 
-    def _spilled(self, payload: bytes) -> bytes:
-        name = self._spill.write(payload, wait=True)
+    def _publish_spilled(self, kind: int, head: bytes, payload: bytes) -> None:
+        """Publish an outcome that is too large for the ring; where the disk has no room for it, that is what the job came to."""
+        try:
+            name = self._spill.write(payload, wait=True)
+        except OSError as error:
+            message = f"the result is {len(payload):,} bytes long and cannot be kept in {self._order.spill_directory}: {error.strerror}"
+            self._publish(FAILED, 0, head + error_payload("ResultError", message))
+            return
         assert name is not None, "write() waits for room when it is told to"
-        return name
+        self._publish(kind, SPILLED, head + name)
 
     def _unspilled(self, name: bytes) -> bytes:
         args = self._spill.read(name, bytes_max=ARGS_BYTES_MAX * 2)

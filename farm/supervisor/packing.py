@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +13,11 @@ from farm.shm.spill import Spill
 from farm.subworker.results import error_payload
 from farm.supervisor.generation import HeldFrame
 from farm.supervisor.refusals import Refusals
+
+QUIET_S = 60.0
+"""Between two warnings that arguments cannot be spilled."""
+
+log = logging.getLogger("farm")
 
 
 class Packed(NamedTuple):
@@ -30,9 +37,13 @@ class Packer:
         self._refusals = refusals
         self._spill = spill
         self._args_bytes_max = frame_bytes_max - JOB_HEAD.size
+        self._quiet_until = 0.0
 
-    def pack(self, claim: Claim, rows: Sequence[JobRow], runner_name: str, *, first: int = 0) -> Packed:
-        """Return the frames of a claim in its order, from one position up to the first whose arguments cannot be spilled now."""
+    def pack(self, claim: Claim, rows: Sequence[JobRow], runner_name: str, *, first: int = 0, to_release: bool = False) -> Packed:
+        """Return the frames of a claim in its order, from one position up to the first whose arguments cannot be spilled now.
+
+        to_release: none of them will go into a ring, so nothing is spilled for them.
+        """
         runner = self._runner_names.index(runner_name)
         lease_id, job_ids, attempts, losts, _from_ready = claim
         by_id = {row[0]: row for row in rows}
@@ -53,8 +64,8 @@ class Packer:
                 refused.append(_rejected(lease_id, position, job_id, attempt, task, reason))
                 continue
             flags = 0
-            if len(args) + len(task) > self._args_bytes_max:
-                name = self._spill.write(args, wait=False)
+            if len(args) + len(task) > self._args_bytes_max and not to_release:
+                name = self._spilled(args)
                 if name is None:
                     # A batch as large as all the room there is must not wait for all of it: what fits, runs and makes room.
                     return Packed(frames, refused, position)
@@ -62,6 +73,16 @@ class Packer:
             lost = losts[position] if losts else 0
             append((0, flags, pack(lease_id, job_id, position, timeout_ms, attempt, lost, len(task), runner) + task + args))
         return Packed(frames, refused, len(job_ids))
+
+    def _spilled(self, args: bytes) -> bytes | None:
+        """Spill arguments; None when there is no room for them now. A disk that is full is said once in a while: those jobs wait."""
+        try:
+            return self._spill.write(args, wait=False)
+        except OSError as error:
+            if time.monotonic() >= self._quiet_until:
+                self._quiet_until = time.monotonic() + QUIET_S
+                log.warning("jobs with large arguments wait: they cannot be spilled to the state directory (%s)", error.strerror)
+            return None
 
 
 def _rejected(lease_id: int, position: int, job_id: int, attempt: int, task: bytes, reason: str) -> Outcome:
