@@ -259,9 +259,10 @@ def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
     os.environ.update(order.env)
     try:
         subworker = Subworker(order, descriptors, generation)
-    except BaseException:
+    except BaseException as error:
         generation.ready = SETUP_FAILED
-        raise
+        print(f"farm: a runner cannot be set up: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        os._exit(70)
     _leave_with_supervisor(order, subworker, descriptors)
     subworker.get_ready()
     try:

@@ -287,7 +287,9 @@ class Boot:
         self._place.remove()
         self._spill.remove_of_run(self._place.path.name)
         log.info("left: %s", summary)
-        return 1 if supervisor.gave_up else 0
+        if supervisor.gave_up:
+            return 1 if supervisor.served else 2
+        return 0
 
 
 def _wait_for(pid: int, wait_s: float) -> None:

@@ -27,6 +27,8 @@ from farm.supervisor.zygote import Zygote
 
 SLEEP_S_MAX = 1.0
 QUICK_S, QUICK_ENDS_MAX = 1.0, 10
+SETUP_TRIES = 4
+"""Of each subworker, before any has served: what cannot be set up at the start is a mistake in the configuration, or of the machine."""
 LOOK_S = 0.02
 """How often to look whether the ring of a dead subworker is consumed, and with --burst whether the last look found nothing."""
 
@@ -119,6 +121,11 @@ class Supervisor:
                     return 0
                 if self._drain.given_up(now):
                     return self._drain.uncommitted()
+
+    @property
+    def served(self) -> bool:
+        """True once a lane has been ready."""
+        return self._served
 
     def summary(self) -> str:
         """Say what came of the jobs, in words."""
@@ -284,6 +291,10 @@ class Supervisor:
             self._served = True
             log.info("ready")
             self._claims.wake()
+        elif not self._served and self._drain is None and self._crew.setup_failures >= SETUP_TRIES * len(self._crew.posts):
+            log.error("no runner could be set up, in %d tries: the farm gives up", self._crew.setup_failures)
+            self.gave_up = True
+            self.begin_drain()
 
     def _look_for_end(self, now: float) -> float:
         """With --burst: drain once nothing is in flight and a look that began after that has found nothing runnable."""
