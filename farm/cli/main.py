@@ -89,7 +89,9 @@ def _run(arguments: list[str]) -> int:
     if name is not None:
         command = import_module(f"farm.cli.{name}")
         command.add_arguments(subparsers[name])
-    args = parser.parse_args(arguments)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        (subparsers[name] if name is not None else parser).refuse(unknown[0])
     if command is None:
         parser.print_help()
         return 2
@@ -115,6 +117,16 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line; argparse itself puts the usage of every option in front of it."""
+
+    def refuse(self, argument: str) -> NoReturn:
+        """Say that there is no such argument, and which one may have been meant."""
+        if not argument.startswith("-"):
+            self.error(f"one argument too many: {argument!r}")
+        from difflib import get_close_matches
+
+        options = [option for action in self._actions for option in action.option_strings]
+        close = get_close_matches(argument.partition("=")[0], options, n=1)
+        self.error(f"there is no option {argument!r}{f'; did you mean {close[0]}?' if close else ''}")
 
     def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: {message} ({self.prog} --help says more)", file=sys.stderr)

@@ -8,7 +8,7 @@ import re
 import stat
 from difflib import get_close_matches
 
-from farm.config.problems import SHOWN_MAX, START, Place, Problems, shown
+from farm.config.problems import SHOWN_MAX, START, Place, Problems, printable, shown
 from farm.errors import ConfigError
 
 FILE_BYTES_MAX = 1 << 20
@@ -64,8 +64,9 @@ def _others(path: str) -> str:
     by_stem = {_stem(other): other for other in reversed(found)}
     near = get_close_matches(_stem(path)[:SHOWN_MAX], by_stem, n=1)
     if near:
-        return f"; did you mean '{shown(by_stem[near[0]])}'?"
-    return f" (there are: {', '.join(map(shown, found[:OTHERS_MAX]))})" if found else ""
+        return f"; did you mean '{printable(by_stem[near[0]])}'?"
+    names = [shown(os.path.basename(other) if here else other) for other in found[:OTHERS_MAX]]
+    return f" (there are: {', '.join(names)})" if names else ""
 
 
 def _stem(path: str) -> str:

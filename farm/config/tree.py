@@ -211,6 +211,8 @@ def _note_syntax_error(error: yaml.YAMLError, text: str, problems: Problems) -> 
 
 
 def _hint(line: str, around: str) -> str:
+    if around == "${":
+        return "; a variable inside of {...} or [...] must be quoted"
     if "*" in around:
         return "; an asterisk must be quoted: '*'"
     if "\t" in line[: len(line) - len(line.lstrip())]:

@@ -161,6 +161,11 @@ ROWS: list[tuple[str, str | bytes, str]] = [
         "got the value of ${FARM_TEST_BRACE}",
     ),
     (
+        "48 variable without quotes in a flow",
+        GOOD + "writer: {batch_max: ${FARM_TEST_NO}}\n",
+        "3:22: did not find expected ',' or '}'; a variable inside of {...} or [...] must be quoted",
+    ),
+    (
         "49 secret in a DSN",
         GOOD + "database: postgresql://u:s3cret@h:port/d\n",
         "3:11: database: expected embedded or a PostgreSQL DSN such as postgresql://user@host/database",
