@@ -21,6 +21,7 @@ _HINTS = (
     ("timeout expired", "no answer in time"),
     ("failed to resolve host", "no such host is known"),
 )
+_PASSWORDS = re.compile(r"(://[^\s:/@]*:)[^\s@]+(?=@)|(\bpassword\s*=\s*)(?:'[^']*'|[^\s&']+)", re.IGNORECASE)
 _NO_DATABASE = re.compile(r'database "[^"]*" does not exist')
 
 
@@ -66,6 +67,11 @@ def why_not_connected(text: str) -> str:
         if sign in reason:
             return words
     return f"{reason}; `createdb` makes it" if _NO_DATABASE.search(reason) else reason
+
+
+def without_passwords(text: str) -> str:
+    """Return text with `***` for what may be the password of a DSN in it, wherever that came from."""
+    return _PASSWORDS.sub(lambda match: f"{match[1] or match[2]}***", text)
 
 
 def _is_port(text: str) -> bool:

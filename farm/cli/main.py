@@ -73,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("FARM_TRACEBACK"):
             raise
-        text = " ".join(str(error).split())
+        from farm.dsn import without_passwords
+
+        text = without_passwords(" ".join(str(error).split()))
         return _say(f"farm: a mistake in farm itself: {type(error).__name__}: {text} (FARM_TRACEBACK=1 shows where)", 1)
 
 

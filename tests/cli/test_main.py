@@ -34,6 +34,11 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
         (FarmError("no such thing: do that"), 2, "farm: no such thing: do that\n"),
         (ConfigError(["a.yaml:1:2: x: wrong", "a.yaml:3:4: y: wrong"]), 2, "a.yaml:1:2: x: wrong\na.yaml:3:4: y: wrong\n"),
         (KeyboardInterrupt(), 130, ""),
+        (
+            RuntimeError("postgresql://u:s3cret@h/d"),
+            1,
+            "farm: a mistake in farm itself: RuntimeError: postgresql://u:***@h/d (FARM_TRACEBACK=1 shows where)\n",
+        ),
         (RuntimeError("odd\nthing"), 1, "farm: a mistake in farm itself: RuntimeError: odd thing (FARM_TRACEBACK=1 shows where)\n"),
     ],
 )

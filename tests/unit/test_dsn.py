@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from farm.dsn import describe_dsn, is_dsn, why_not_connected
+from farm.dsn import describe_dsn, is_dsn, why_not_connected, without_passwords
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,20 @@ def test_what_is_a_dsn(text: str) -> None:
 )
 def test_what_is_none(text: str) -> None:
     assert not is_dsn(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("at postgresql://u:s3cret@h:5432/d failed", "at postgresql://u:***@h:5432/d failed"),
+        ("host=h password=s3cret dbname=d", "host=h password=*** dbname=d"),
+        ("host=h PASSWORD = 's3cret with spaces' x", "host=h PASSWORD = *** x"),
+        ("postgresql://h/d?password=s3cret&sslmode=require", "postgresql://h/d?password=***&sslmode=require"),
+        ("postgresql://h:5432/d and no password", "postgresql://h:5432/d and no password"),
+    ],
+)
+def test_passwords_are_taken_out_of_any_text(text: str, shown: str) -> None:
+    assert without_passwords(text) == shown
 
 
 def test_a_dsn_of_several_hosts_names_them_all() -> None:
