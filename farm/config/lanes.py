@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from farm.config.machine import Machine
 from farm.config.model import Host, Lane
 from farm.config.problems import Place
-from farm.config.section import Section, check_name, describe, has_refused
+from farm.config.section import Section, check_name, describe
 from farm.config.share import LaneDemand, share_memory
 from farm.config.tree import Items, Scalar, Table
+from farm.model import CONCURRENCY_MAX
 from farm.units import format_size
 
 ANYTHING = "*"
@@ -27,6 +28,7 @@ class _Asked:
     name: str
     section: Section
     queues: tuple[str, ...]
+    concurrency: int
     demand: LaneDemand
 
 
@@ -44,7 +46,7 @@ def read_lanes(top: Section, host: Host, machine: Machine, overcommit: bool) -> 
             "memory", f"{shares.arithmetic}, and the host has {format_size(host.memory_bytes)}; or set host.overcommit: true"
         )
     return tuple(
-        Lane(name=lane.name, queues=lane.queues, subworkers=subworkers, concurrency=1, memory_bytes=memory_bytes)
+        Lane(name=lane.name, queues=lane.queues, subworkers=subworkers, concurrency=lane.concurrency, memory_bytes=memory_bytes)
         for lane, (subworkers, memory_bytes) in zip(asked, shares.lanes, strict=True)
     )
 
@@ -52,18 +54,12 @@ def read_lanes(top: Section, host: Host, machine: Machine, overcommit: bool) -> 
 def _read_lane(name: str, section: Section, machine: Machine) -> _Asked:
     auto_subworkers = section.says("subworkers", "auto")
     subworkers = section.integer("subworkers", machine.cores, 1, SUBWORKERS_MAX, word="auto")
-    _check_concurrency(section)
+    concurrency = section.integer("concurrency", 1, 1, CONCURRENCY_MAX)
     memory_bytes = None
     if not section.says("memory", "auto"):
         memory_bytes = section.size("memory", 0, LANE_MEMORY_BYTES_MIN, LANE_MEMORY_BYTES_MAX, word="auto") or None
     demand = LaneDemand(name=name, subworkers=subworkers, may_have_fewer=auto_subworkers, memory_bytes=memory_bytes)
-    return _Asked(name=name, section=section, queues=_read_queues(section), demand=demand)
-
-
-def _check_concurrency(section: Section) -> None:
-    node = section.node("concurrency")
-    if node is not None and not has_refused(node) and not (isinstance(node, Scalar) and type(node.value) is int and node.value == 1):
-        section.note("concurrency", f"only 1 works in this version: a subworker runs one job at a time; got {describe(node)}")
+    return _Asked(name=name, section=section, queues=_read_queues(section), concurrency=concurrency, demand=demand)
 
 
 def _read_queues(section: Section) -> tuple[str, ...]:
