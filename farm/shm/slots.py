@@ -131,6 +131,11 @@ class SlotTable:
         """Tell whether any job has started and not ended."""
         return RUNNING in self.states
 
+    def count_running(self) -> int:
+        """Count the jobs that have started and not ended. In one pass over the column: cheap beside a batch, not beside a job."""
+        states = self.states
+        return int(states[0] == RUNNING) if self.count == 1 else min(self.count, states.tobytes().count(RUNNING))
+
     def running(self) -> list[Slot]:
         """Read the rows whose job has started and has not ended."""
         rows = (self.read(slot) for slot in range(self.count) if self.state(slot) == RUNNING)
