@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from fnmatch import translate
 from functools import lru_cache
 from importlib import import_module
+from inspect import iscoroutinefunction
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -52,6 +53,8 @@ class PythonRunner:
 
     def __init__(self) -> None:
         self._functions: dict[str, Callable[..., Any]] = {}
+        self._blocks: dict[str, bool] = {}
+        self._awaits = True
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -76,13 +79,28 @@ class PythonRunner:
     def setup(self, options: Mapping[str, Any], context: SubworkerContext) -> None:
         """Make the user's modules importable, behind everything that is installed."""
         sys.path.extend(entry for entry in context.path if entry not in sys.path)
+        self._awaits = context.concurrency == 1
 
     def run(self, job: Job) -> Any:
-        """Call the task's function. Raises whatever it raises, or TaskNotFound."""
+        """Call the task's function. Raises whatever it raises, or TaskNotFound. Coroutines are awaited, or left to the subworker's loop."""
         function = self._functions.get(job.task) or self._find(job.task)
         args = job.args
         value = function(**args) if type(args) is dict else function(*args)
-        return self._await(value) if type(value) is CoroutineType else value
+        return self._await(value) if type(value) is CoroutineType and self._awaits else value
+
+    def arun(self, job: Job) -> CoroutineType[Any, Any, Any]:
+        """Call the task's function, which is a coroutine function; see blocks()."""
+        function, args = self._functions[job.task], job.args
+        coroutine: CoroutineType[Any, Any, Any] = function(**args) if type(args) is dict else function(*args)
+        return coroutine
+
+    def blocks(self, job: Job) -> bool:
+        """Tell whether the task is no coroutine function. Raises TaskNotFound, or whatever the import of its module raises."""
+        blocks = self._blocks.get(job.task)
+        if blocks is None:
+            # Imported in the loop's thread, which is the main one: modules may count on that.
+            blocks = self._blocks[job.task] = not iscoroutinefunction(self._find(job.task))
+        return blocks
 
     def _find(self, task: str) -> Callable[..., Any]:
         match = TASK.fullmatch(task)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from farm.model import RESULT_BYTES_MAX
+from farm.model import CONCURRENCY_MAX, RESULT_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ LANES = Groups(
     keys={
         "queues": Queues(about="What the lane serves, the first first; '*' is every other queue and must be the last.", required=True),
         "subworkers": Whole(about="How many processes; `auto` is one for each core.", low=1, high=1000, default=AUTO, word=AUTO),
-        "concurrency": Whole(about="Jobs at once in one subworker; only 1 works in this version.", low=1, high=1, default=1),
+        "concurrency": Whole(about="Jobs at once in one subworker.", low=1, high=CONCURRENCY_MAX, default=1),
         "memory": Size(
             about="What one job may allocate; `auto` shares out 80 % of the host's memory, up to 512 MB each.",
             low_bytes=1_000_000,

@@ -8,7 +8,7 @@ from farm.config.keys import LANES
 from farm.config.machine import Machine
 from farm.config.model import Host, Lane
 from farm.config.problems import Place
-from farm.config.section import Section, check_name, describe, has_refused
+from farm.config.section import Section, check_name, describe
 from farm.config.share import LaneDemand, share_memory
 from farm.config.tree import Items, Scalar, Table
 from farm.units import format_size
@@ -23,6 +23,7 @@ class _Asked:
     name: str
     section: Section
     queues: tuple[str, ...]
+    concurrency: int
     demand: LaneDemand
 
 
@@ -41,7 +42,7 @@ def read_lanes(top: Section, host: Host, machine: Machine, overcommit: bool) -> 
             "memory", f"{shares.arithmetic}, and the host has {format_size(host.memory_bytes)}; or set host.overcommit: true"
         )
     return tuple(
-        Lane(name=lane.name, queues=lane.queues, subworkers=subworkers, concurrency=1, memory_bytes=memory_bytes)
+        Lane(name=lane.name, queues=lane.queues, subworkers=subworkers, concurrency=lane.concurrency, memory_bytes=memory_bytes)
         for lane, (subworkers, memory_bytes) in zip(asked, shares.lanes, strict=True)
     )
 
@@ -49,28 +50,20 @@ def read_lanes(top: Section, host: Host, machine: Machine, overcommit: bool) -> 
 def _read_lane(name: str, section: Section, machine: Machine) -> _Asked:
     auto_subworkers = section.says("subworkers", "auto")
     subworkers = section.integer("subworkers", auto=machine.cores)
-    _check_concurrency(section)
+    concurrency = section.integer("concurrency")
     memory_bytes = section.size("memory", auto=0) or None
     demand = LaneDemand(name=name, subworkers=subworkers, may_have_fewer=auto_subworkers, memory_bytes=memory_bytes)
-    return _Asked(name=name, section=section, queues=_read_queues(section), demand=demand)
+    return _Asked(name=name, section=section, queues=_read_queues(section), concurrency=concurrency, demand=demand)
 
 
 def _refuse_twins(lanes: list[_Asked]) -> None:
     """Refuse a lane that says what another says: which of the two a job ran in would be chance, and one lane does the same."""
     seen: dict[tuple[object, ...], str] = {}
     for lane in lanes:
-        node = lane.section.node("concurrency")
-        concurrency = node.value if isinstance(node, Scalar) else 1
-        said = (lane.queues, concurrency, lane.demand.memory_bytes)
+        said = (lane.queues, lane.concurrency, lane.demand.memory_bytes)
         twin = seen.setdefault(said, lane.name)
         if twin != lane.name and lane.queues:
             lane.section.note("queues", f"the same lane as {twin}: make one of the two, with the subworkers of both")
-
-
-def _check_concurrency(section: Section) -> None:
-    node = section.node("concurrency")
-    if node is not None and not has_refused(node) and not (isinstance(node, Scalar) and type(node.value) is int and node.value == 1):
-        section.note("concurrency", f"only 1 works in this version: a subworker runs one job at a time; got {describe(node)}")
 
 
 def _read_queues(section: Section) -> tuple[str, ...]:

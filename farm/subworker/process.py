@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import signal
 import sys
 import time
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import orjson
 
-import runners
 from farm import linux
-from farm.model import ARGS_BYTES_MAX, OutcomeKind
-from farm.ports import Job, SubworkerContext
-from farm.shm.fence import fence
+from farm.model import OutcomeKind
+from farm.ports import Job
 from farm.shm.frames import JOB_HEAD, OUTCOME_HEAD, SPILLED
-from farm.shm.generation import GATE_WORD, READY, REFILL_WORD, SETUP_FAILED, GenerationFile
-from farm.shm.ring import Frame, RingConsumer, RingProducer
-from farm.shm.spill import Spill
-from farm.shm.start import StartGate
-from farm.subworker.limits import MemoryLimit
+from farm.shm.generation import GATE_WORD, REFILL_WORD, SETUP_FAILED, GenerationFile
+from farm.shm.ring import Frame
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.results import NULL, ResultError, encode_error, encode_result, error_payload
 from farm.subworker.ways import way_to_run
+from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
 
 SUCCEEDED, FAILED, MEMORY = int(OutcomeKind.SUCCEEDED), int(OutcomeKind.FAILED), int(OutcomeKind.MEMORY)
 BOOTTIME = time.CLOCK_BOOTTIME
@@ -37,45 +30,18 @@ any_clock, monotonic_clock = time.clock_gettime_ns, time.monotonic_ns
 new_tuple, loads = tuple.__new__, orjson.loads
 FRAMES_MAX = 256
 """Frames taken from the ring at once: recall reaches what was taken, so it costs nothing to take many."""
-SLEEP_S_MAX = 1.0
-"""No wake-up is known to get lost; should one, this is how long it would cost."""
-GATE_SLEEP_S = 0.02
-TASKS_MAX = 10_000
 FARM_FRAMES = 2
 """Frames of this module on top of every traceback."""
 
 
-class Subworker:
+class Subworker(Workbench):
     """Runs jobs in one slot. Modes: asleep (its ring is empty), running, held (recalled or past the gate), leaving (orphaned)."""
 
     def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile) -> None:
-        self._order = order
-        self._generation = generation
-        self._words = generation.words
-        self._wake_fd = descriptors.wake
-        self._supervisor_fd = descriptors.supervisor
-        self._jobs = RingConsumer(generation.job_ring)
-        self._results = RingProducer(generation.result_ring, wake=partial(os.eventfd_write, descriptors.writer, 1))
-        self._result_bytes_max = self._results.frame_bytes_max - 64 - OUTCOME_HEAD.size
+        super().__init__(order, descriptors, generation)
         self._poll = select.poll()
         self._poll.register(self._wake_fd, select.POLLIN)
-        self._spill = Spill(Path(order.spill_directory), owner=order.spill_owner, bytes_max=order.spill_bytes_max)
-        self._tasks: dict[bytes, str] = {}
-        self._runs = [way_to_run(runner) for runner in self._set_up_runners()]
-        self._limit = MemoryLimit(order.memory_bytes)
-        self._forked = False
-        self._answered = 0
-        """The last wish for a wake-up that was granted."""
-        self.gate = StartGate(generation, self._jobs)
-
-    def get_ready(self) -> None:
-        """Set the limits and say that frames may come."""
-        gc.freeze()
-        os.register_at_fork(after_in_child=self._note_fork)
-        self._limit.set()
-        self._generation.baseline_bytes = self._limit.baseline_bytes
-        self._generation.ready = READY
-        os.eventfd_write(self._supervisor_fd, 1)
+        self._runs = [way_to_run(runner) for runner in self._runners]
 
     def serve(self) -> None:
         """Run what comes until the supervisor is gone."""
@@ -192,15 +158,6 @@ class Subworker:
             if self._results.want_space(len(payload)):
                 self._wait(SLEEP_S_MAX)
 
-    def _ask_for_more(self) -> None:
-        """Wake the supervisor, once for each wish that it stored."""
-        self._answered = self._words[REFILL_WORD]
-        os.eventfd_write(self._supervisor_fd, 1)
-
-    def _wake_writer(self) -> None:
-        fence()
-        self._results.wake_sleeper()
-
     def _wait(self, wait_s: float) -> None:
         if self._poll.poll(wait_s * 1000):
             with suppress(BlockingIOError):
@@ -211,42 +168,10 @@ class Subworker:
         try:
             name = self._spill.write(payload, wait=True)
         except OSError as error:
-            message = f"the result is {len(payload):,} bytes long and cannot be kept in {self._order.spill_directory}: {error.strerror}"
-            self._publish(FAILED, 0, head + error_payload("ResultError", message))
+            self._publish(FAILED, 0, head + self._not_kept(payload, error))
             return
         assert name is not None, "write() waits for room when it is told to"
         self._publish(kind, SPILLED, head + name)
-
-    def _unspilled(self, name: bytes) -> bytes:
-        args = self._spill.read(name, bytes_max=ARGS_BYTES_MAX * 2)
-        if args is None:
-            raise FileNotFoundError(f"the job's arguments were spilled to {name.decode()}, which is gone")
-        return args
-
-    def _out_of_memory(self, error: MemoryError) -> bytes:
-        error.__traceback__ = None  # its frames hold what the job had allocated
-        with self._limit.reserve():
-            limit_mb, peak_mb = self._limit.memory_bytes / 1e6, self._limit.peak_bytes() / 1e6
-            detail = f": {error}" if str(error) else ""
-            return error_payload("MemoryError", f"memory limit of {limit_mb:.0f} MB reached; peak {peak_mb:.0f} MB{detail}")
-
-    def _task(self, task: bytes) -> str:
-        """Decode a task's name once. Bounded: names come from whoever enqueues."""
-        if len(self._tasks) >= TASKS_MAX:
-            self._tasks.clear()
-        return self._tasks.setdefault(task, task.decode())
-
-    def _set_up_runners(self) -> list[Any]:
-        made = []
-        for name, options in self._order.runners:
-            runner = runners.load(name)()
-            path = tuple(options.get("path", ()))
-            runner.setup(options, SubworkerContext(lane=self._order.lane, concurrency=self._order.concurrency, path=path))
-            made.append(runner)
-        return made
-
-    def _note_fork(self) -> None:
-        self._forked = True
 
 
 def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
@@ -258,7 +183,7 @@ def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
     generation.pgid = generation.pid = os.getpid()
     os.environ.update(order.env)
     try:
-        subworker = Subworker(order, descriptors, generation)
+        subworker = _subworker_of(order)(order, descriptors, generation)
     except BaseException as error:
         generation.ready = SETUP_FAILED
         print(f"farm: a runner cannot be set up: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
@@ -275,7 +200,16 @@ def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
     os._exit(0)
 
 
-def _leave_with_supervisor(order: ForkOrder, subworker: Subworker, descriptors: Descriptors) -> None:
+def _subworker_of(order: ForkOrder) -> type[Workbench]:
+    """Return the class of this lane's subworkers. One that runs many jobs at once needs asyncio, which the others do without."""
+    if order.concurrency == 1:
+        return Subworker
+    from farm.subworker.concurrent import ConcurrentSubworker
+
+    return ConcurrentSubworker
+
+
+def _leave_with_supervisor(order: ForkOrder, subworker: Workbench, descriptors: Descriptors) -> None:
     """Have the kernel tell when the supervisor dies: from then on nothing is started, and prints go nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 

@@ -181,12 +181,8 @@ class Crew:
 
     def finish_recalls(self) -> None:
         """Take back what was recalled from those that have answered, and let them go on. Not while closing: then nobody goes on."""
-        for generation in self.generations:
-            if generation.phase is Phase.SERVING and generation.recall_active:
-                frames = generation.recalled()
-                if frames is not None:
-                    self._lane(generation).take_back(frames)
-                    generation.lift_recall()
+        for lane in self.lanes:
+            lane.finish_recalls()
 
     def abandon(self) -> None:
         """Kill everybody and drop what is held: the host was retired, and its jobs are somebody else's now."""

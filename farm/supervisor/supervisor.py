@@ -21,6 +21,7 @@ from farm.supervisor.drain import Drain
 from farm.supervisor.generation import Phase, signal_group
 from farm.supervisor.loop import Loop
 from farm.supervisor.packing import Packer
+from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
 from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.supervisor.zygote import Zygote
@@ -86,6 +87,7 @@ class Supervisor:
         self._claims = claims
         self._burst = burst
         self._deadlines = Deadlines(crew)
+        self._take_back = TakeBack(crew.lanes)
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
         self._served = False
@@ -158,6 +160,8 @@ class Supervisor:
             self._dispatch(now)
         self._desk.step()
         wait_s = min(self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
+        if self._drain is None:
+            wait_s = min(wait_s, self._take_back.step(now))
         self._tell_first_ready()
         if self._drain is not None:
             self._writer.drain()

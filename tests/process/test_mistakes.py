@@ -90,13 +90,15 @@ def test_a_runner_that_cannot_be_set_up_ends_the_farm(make_farm: MakeFarm, ledge
 
 @needs_mounts
 @pytest.mark.timeout(90)
+@pytest.mark.parametrize("concurrency", [1, 8])
 def test_a_full_disk_fails_the_result_that_does_not_fit_and_holds_back_arguments(
-    make_farm: MakeFarm, ledger: Ledger, tmp_path: Path
+    make_farm: MakeFarm, ledger: Ledger, tmp_path: Path, concurrency: int
 ) -> None:
     """Jobs with small results go on; what was held back is given back unharmed at the end."""
     home = tmp_path / "small"
     home.mkdir()
-    farm = make_farm(home=home, wrapper=with_mounts([], (home, "size=256k")), subworkers=1)
+    lanes = {"default": {"queues": ["*"], "subworkers": 1, "concurrency": concurrency}}
+    farm = make_farm(home=home, wrapper=with_mounts([], (home, "size=256k")), lanes=lanes)
     large = ledger.enqueue("give_text", (2_000_000,), max_attempts=1)
     small = ledger.enqueue("give_text", (20,))
     farm.start()
