@@ -14,6 +14,8 @@ CRASHES_MAX_DEFAULT = 3
 ARGS_BYTES_MAX = 1 << 20
 RESULT_BYTES_MAX = 16 << 20
 JSON_DEPTH_MAX = 200
+CONCURRENCY_MAX = 4096
+"""Jobs at once in one subworker: each has a row in its slot table."""
 NAME_PATTERN = r"[a-z0-9][a-z0-9_.:-]{0,62}"
 """What a queue's or a lane's name may look like."""
 

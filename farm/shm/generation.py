@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Self, overload
 
 from farm.errors import RingBroken
+from farm.model import CONCURRENCY_MAX
 from farm.shm.mapping import MappedFile
 from farm.shm.ring import format_ring, ring_bytes
 from farm.shm.slots import SlotTable, slot_bytes
@@ -31,7 +32,7 @@ PAGE_BYTES: Final = 4096
 JOB_RING_BYTES: Final = 256 << 10
 RESULT_RING_BYTES: Final = 1 << 20
 ACK_RING_BYTES: Final = 256 << 10
-SLOTS_MAX: Final = 4096
+SLOTS_MAX: Final = CONCURRENCY_MAX
 VERSION: Final = 2
 _GENERATION_MAGIC: Final = int.from_bytes(b"FARMGEN1", "little")
 _RING_FILE_MAGIC: Final = int.from_bytes(b"FARMRNF1", "little")

@@ -141,6 +141,13 @@ class SlotTable:
         rows = (self.read(slot) for slot in range(self.count) if self.state(slot) == RUNNING)
         return [row for row in rows if row is not None and row.state == RUNNING]
 
+    def overdue(self, now_ns: int) -> list[Slot]:
+        """Read the rows whose job runs and is past its deadline. Cheap when there are none: one pass over one column."""
+        at = _DEADLINE_COLUMN * self.count
+        column = self._words[at : at + self.count].tolist()
+        rows = (self.read(slot) for slot, deadline_ns in enumerate(column) if 0 < deadline_ns <= now_ns and self.states[slot] == RUNNING)
+        return [row for row in rows if row is not None and row.state == RUNNING and 0 < row.deadline_ns <= now_ns]
+
     def close(self) -> None:
         """Let go of the memory."""
         self.states.release()

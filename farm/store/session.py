@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import ClientCursor, conninfo, pq
 
+from farm.dsn import describe_parts, why_not_connected
 from farm.errors import InvalidJob, SchemaMismatch, StoreError, StoreUnavailable
 from farm.store.connection import DeadlineConnection
 from farm.store.statements import compose, load
@@ -30,6 +31,7 @@ and prepared statements that a pooler or a migration has taken away."""
 TOO_MUCH_SQLSTATE = "54"
 """Limits of PostgreSQL that a single value went over, such as the depth of its JSON: the value's fault, like bad data."""
 
+NOT_ALLOWED_SQLSTATE = "42501"
 NO_SCHEMA_SQLSTATES = ("3F000", "42P01", "42883", "42703")
 
 
@@ -126,7 +128,11 @@ class Session:
         # Unnamed statements are planned for their values every time, so partitions prune, and poolers can carry them. With a
         # threshold that is never reached, only those are prepared that ask for it.
         threshold = PREPARE_NEVER if self._keeps_plans else None
-        connection = DeadlineConnection.connect(**self._options, autocommit=True, prepare_threshold=threshold)
+        try:
+            connection = DeadlineConnection.connect(**self._options, autocommit=True, prepare_threshold=threshold)
+        except psycopg.OperationalError as error:
+            reason = self._without_password(why_not_connected(str(error)))
+            raise StoreUnavailable(f"cannot connect to {describe_parts(self._options)}: {reason}") from error
         self._connection = connection
         connection.deadline = monotonic() + self.deadline_s
         if not self._pooled:
@@ -152,10 +158,14 @@ class Session:
             return StoreUnavailable(text)
         if state in NO_SCHEMA_SQLSTATES:
             return SchemaMismatch(f"{text}: run `farm migrate` on this database")
+        if state == NOT_ALLOWED_SQLSTATE:
+            return StoreError(f"{text}: connect as a user that may, such as the owner of the schema farm, or have this one granted it")
         return StoreError(text)
 
     def _one_line(self, error: psycopg.Error) -> str:
-        text = " ".join((error.diag.message_primary or str(error)).split()) or type(error).__name__
+        return self._without_password(" ".join((error.diag.message_primary or str(error)).split()) or type(error).__name__)
+
+    def _without_password(self, text: str) -> str:
         password = self._options.get("password")
         return text.replace(str(password), "***") if password else text
 

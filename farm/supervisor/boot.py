@@ -84,7 +84,8 @@ def check_machine(config: Config) -> None:
     needed = DESCRIPTORS + DESCRIPTORS_A_SUBWORKER * subworkers
     allowed = linux.raise_descriptor_limit(needed)
     if allowed < needed:
-        raise FarmError(f"{subworkers} subworkers need {needed} open files, {allowed} are allowed: raise the limit (ulimit -n {needed})")
+        plural = "s need" if subworkers > 1 else " needs"
+        raise FarmError(f"{subworkers} subworker{plural} {needed} open files, {allowed} are allowed: raise the limit (ulimit -n {needed})")
     options_bytes = len(orjson.dumps(config.runners))
     if options_bytes > RUNNER_OPTIONS_BYTES_MAX:
         raise FarmError(f"runners: their options are {options_bytes:,} bytes; at most {RUNNER_OPTIONS_BYTES_MAX:,} reach a subworker")
@@ -226,7 +227,7 @@ class Boot:
     def _open_database(self) -> Answering:
         database = self._config.database
         if database.dsn is not None:
-            from farm.config.database import describe_dsn
+            from farm.dsn import describe_dsn
 
             return Answering(database.dsn, describe_dsn(database.dsn), False)
         from farm.embedded import open_server
@@ -287,7 +288,9 @@ class Boot:
         self._place.remove()
         self._spill.remove_of_run(self._place.path.name)
         log.info("left: %s", summary)
-        return 1 if supervisor.gave_up else 0
+        if supervisor.gave_up:
+            return 1 if supervisor.served else 2
+        return 0
 
 
 def _wait_for(pid: int, wait_s: float) -> None:

@@ -82,6 +82,8 @@ class Crew:
         indexes = itertools.count()
         self.posts = [Post(next(indexes), lane) for lane in lanes for _ in range(lane.config.subworkers)]
         self.by_number: dict[int, Generation] = {}
+        self.setup_failures = 0
+        """How often a subworker ended because its runners could not be set up."""
         self._outputs: dict[str, Output] = {}
         self._numbers = itertools.cycle(range(1, NUMBERS_MAX + 1))
         self._born = itertools.count(1)
@@ -272,6 +274,7 @@ class Crew:
         post = self._post(generation)
         post.generation = None
         if not served and not expected:
+            self.setup_failures += setup_failed
             why = "its runners could not be set up; see its output" if setup_failed else "it ended before it was ready"
             log.error("%s (lane %s): %s; next try in %.1f s", generation.name, generation.lane, why, post.pause_s)
             self._pause(post)

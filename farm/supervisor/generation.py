@@ -50,7 +50,9 @@ class Doom(NamedTuple):
     kind: OutcomeKind
     message: str
     seq: int
-    """The frame whose job it was killed for; jobs beside it are released."""
+    """The frame whose job it was killed for, 0: all that run. Jobs beside it are released, unless they were over their time as well."""
+    at_ns: int = 0
+    """CLOCK_MONOTONIC of the look that found it over its time; 0 for other reasons."""
 
 
 class Skipped(NamedTuple):
@@ -264,3 +266,9 @@ def signal_group(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
+
+
+def timed_out(slot: Slot, at_ns: int) -> Doom:
+    """Return why a subworker is killed whose job was found past its deadline."""
+    limit_s = (slot.deadline_ns - slot.started_ns) / 1e9
+    return Doom(OutcomeKind.TIMED_OUT, f"timeout of {limit_s:g} s reached; its subworker was killed", slot.seq, at_ns)

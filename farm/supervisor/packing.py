@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from itertools import count, repeat
 from operator import itemgetter
@@ -15,7 +17,11 @@ from farm.supervisor.refusals import Refusals
 
 TASK_BYTES_MAX = 1 << 10
 """The longest task that an enqueue lets through."""
+QUIET_S = 60.0
+"""Between two warnings that arguments cannot be spilled."""
 _args = itemgetter(2)
+
+log = logging.getLogger("farm")
 
 
 class Packed(NamedTuple):
@@ -35,9 +41,13 @@ class Packer:
         self._refusals = refusals
         self._spill = spill
         self._args_bytes_max = frame_bytes_max - JOB_HEAD.size - JOB_COLUMNS_BYTES - TASK_BYTES_MAX
+        self._quiet_until = 0.0
 
-    def pack(self, claim: Claim, rows: Sequence[JobRow], runner_name: str, *, first: int = 0) -> Packed:
-        """Return the jobs of a claim in its order, from one position up to the first whose arguments cannot be spilled now."""
+    def pack(self, claim: Claim, rows: Sequence[JobRow], runner_name: str, *, first: int = 0, to_release: bool = False) -> Packed:
+        """Return the jobs of a claim in its order, from one position up to the first whose arguments cannot be spilled now.
+
+        to_release: none of them will go into a ring, so nothing is spilled for them.
+        """
         runner = self._runner_names.index(runner_name)
         lease_id, job_ids, attempts, losts, _from_ready = claim
         reasons = {task: self._refusals.reason(runner_name, task) for task in {row[1] for row in rows}}
@@ -47,9 +57,11 @@ class Packer:
             ids, tasks, args, timeouts = zip(*rows, strict=True)
             jobs = zip(repeat(0), repeat(lease_id), ids, count(), timeouts, attempts, losts or repeat(0), repeat(runner), tasks, args)
             return Packed(list(jobs), [], len(job_ids))
-        return self._pack_each(claim, rows, runner, reasons, first)
+        return self._pack_each(claim, rows, runner, reasons, first, to_release)
 
-    def _pack_each(self, claim: Claim, rows: Sequence[JobRow], runner: int, reasons: Mapping[bytes, str | None], first: int) -> Packed:
+    def _pack_each(
+        self, claim: Claim, rows: Sequence[JobRow], runner: int, reasons: Mapping[bytes, str | None], first: int, to_release: bool
+    ) -> Packed:
         lease_id, job_ids, attempts, losts, _from_ready = claim
         by_id = {row[0]: row for row in rows}
         jobs: list[HeldJob] = []
@@ -67,14 +79,24 @@ class Packer:
                 refused.append(_rejected(lease_id, position, job_id, attempt, task, reason))
                 continue
             flags = 0
-            if len(args) > self._args_bytes_max:
-                name = self._spill.write(args, wait=False)
+            if len(args) > self._args_bytes_max and not to_release:
+                name = self._spilled(args)
                 if name is None:
                     # A batch as large as all the room there is must not wait for all of it: what fits, runs and makes room.
                     return Packed(jobs, refused, position)
                 args, flags = name, SPILLED
             jobs.append((flags, lease_id, job_id, position, timeout_ms, attempt, losts[position] if losts else 0, runner, task, args))
         return Packed(jobs, refused, len(job_ids))
+
+    def _spilled(self, args: bytes) -> bytes | None:
+        """Spill arguments; None when there is no room for them now. A disk that is full is said once in a while: those jobs wait."""
+        try:
+            return self._spill.write(args, wait=False)
+        except OSError as error:
+            if time.monotonic() >= self._quiet_until:
+                self._quiet_until = time.monotonic() + QUIET_S
+                log.warning("jobs with large arguments wait: they cannot be spilled to the state directory (%s)", error.strerror)
+            return None
 
 
 def _rejected(lease_id: int, position: int, job_id: int, attempt: int, task: bytes, reason: str) -> Outcome:

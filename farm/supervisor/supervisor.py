@@ -30,6 +30,8 @@ SLEEP_S_MAX = 1.0
 ACKS_S_MAX = 0.03
 """Acks are waited for only when nothing else wakes the supervisor sooner: they free memory, and nobody waits for that."""
 QUICK_S, QUICK_ENDS_MAX = 1.0, 10
+SETUP_TRIES = 4
+"""Of each subworker, before any has served: what cannot be set up at the start is a mistake in the configuration, or of the machine."""
 LOOK_S = 0.02
 """How often to look whether the ring of a dead subworker is consumed, and with --burst whether the last look found nothing."""
 
@@ -124,6 +126,11 @@ class Supervisor:
                 if self._drain.given_up(now):
                     return self._drain.uncommitted()
 
+    @property
+    def served(self) -> bool:
+        """True once a lane has been ready."""
+        return self._served
+
     def summary(self) -> str:
         """Say what came of the jobs, in words."""
         parts = [f"{self.settled:,} outcomes committed"]
@@ -210,7 +217,7 @@ class Supervisor:
             # Claimed just before our host row was retired: they are somebody else's now, too.
             arrival.lane.arrive(claimed - first, [])
             return True
-        packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first)
+        packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first, to_release=self._drain is not None)
         arrival.lane.arrive(packed.end - first, packed.jobs)
         self._desk.push(packed.refused)
         if packed.end < claimed:
@@ -291,6 +298,10 @@ class Supervisor:
             self._served = True
             log.info("ready")
             self._claims.wake()
+        elif not self._served and self._drain is None and self._crew.setup_failures >= SETUP_TRIES * len(self._crew.posts):
+            log.error("no runner could be set up, in %d tries: the farm gives up", self._crew.setup_failures)
+            self.gave_up = True
+            self.begin_drain()
 
     def _look_for_end(self, now: float) -> float:
         """With --burst: drain once nothing is in flight and a look that began after that has found nothing runnable."""

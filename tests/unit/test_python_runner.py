@@ -93,13 +93,13 @@ def test_allow_list(allow: list[str], task: str, may: bool) -> None:
 @pytest.mark.parametrize(
     ("options", "option"),
     [
-        ({"alow": []}, "alow"),
         ({"allow": "mail:*"}, "allow"),
-        ({"allow": [1]}, "allow"),
-        ({"allow": ["mail"]}, "allow"),
-        ({"allow": ["a:b:c"]}, "allow"),
-        ({"allow": [":b"]}, "allow"),
-        ({"path": ["/surely/not/there"]}, "path"),
+        ({"allow": None}, "allow"),
+        ({"allow": ["a:b", 1]}, "allow[1]"),
+        ({"allow": ["mail"]}, "allow[0]"),
+        ({"allow": ["a:b:c"]}, "allow[0]"),
+        ({"allow": [":b"]}, "allow[0]"),
+        ({"path": [".", "/surely/not/there"]}, "path[1]"),
     ],
 )
 def test_wrong_options(options: dict[str, object], option: str) -> None:
