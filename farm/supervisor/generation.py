@@ -150,7 +150,8 @@ class Generation:
             return FULL
         unstarted = self.unstarted
         high = min(self._pace.high, self._fits)
-        if unstarted > self._slots + high // 2:
+        # Woken for one at its low watermark, the supervisor also fills those that would wake it soon.
+        if unstarted > self._slots + high - high // 4:
             # Enough, whatever its slots do. Most of those that are asked leave here.
             return FULL
         occupied = self.occupied
@@ -159,7 +160,7 @@ class Generation:
         waiting = unstarted - max(0, self._slots - occupied)
         if waiting < 0:
             return -waiting, high
-        return 0, high - waiting if waiting <= high // 2 else 0
+        return 0, high - waiting if waiting <= high - high // 4 else 0
 
     def give(self, frames: list[HeldFrame]) -> int:
         """Put frames into its ring; returns how many fitted. It will wake the supervisor at the start that leaves the low watermark."""
@@ -185,7 +186,7 @@ class Generation:
         """Begin to take back everything that is not started."""
         if not self._recall.active:
             self._recall.begin()
-            self._pace.restart()
+            self._pace.back_off()
 
     @property
     def recall_active(self) -> bool:

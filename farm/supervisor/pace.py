@@ -31,9 +31,9 @@ class Pace:
         """Refill when no more than this many are buffered."""
         return self.high // 2
 
-    def restart(self) -> None:
-        """Forget the pace: what was buffered at it turned out to be too much."""
-        self.high = self._jobs_min
+    def back_off(self) -> None:
+        """Buffer half as much: it turned out to be too much."""
+        self.high = max(self._jobs_min, self.high // 2)
 
     def note(self, ended: int, now: float, *, was_idle: bool = False) -> None:
         """Take note that so many jobs have ended in all; now is monotonic, in seconds.
@@ -42,7 +42,7 @@ class Pace:
         """
         elapsed = now - self._seen_at
         new = ended - self._seen
-        if elapsed < WINDOW_S or (not was_idle and new < self._ends_wanted and elapsed < WINDOW_S_MAX):
+        if elapsed < WINDOW_S or (new < self._ends_wanted and elapsed < WINDOW_S_MAX):
             return
         self._seen, self._seen_at = ended, now
         high = min(int(new / elapsed * self._ahead_s), int(max(1, self.high) * GROWTH_MAX), self._jobs_max)

@@ -27,6 +27,8 @@ from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.supervisor.zygote import Zygote
 
 SLEEP_S_MAX = 1.0
+ACKS_S_MAX = 0.03
+"""Acks are waited for only when nothing else wakes the supervisor sooner: they free memory, and nobody waits for that."""
 QUICK_S, QUICK_ENDS_MAX = 1.0, 10
 LOOK_S = 0.02
 """How often to look whether the ring of a dead subworker is consumed, and with --burst whether the last look found nothing."""
@@ -111,7 +113,7 @@ class Supervisor:
         self._watch(self._zygote.control.fileno())
         wait_s = 0.0
         while True:
-            for number in self._loop.wait(wait_s if self._writer.arm() else 0.0):
+            for number in self._loop.wait(wait_s if wait_s <= ACKS_S_MAX or self._writer.arm() else 0.0):
                 self._obey(number)
             self._writer.disarm()
             now = time.monotonic()
