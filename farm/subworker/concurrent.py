@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import selectors
 import time
 from collections import deque
@@ -48,10 +49,14 @@ class Unpublished(NamedTuple):
 
 
 class Turnstile(selectors.EpollSelector):
-    """The selector of an event loop that does something in each turn of the loop, before it sleeps."""
+    """The selector of an event loop that does something in each turn of the loop, before it sleeps, and wakes in time.
 
-    def __init__(self, before: Callable[[float | None], float | None], after: Callable[[], None]) -> None:
-        """before: called with the seconds that the loop would sleep (None: for ever), returns those that it may. after: it woke."""
+    epoll counts in milliseconds and rounds up, so that each sleep of a job would be late by half of one. select() counts in
+    microseconds, and an epoll is itself a descriptor to wait for.
+    """
+
+    def __init__(self, before: Callable[[float | None], float], after: Callable[[], None]) -> None:
+        """before: called with the seconds that the loop would sleep (None: for ever), returns those that it may. after: it slept."""
         super().__init__()
         self._before = before
         self._after = after
@@ -59,10 +64,10 @@ class Turnstile(selectors.EpollSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for descriptors, as the base class does."""
         wait_s = self._before(timeout)
-        ready = super().select(wait_s)
-        if wait_s != 0:
+        if wait_s:
+            select.select((self.fileno(),), (), (), wait_s)
             self._after()
-        return ready
+        return super().select(0)
 
 
 class JobLoop(asyncio.SelectorEventLoop):
@@ -120,7 +125,7 @@ class ConcurrentSubworker(Workbench):
                 if not isinstance(error, SystemExit | KeyboardInterrupt):
                     raise
 
-    def _turn(self, timeout_s: float | None) -> float | None:
+    def _turn(self, timeout_s: float | None) -> float:
         """Do what is to be done in this turn of the loop; returns how long it may sleep."""
         if self._forked:
             os._exit(0)
@@ -143,7 +148,7 @@ class ConcurrentSubworker(Workbench):
             return 0
         return self._may_sleep(timeout_s)
 
-    def _may_sleep(self, timeout_s: float | None) -> float | None:
+    def _may_sleep(self, timeout_s: float | None) -> float:
         """Say to the others that the loop is about to sleep; returns how long."""
         bound_s = SLEEP_S_MAX
         if self._unpublished:
@@ -164,6 +169,7 @@ class ConcurrentSubworker(Workbench):
         self._wake_writer()
         self._threads.asleep = True
         if self._threads.ended:
+            self._wake_up()
             return 0
         return bound_s if timeout_s is None else min(timeout_s, bound_s)
 
