@@ -178,15 +178,15 @@ def test_killed_for_another_job(subject: Subject) -> None:
 
 
 def test_many_over_their_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Of many in one process, those over their time at the look that killed it are timed out, the others are released; one line tells it."""
+    """Of many in one process, those over their time at the look that killed it are timed out, the others released; one line tells."""
     subject = Subject(tmp_path / "w0.1", slots=5)
     subject.give(1, 2, 3, 4, 5)
     for slot, deadline_ns in enumerate((5000, 0, 9000, 4000)):
         subject.start(slot + 1, slot, deadline_ns)
     overdue = subject.generation.file.slots.overdue(5000)
-    assert [slot.seq for slot in overdue] == [1, 4]
-    for slot in overdue:
-        end_job(subject.generation, slot, timed_out(slot, 5000))
+    assert [row.seq for row in overdue] == [1, 4]
+    for row in overdue:
+        end_job(subject.generation, row, timed_out(row, 5000))
     subject.die()
     estate = judge(subject.generation)
     kinds = {outcome.job_id: outcome.kind for outcome in estate.outcomes}
