@@ -125,16 +125,19 @@ class Crew:
         if births:
             self._early_deaths.clear()
 
-    def note_ready(self) -> None:
-        """Let those serve whose runners are set up; kill those whose ring was found to be broken."""
+    def note_ready(self) -> bool:
+        """Let those serve whose runners are set up, True if there are any; kill those whose ring was found to be broken."""
+        any_ready = False
         for generation in self.generations:
             if generation.phase is Phase.BORN and generation.ready:
                 generation.file.gate_ns = self._gate_ns()
                 generation.phase = Phase.SERVING
                 self._post(generation).pause_s = PAUSE_S_MIN
+                any_ready = True
             elif generation.phase is Phase.SERVING and generation.file.broken:
                 log.error("%s has overwritten its result ring: killed", generation.name)
                 generation.kill(Doom(OutcomeKind.CRASHED, "its subworker's result ring was overwritten, so it was killed", 0))
+        return any_ready
 
     def note_death(self, pid: int, status: int) -> bool:
         """Take in that a child was reaped; False if it is none of ours, or not yet known."""
@@ -177,10 +180,10 @@ class Crew:
                 self.drop_arguments(estate.back + estate.over)
             self._forget(generation, lane, writer)
 
-    def finish_recalls(self) -> None:
-        """Take back what was recalled from those that have answered, and let them go on. Not while closing: then nobody goes on."""
-        for lane in self.lanes:
-            lane.finish_recalls()
+    def finish_recalls(self) -> bool:
+        """Take back what was recalled from those that have answered, and let them go on; True if anybody has. Not while closing."""
+        answered = [lane.finish_recalls() for lane in self.lanes]
+        return any(answered)
 
     def abandon(self) -> None:
         """Kill everybody and drop what is held: the host was retired, and its jobs are somebody else's now."""

@@ -73,14 +73,17 @@ class Lane:
         """Hold jobs again that were handed out and not started: ahead of the others, in their old order."""
         self.held.extendleft(reversed(list(frames)))
 
-    def finish_recalls(self) -> None:
-        """Hold again what was recalled from subworkers that have answered, and let them go on."""
+    def finish_recalls(self) -> bool:
+        """Hold again what was recalled from subworkers that have answered, and let them go on; True if anybody has."""
+        anybody = False
         for generation in self.generations:
             if generation.recall_active and generation.phase is Phase.SERVING:
                 frames = generation.recalled()
                 if frames is not None:
                     self.take_back(frames)
                     generation.lift_recall()
+                    anybody = True
+        return anybody
 
     def dispatch(self, now: float) -> None:
         """Put held jobs into rings: for free slots first, then behind running jobs as far ahead as their pace allows."""

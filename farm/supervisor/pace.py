@@ -4,8 +4,8 @@ from __future__ import annotations
 
 WINDOW_S, WINDOW_S_MAX = 0.005, 0.5
 """Shorter stretches tell nothing about a pace; in a longer one even a few ends do."""
-GROWTH_MAX = 4.0
-"""One lucky window must not fill the buffers: a high watermark grows by this factor at most."""
+GROWTH_MAX = 4
+"""One lucky window must not fill the buffers: a high watermark grows by this factor at most, or to as many as ended in the window."""
 
 
 class Pace:
@@ -45,5 +45,5 @@ class Pace:
         if elapsed < WINDOW_S or (new < self._ends_wanted and elapsed < WINDOW_S_MAX):
             return
         self._seen, self._seen_at = ended, now
-        high = min(int(new / elapsed * self._ahead_s), int(max(1, self.high) * GROWTH_MAX), self._jobs_max)
+        high = min(int(new / elapsed * self._ahead_s), max(new, GROWTH_MAX * max(1, self.high)), self._jobs_max)
         self.high = max(self._jobs_min, high, self.high if was_idle else 0)

@@ -141,8 +141,7 @@ class Supervisor:
         self._take_arrivals()
         if self._drain is None:
             self._dispatch(now)
-        self._crew.hear_births(self._zygote)
-        self._crew.note_ready()
+        changed = self._crew.note_ready()
         self._crew.give_up_unborn(now)
         dying = any(generation.phase in (Phase.DEAD, Phase.DOOMED) for generation in self._crew.generations)
         # In this order: the writer pushes acks before it moves a tail, so those of a ring that was consumed before can be taken now.
@@ -151,8 +150,10 @@ class Supervisor:
         self._take_acks()
         self._crew.bury(consumed, self._writer)
         if self._drain is None:
-            self._crew.finish_recalls()
-            self._dispatch(now)
+            changed = self._crew.finish_recalls() or changed or bool(consumed)
+            if changed:
+                # There are jobs to hand out again, or somebody new to have them.
+                self._dispatch(now)
         self._desk.step()
         wait_s = min(self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
         if self._drain is None:
