@@ -24,8 +24,9 @@ from farm.shm.frames import JOB_HEAD, OUTCOME_HEAD, SPILLED
 from farm.shm.generation import GATE_WORD, RECALL_WORD, REFILL_WORD, GenerationFile
 from farm.shm.ring import Frame
 from farm.shm.spill import Spill
-from farm.subworker.flights import AWAIT, MEMORY, Flight, JobThreads, end_of, failure_of
+from farm.subworker.flights import AWAIT, FAILED, MEMORY, Flight, JobThreads, end_of, failure_of
 from farm.subworker.order import Descriptors, ForkOrder
+from farm.subworker.results import error_payload
 from farm.subworker.ways import ways_at_once
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
 
@@ -270,14 +271,24 @@ class ConcurrentSubworker(Workbench):
         while waiting:
             first = waiting[0]
             if self._is_large(first):
-                name = self._spill.write(first.payload, wait=False)
-                if name is None:
+                spilled = self._spilled(first)
+                if spilled is None:
                     return
-                first = waiting[0] = first._replace(flags=SPILLED, payload=name)
+                first = waiting[0] = spilled
             if not self._results.publish(first.kind, first.flags, first.head + first.payload):
                 return
             waiting.popleft()
             self._free_slot(first.slot)
+
+    def _spilled(self, waiting: Unpublished) -> Unpublished | None:
+        """Spill an outcome, None while there is no room for it; where the disk has none either, that is what the job came to."""
+        try:
+            name = self._spill.write(waiting.payload, wait=False)
+        except OSError as error:
+            size, directory = len(waiting.payload), self._order.spill_directory
+            message = f"the result is {size:,} bytes long and cannot be kept in {directory}: {error.strerror}"
+            return waiting._replace(kind=FAILED, payload=error_payload("ResultError", message))
+        return None if name is None else waiting._replace(flags=SPILLED, payload=name)
 
     def _is_large(self, waiting: Unpublished) -> bool:
         return len(waiting.payload) > self._result_bytes_max

@@ -131,6 +131,21 @@ def test_results_that_do_not_fit(make_farm: MakeFarm, ledger: Ledger) -> None:
     ledger.check_all_ended()
 
 
+def test_a_result_that_the_disk_does_not_take(crowd: RunningFarm, ledger: Ledger) -> None:
+    """It fails its job, and those beside it go on."""
+    crowd.start()
+    assert crowd.state is not None
+    directory = crowd.state.spill_path
+    away = directory.rename(directory.with_name("away"))
+    large = ledger.enqueue("crowd:give_text", (3_000_000,), max_attempts=1)
+    small = ledger.enqueue("crowd:give_text", (3,))
+    assert ledger.error(large).startswith("ResultError: the result is 3,000,002 bytes long and cannot be kept in ")
+    assert ledger.result(small).value == "rrr"
+    away.rename(directory)
+    crowd.stop()
+    ledger.check_all_ended()
+
+
 def test_kill_in_mid_flight(make_farm: MakeFarm, ledger: Ledger, effects: Path, tmp_path: Path) -> None:
     """A killed subworker's started jobs have crashed, those that it had not started use no attempt; all end once."""
     farm = make_crowd(make_farm)
