@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import selectors
 import time
 from collections import deque
@@ -19,11 +20,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from farm.ports import Job
-from farm.shm.frames import JOB_HEAD, OUTCOME_HEAD, SPILLED
-from farm.shm.generation import GATE_WORD, RECALL_WORD, REFILL_WORD, GenerationFile
-from farm.shm.ring import Frame
+from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
+from farm.shm.generation import CLOCK_WORD, GATE_WORD, RECALL_WORD, REFILL_WORD, GenerationFile
 from farm.shm.spill import Spill
-from farm.subworker.flights import AWAIT, FAILED, MEMORY, Flight, JobThreads, end_of, failure_of
+from farm.subworker.flights import AWAIT, FAILED, MEMORY, SUCCEEDED, Flight, JobThreads, end_of, failure_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.ways import ways_at_once
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
@@ -37,6 +37,15 @@ FARM_FRAMES = 2
 """Frames of the farm on top of the traceback of a job that could not be set going."""
 
 
+class Handed(NamedTuple):
+    """A job that was taken out of the ring, at its place in its frame."""
+
+    seq: int
+    flags: int
+    jobs: JobFrame
+    place: int
+
+
 class Unpublished(NamedTuple):
     """An outcome that waits for room: in the ring, or, while it is not spilled, for its file."""
 
@@ -48,10 +57,14 @@ class Unpublished(NamedTuple):
 
 
 class Turnstile(selectors.EpollSelector):
-    """The selector of an event loop that does something in each turn of the loop, before it sleeps."""
+    """The selector of an event loop that does something in each turn of the loop, before it sleeps, and wakes in time.
 
-    def __init__(self, before: Callable[[float | None], float | None], after: Callable[[], None]) -> None:
-        """before: called with the seconds that the loop would sleep (None: for ever), returns those that it may. after: it woke."""
+    epoll counts in milliseconds and rounds up, so that each sleep of a job would be late by half of one. select() counts in
+    microseconds, and an epoll is itself a descriptor to wait for.
+    """
+
+    def __init__(self, before: Callable[[float | None], float], after: Callable[[], None]) -> None:
+        """before: called with the seconds that the loop would sleep (None: for ever), returns those that it may. after: it slept."""
         super().__init__()
         self._before = before
         self._after = after
@@ -59,10 +72,10 @@ class Turnstile(selectors.EpollSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for descriptors, as the base class does."""
         wait_s = self._before(timeout)
-        ready = super().select(wait_s)
-        if wait_s != 0:
+        if wait_s:
+            select.select((self.fileno(),), (), (), wait_s)
             self._after()
-        return ready
+        return super().select(0)
 
 
 class JobLoop(asyncio.SelectorEventLoop):
@@ -94,8 +107,8 @@ class ConcurrentSubworker(Workbench):
         self._awaited: dict[asyncio.Future[Any], Flight] = {}
         self._ended: deque[asyncio.Future[Any]] = deque()
         """Tasks that are done, as their callbacks say."""
-        self._in_hand: list[Frame] = []
-        """Frames that were taken out of the ring and could not be started because of the gate."""
+        self._in_hand: deque[Handed] = deque()
+        """Jobs that were taken out of the ring and could not be started yet: no slot is free for them, or the gate is closed."""
         self._unpublished: deque[Unpublished] = deque()
         self._recall_answered = 0
         self._left = False
@@ -120,7 +133,7 @@ class ConcurrentSubworker(Workbench):
                 if not isinstance(error, SystemExit | KeyboardInterrupt):
                     raise
 
-    def _turn(self, timeout_s: float | None) -> float | None:
+    def _turn(self, timeout_s: float | None) -> float:
         """Do what is to be done in this turn of the loop; returns how long it may sleep."""
         if self._forked:
             os._exit(0)
@@ -143,7 +156,7 @@ class ConcurrentSubworker(Workbench):
             return 0
         return self._may_sleep(timeout_s)
 
-    def _may_sleep(self, timeout_s: float | None) -> float | None:
+    def _may_sleep(self, timeout_s: float | None) -> float:
         """Say to the others that the loop is about to sleep; returns how long."""
         bound_s = SLEEP_S_MAX
         if self._unpublished:
@@ -152,7 +165,7 @@ class ConcurrentSubworker(Workbench):
                 bound_s = Spill.WAIT_S
             elif not self._results.want_space(len(waiting.head) + len(waiting.payload)):
                 return 0
-        elif self._in_hand:
+        elif self._in_hand and self._free:
             bound_s = GATE_SLEEP_S
         elif self._free and not self._words[RECALL_WORD] and not self.gate.orphaned:
             if not self._jobs.arm():
@@ -164,6 +177,7 @@ class ConcurrentSubworker(Workbench):
         self._wake_writer()
         self._threads.asleep = True
         if self._threads.ended:
+            self._wake_up()
             return 0
         return bound_s if timeout_s is None else min(timeout_s, bound_s)
 
@@ -176,34 +190,44 @@ class ConcurrentSubworker(Workbench):
             os.eventfd_read(self._wake_fd)
 
     def _start(self) -> None:
-        """Start jobs in the free slots, in the order of their frames: the one place where StartGate.start is called."""
-        frames = self._in_hand or self._jobs.take(min(len(self._free), STARTS_MAX))
-        if not frames:
-            return
-        gate, words, free = self.gate, self._words, self._free
-        unpack, clock_ns, boottime = JOB_HEAD.unpack_from, any_clock, BOOTTIME
-        self._awake = self._hungry = True
-        self._in_hand = []
+        """Start jobs in the free slots, in the order of their sequences: the one place where StartGate.start is called."""
+        self._take()
+        gate, words, free, in_hand = self.gate, self._words, self._free, self._in_hand
+        clock_ns, boottime = any_clock, BOOTTIME
         seq = 0
-        for index, (seq, _kind, flags, frame) in enumerate(frames):
+        for _ in range(min(len(in_hand), len(free), STARTS_MAX)):
             # What gate.blocked() asks, but for the recall, which start() looks for behind its fence.
             if gate.orphaned or clock_ns(boottime) >= words[GATE_WORD]:
-                self._in_hand = frames[index:]
-                self._awake = index > 0
                 break
-            lease_id, job_id, position, timeout_ms, attempt, lost, task_bytes, runner = unpack(frame)
+            seq, flags, jobs, place = in_hand[0]
+            lease_id, job_id, position, attempt = jobs.lease_id, jobs.job_ids[place], jobs.positions[place], jobs.attempts[place]
             started_ns = monotonic_clock()
             slot = free[-1]
-            deadline_ns = started_ns + timeout_ms * 1_000_000 if timeout_ms else 0
-            if not gate.start(slot, seq, lease_id, position, job_id, attempt, lost, started_ns, deadline_ns):
+            deadline_ns = started_ns + jobs.timeout_ms * 1_000_000 if jobs.timeout_ms else 0
+            if not gate.start(slot, seq, lease_id, position, job_id, attempt, jobs.losts[place], started_ns, deadline_ns):
+                # Answered already, and perhaps lifted: what is in hand has been taken back.
+                in_hand.clear()
                 self._stand_back()
                 return
             free.pop()
-            args_at = JOB_HEAD.size + task_bytes
-            flight = (slot, seq, lease_id, position, job_id, attempt, started_ns)
-            self._begin(flight, runner, frame[JOB_HEAD.size : args_at], frame[args_at:], flags)
+            in_hand.popleft()
+            self._awake = self._hungry = True
+            self._begin((slot, seq, lease_id, position, job_id, attempt, started_ns), jobs.runner, jobs.task, jobs.args[place], flags)
         if self._answered != words[REFILL_WORD] <= seq:
             self._ask_for_more()
+
+    def _take(self) -> None:
+        """Take frames out of the ring until there is a job in hand for every free slot."""
+        in_hand, wanted = self._in_hand, min(len(self._free), STARTS_MAX)
+        while len(in_hand) < wanted:
+            frames = self._jobs.take(1)
+            if not frames:
+                return
+            for _seq, _kind, flags, payload in frames:
+                jobs = unpack_jobs(payload)
+                count = len(jobs.job_ids)
+                in_hand.extend(Handed(jobs.first_seq + index, flags, jobs, index) for index in range(count))
+                self._next_seq = jobs.first_seq + count
 
     def _begin(self, flight: Flight, runner: int, task: bytes, args: bytes, flags: int) -> None:
         """Set a started job going, on the loop or in a thread; whatever goes wrong with that is its outcome."""
@@ -249,14 +273,18 @@ class ConcurrentSubworker(Workbench):
         if kind == MEMORY:
             payload = self._out_of_memory(payload)
         slot, seq, lease_id, position, job_id, attempt, started_ns = flight
-        head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, monotonic_clock(), seq, position, attempt)
-        late = self._unpublished or len(payload) > self._result_bytes_max
-        if late or not self._results.publish(kind, 0, head + payload):
-            # It has ended in time, though nobody can be told yet: it is not to be killed for that.
-            self._slots.lift_deadline(slot)
-            self._unpublished.append(Unpublished(slot, kind, 0, head, payload))
-        else:
+        finished_ns, clock_us = monotonic_clock(), self._words[CLOCK_WORD]
+        in_time = kind == SUCCEEDED and not self._unpublished and len(payload) <= self._result_bytes_max
+        if in_time and self._results.publish_success(
+            lease_id, seq, position, job_id, clock_us + started_ns // 1000, clock_us + finished_ns // 1000, finished_ns, payload
+        ):
             self._free_slot(slot)
+            return
+        # It has ended in time, though nobody can be told yet: it is not to be killed for that.
+        self._slots.lift_deadline(slot)
+        head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, position, attempt)
+        self._unpublished.append(Unpublished(slot, kind, WHOLE, head, payload))
+        self._awake = True
 
     def _publish_late(self) -> None:
         """Publish what waits for room, in order, as far as there is room now."""
@@ -264,18 +292,22 @@ class ConcurrentSubworker(Workbench):
         while waiting:
             first = waiting[0]
             if self._is_large(first):
-                try:
-                    name = self._spill.write(first.payload, wait=False)
-                except OSError as error:
-                    first = waiting[0] = first._replace(kind=FAILED, payload=self._not_kept(first.payload, error))
-                else:
-                    if name is None:
-                        return
-                    first = waiting[0] = first._replace(flags=SPILLED, payload=name)
+                spilled = self._spilled(first)
+                if spilled is None:
+                    return
+                first = waiting[0] = spilled
             if not self._results.publish(first.kind, first.flags, first.head + first.payload):
                 return
             waiting.popleft()
             self._free_slot(first.slot)
+
+    def _spilled(self, waiting: Unpublished) -> Unpublished | None:
+        """Spill an outcome, None while there is no room for it; where the disk has none either, that is what the job came to."""
+        try:
+            name = self._spill.write(waiting.payload, wait=False)
+        except OSError as error:
+            return waiting._replace(kind=FAILED, payload=self._not_kept(waiting.payload, error))
+        return None if name is None else waiting._replace(flags=WHOLE | SPILLED, payload=name)
 
     def _is_large(self, waiting: Unpublished) -> bool:
         return len(waiting.payload) > self._result_bytes_max
@@ -292,8 +324,8 @@ class ConcurrentSubworker(Workbench):
         if number == self._recall_answered or self.gate.orphaned:
             return
         self._recall_answered = number
-        self.gate.acknowledge(self._in_hand[0][0] if self._in_hand else self._jobs.next_seq)
-        self._in_hand = []
+        self.gate.acknowledge(self._in_hand[0].seq if self._in_hand else self._next_seq)
+        self._in_hand.clear()
         os.eventfd_write(self._supervisor_fd, 1)
 
     def _note_fork(self) -> None:

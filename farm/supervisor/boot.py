@@ -160,7 +160,10 @@ class Boot:
 
     def make_zygote(self) -> Zygote:
         """Start a zygote; it imports the runners of the configuration once."""
-        return Zygote(runner_names=list(self._config.runners), crew_lock_fd=self._crew_lock.fd, output_fd=self._log_fd)
+        at_once = max(lane.concurrency for lane in self._config.lanes)
+        return Zygote(
+            runner_names=list(self._config.runners), concurrency_max=at_once, crew_lock_fd=self._crew_lock.fd, output_fd=self._log_fd
+        )
 
     def make_writer(self) -> Writer:
         """Start a successor of a writer that died: it is told everything at once."""

@@ -74,6 +74,7 @@ def test_bad_neighbours(crowd: RunningFarm, ledger: Ledger) -> None:
     deep = ledger.enqueue("crowd:recurse", max_attempts=1)
     wrong = ledger.enqueue("crowd:mark", {"wrong": 1}, max_attempts=1)
     missing = ledger.enqueue("crowd:missing", max_attempts=1)
+    large = ledger.enqueue_all([("crowd:allocate", (3000,)), ("chores:allocate", (3000,))], max_attempts=1)
     unkept = ledger.enqueue("crowd:_seat", max_attempts=1)
     fine = ("shrug", "leave_task", "stop_loop", "fork_on_loop", "fork_in_thread")
     once = {ledger.enqueue(f"crowd:{task}"): task for task in fine}
@@ -88,6 +89,8 @@ def test_bad_neighbours(crowd: RunningFarm, ledger: Ledger) -> None:
     assert ledger.error(wrong).startswith("TypeError: mark() got an unexpected keyword")
     assert "has no function 'missing'" in ledger.error(missing)
     assert ledger.error(unkept).startswith("runners.python.TaskNotFound")
+    assert all("MB, shared by up to 100 jobs, reached" in ledger.error(job_id) for job_id in large)
+    assert [ledger.failures(job_id) for job_id in large] == [["memory"], ["memory"]]
     results = ledger.results()
     assert {task: (results[job_id].status, results[job_id].value) for job_id, task in once.items()} == dict.fromkeys(fine, (1, 1))
     assert results[late].value == 7
@@ -125,6 +128,21 @@ def test_results_that_do_not_fit(make_farm: MakeFarm, ledger: Ledger) -> None:
     }
     assert lengths == dict.fromkeys(inline, (1, 100_000)) | dict.fromkeys(spilled, (1, 3_000_000))
     assert farm.spilled == []
+    ledger.check_all_ended()
+
+
+def test_a_result_that_the_disk_does_not_take(crowd: RunningFarm, ledger: Ledger) -> None:
+    """It fails its job, and those beside it go on."""
+    crowd.start()
+    assert crowd.state is not None
+    directory = crowd.state.spill_path
+    away = directory.rename(directory.with_name("away"))
+    large = ledger.enqueue("crowd:give_text", (3_000_000,), max_attempts=1)
+    small = ledger.enqueue("crowd:give_text", (3,))
+    assert ledger.error(large).startswith("ResultError: the result is 3,000,002 bytes long and cannot be kept in ")
+    assert ledger.result(small).value == "rrr"
+    away.rename(directory)
+    crowd.stop()
     ledger.check_all_ended()
 
 

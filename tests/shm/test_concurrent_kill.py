@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from farm.shm.frames import OUTCOME_HEAD, pack_job
+from farm.shm.frames import OUTCOME_HEAD, WHOLE, HeldJob, pack_jobs
+from farm.shm.successes import VALUE_AT
 from farm.subworker.concurrent import ConcurrentSubworker
 from farm.subworker.order import Descriptors, ForkOrder
 from tests.shm import counting
@@ -25,6 +26,7 @@ class ConcurrentCrewman(Crewman):
     """The real thing, with a gate that closes and opens again."""
 
     slots = SLOTS
+    _next_seq = 1
     _chance = random.Random(5)
 
     def serve(self, runs: memoryview) -> None:
@@ -49,15 +51,26 @@ class ConcurrentCrewman(Crewman):
         subworker.get_ready()
         subworker.serve()
 
-    def pack(self, job: int) -> bytes:
-        """Return the payload of a job's frame."""
-        task = b"tests.shm.counting:count" if job % 3 else b"tests.shm.counting:count_async"
-        return pack_job(1, job, 0, 0, 0, 0, 0, task, b"[%d]" % job)
+    def put(self, batch: list[int]) -> int:
+        """Put jobs into the ring, several to a frame."""
+        jobs: list[HeldJob] = []
+        for job in batch:
+            task = b"tests.shm.counting:count" if job % 12 < 8 else b"tests.shm.counting:count_async"
+            jobs.append((0, 1, job, 0, 0, 0, 0, 0, task, b"[%d]" % job))
+        written = 0
+        for _flags, payload, count in pack_jobs(jobs, self._next_seq):
+            if not self._jobs.put([payload]):
+                break
+            self.handed.update(zip(range(self._next_seq, self._next_seq + count), batch[written:], strict=False))
+            self._next_seq += count
+            written += count
+        return written
 
-    def seq_of(self, outcome: bytes) -> int:
-        """Read of which frame a result tells."""
-        assert outcome[OUTCOME_HEAD.size :] == b"null", outcome
-        return int(OUTCOME_HEAD.unpack_from(outcome)[4])
+    def seq_of(self, flags: int, outcome: bytes) -> int:
+        """Read of which job a result tells."""
+        head = OUTCOME_HEAD.size if flags & WHOLE else VALUE_AT
+        assert outcome[head:] == b"null", outcome
+        return int(OUTCOME_HEAD.unpack_from(outcome)[4]) if flags & WHOLE else int.from_bytes(outcome[8:16], "little")
 
     def send(self, jobs: deque[int]) -> None:
         """Hand over what fits, and close the gate once in a while."""

@@ -47,11 +47,7 @@ class Crewman:
         """Be the subworker, in the child."""
         run_subworker(self.file, self._wakes, runs)
 
-    def pack(self, job: int) -> bytes:
-        """Return the payload of a job's frame."""
-        return job.to_bytes(8, "little")
-
-    def seq_of(self, outcome: bytes) -> int:
+    def seq_of(self, flags: int, outcome: bytes) -> int:
         """Read of which frame a result tells."""
         return int.from_bytes(outcome[:8], "little")
 
@@ -60,16 +56,21 @@ class Crewman:
         if self.recall.active or len(self.handed) > JOBS_AHEAD:
             return
         batch = [jobs.popleft() for _ in range(min(BATCH, len(jobs)))]
-        seq = self._jobs.next_seq
-        written = self._jobs.put([self.pack(job) for job in batch])
-        self.handed.update(zip(range(seq, seq + written), batch, strict=False))
+        written = self.put(batch)
         jobs.extendleft(reversed(batch[written:]))
+
+    def put(self, batch: list[int]) -> int:
+        """Put jobs into the ring; returns how many fitted."""
+        seq = self._jobs.next_seq
+        written = self._jobs.put([job.to_bytes(8, "little") for job in batch])
+        self.handed.update(zip(range(seq, seq + written), batch, strict=False))
+        return written
 
     def collect(self) -> list[int]:
         """Return the jobs whose results have come, as the writer and its acks would tell."""
         ended = []
-        for _, _, _, payload in self._results.take(BATCH):
-            seq = self.seq_of(payload)
+        for _, _, flags, payload in self._results.take(BATCH):
+            seq = self.seq_of(flags, payload)
             assert self.slots > 1 or next(iter(self.handed), None) == seq, "an earlier frame was handed over and never started"
             ended.append(self.handed.pop(seq))
         return ended

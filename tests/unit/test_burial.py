@@ -19,7 +19,7 @@ from farm.shm.ring import RingConsumer, RingProducer
 from farm.shm.start import StartGate
 from farm.supervisor.burial import judge
 from farm.supervisor.deadlines import end_job
-from farm.supervisor.generation import Doom, Generation, Phase, signal_group
+from farm.supervisor.generation import Doom, Generation, Phase, signal_group, timed_out
 
 EXIT_9 = 9 << 8
 SIGKILL = 9
@@ -32,8 +32,8 @@ def held(job_id: int) -> HeldJob:
 class Subject:
     """Both sides of one generation file: the supervisor's record, and what its subworker does."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = GenerationFile.create(path, slots=1, host_id=1)
+    def __init__(self, path: Path, slots: int = 1) -> None:
+        self._file = GenerationFile.create(path, slots=slots, host_id=1)
         self.generation = Generation(
             name="w0.1", number=1, lane="default", host_id=1, file=self._file, wake_fd=os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         )
@@ -48,9 +48,9 @@ class Subject:
     def give(self, *job_ids: int) -> None:
         assert self.generation.give([held(job_id) for job_id in job_ids]) == len(job_ids)
 
-    def start(self, seq: int) -> bool:
+    def start(self, seq: int, slot: int = 0, deadline_ns: int = 0) -> bool:
         """Mark and start the job of a frame."""
-        return self._gate.start(0, seq, (1 << 32) + 1, seq, seq, 0, 0, 1000 + seq, 0)
+        return self._gate.start(slot, seq, (1 << 32) + 1, seq, seq, 0, 0, 1000 + seq, deadline_ns)
 
     def publish(self) -> None:
         self._results.put([b"outcome"])
@@ -175,6 +175,25 @@ def test_killed_for_another_job(subject: Subject) -> None:
     subject.die()
     (outcome,) = judge(subject.generation).outcomes
     assert outcome.kind == OutcomeKind.RELEASED
+
+
+def test_many_over_their_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of many in one process, those over their time at the look that killed it are timed out, the others released; one line tells."""
+    subject = Subject(tmp_path / "w0.1", slots=5)
+    subject.give(1, 2, 3, 4, 5)
+    for slot, deadline_ns in enumerate((5000, 0, 9000, 4000)):
+        subject.start(slot + 1, slot, deadline_ns)
+    overdue = subject.generation.file.slots.overdue(5000)
+    assert [row.seq for row in overdue] == [1, 4]
+    for row in overdue:
+        end_job(subject.generation, row, timed_out(row, 5000))
+    subject.die()
+    estate = judge(subject.generation)
+    kinds = {outcome.job_id: outcome.kind for outcome in estate.outcomes}
+    assert kinds == {1: OutcomeKind.TIMED_OUT, 2: OutcomeKind.RELEASED, 3: OutcomeKind.RELEASED, 4: OutcomeKind.TIMED_OUT}
+    assert estate.back == [held(5)]
+    assert [record.getMessage().partition(": ")[0] for record in caplog.records] == ["w0 (default), while it ran job 1 and 3 more"]
+    subject.close()
 
 
 def test_broken_ring(subject: Subject) -> None:

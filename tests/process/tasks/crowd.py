@@ -159,6 +159,11 @@ async def hang(path: str, number: int) -> None:
     await asyncio.Event().wait()
 
 
+async def allocate(megabytes: int) -> int:
+    """Use that much memory."""
+    return len(bytearray(megabytes * 1_000_000))
+
+
 def recurse() -> int:
     """Call itself for ever, through C."""
     return sorted([1, 2], key=lambda _: recurse())[0]
