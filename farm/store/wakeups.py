@@ -26,15 +26,19 @@ class Wakeups:
         """End the wait that is under way, and every later one at once; from any thread."""
         os.eventfd_write(self._interrupt_fd, 1)
 
-    def wait(self, timeout_s: float) -> list[str]:
-        """Wait up to timeout_s for the next ones; empty if none came. Raises StoreUnavailable: some may have been missed."""
+    def wait(self, timeout_s: float) -> list[str] | None:
+        """Wait up to timeout_s for the next ones; empty if none came. None: it hears from now on, and some may have been missed.
+
+        Raises StoreUnavailable: nothing is heard until the next None.
+        """
         return self._session.run(lambda connection: self._hear(connection, timeout_s), deadline_s=timeout_s + MARGIN_S)
 
-    def _hear(self, connection: DeadlineConnection, timeout_s: float) -> list[str]:
+    def _hear(self, connection: DeadlineConnection, timeout_s: float) -> list[str] | None:
         if connection is not self._listening:
             connection.add_notify_handler(lambda notify: self._aside.append(notify.payload))
             connection.execute(load("listen"))
             self._listening = connection
+            return None
         if self._aside:
             payloads, self._aside = self._aside, []
             return payloads

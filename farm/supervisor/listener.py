@@ -22,7 +22,7 @@ ID_DIGITS_MAX = 18
 class Wakeups(Protocol):
     """A connection that listens."""
 
-    def wait(self, timeout_s: float) -> list[str]: ...
+    def wait(self, timeout_s: float) -> list[str] | None: ...
     def interrupt(self) -> None: ...
 
 
@@ -36,8 +36,11 @@ class Listener:
         work: Callable[[list[Pair]], None],
         announced: Callable[[list[int]], None],
         later: Callable[[], None],
+        hearing: Callable[[bool], None],
     ) -> None:
         self._wakeups = wakeups
+        self._hearing = hearing
+        self._hears = False
         self._announced = announced
         self._work = work
         self._later = later
@@ -47,15 +50,21 @@ class Listener:
         self._wakeups.interrupt()
 
     def step(self, now: float) -> float:
-        """Wait for wake-ups and pass them on. A lost connection is one too: something may have been missed."""
+        """Wait for wake-ups and pass them on; tell when they are no longer heard, and when they are again."""
         try:
             payloads = self._wakeups.wait(LISTEN_S)
         except StoreUnavailable:
-            self._work([])
+            self._note_hearing(False)
             raise
+        if payloads is None:
+            self._note_hearing(True)
+            return 0.0
         news = [_read(payload) for payload in payloads if payload != LATER]
-        if news:
-            self._work(list({one.pair for one in news if one.pair is not None}))
+        pairs = {one.pair for one in news if one.pair is not None}
+        if pairs:
+            self._work(list(pairs))
+        if any(one.pair is None for one in news):
+            self._work([])
         if LATER in payloads:
             self._later()
         job_ids = [one.job_id for one in news if one.job_id is not None]
@@ -64,6 +73,11 @@ class Listener:
             time.sleep(GIVE_WAY_S)
             self._announced(job_ids)
         return 0.0
+
+    def _note_hearing(self, hears: bool) -> None:
+        if hears or self._hears:
+            self._hears = hears
+            self._hearing(hears)
 
 
 class _News(NamedTuple):

@@ -140,7 +140,13 @@ class Parts:
             session = self._session("listen", dsn=listen)
             ahead = ReadAhead(ClaimStore(session))
             self._claimer.read_ahead = ahead.take
-            self._listener = Listener(wakeups=Wakeups(session), work=self._hear_of_pairs, announced=ahead.fill, later=self._upkeep.wake)
+            self._listener = Listener(
+                wakeups=Wakeups(session),
+                work=self._hear_of_pairs,
+                announced=ahead.fill,
+                later=self._upkeep.wake,
+                hearing=self._hear_anew,
+            )
             self._threads.append(PartThread("listen", self._listener))
 
     def supervisor(
@@ -210,6 +216,10 @@ class Parts:
 
     def _hear_of_pairs(self, pairs: list[tuple[int, int]]) -> None:
         self._claimer.hear(pairs)
+        self._claims.wake()
+
+    def _hear_anew(self, heard: bool) -> None:
+        self._claimer.hear_anew(heard)
         self._claims.wake()
 
     def _hear_of_work(self) -> None:

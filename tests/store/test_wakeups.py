@@ -118,6 +118,7 @@ def test_what_comes_while_the_connection_is_used_for_something_else(bench: Bench
     session = Session(bench.dsn, application_name="tests")
     try:
         wakeups = Wakeups(session)
+        assert wakeups.wait(0.0) is None, "it hears from now on"
         assert wakeups.wait(0.0) == []
         bench.enqueue(1)
         ClaimStore(session).read_jobs([1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from farm.errors import StoreUnavailable
 from farm.supervisor.listener import Listener
 
 
@@ -13,11 +14,24 @@ class Heard:
     def __init__(self, *payloads: str) -> None:
         self._payloads = list(payloads)
         self.pairs: list[tuple[int, int]] = []
+        self.looks = 0
         self.job_ids: list[int] = []
         self.later = 0
+        self.hearing: list[bool] = []
+        self._listener = Listener(
+            wakeups=self, work=self.note_work, announced=self.job_ids.extend, later=self.note_later, hearing=self.hearing.append
+        )
+        self.connected: bool | None = True
+        """None: it has just been connected."""
 
-    def wait(self, timeout_s: float) -> list[str]:
-        return self._payloads
+    def wait(self, timeout_s: float) -> list[str] | None:
+        if self.connected is False:
+            raise StoreUnavailable
+        return self._payloads if self.connected else None
+
+    def note_work(self, pairs: list[tuple[int, int]]) -> None:
+        self.pairs.extend(pairs)
+        self.looks += not pairs
 
     def interrupt(self) -> None:
         raise AssertionError
@@ -26,7 +40,7 @@ class Heard:
         self.later += 1
 
     def step(self) -> Heard:
-        Listener(wakeups=self, work=self.pairs.extend, announced=self.job_ids.extend, later=self.note_later).step(0.0)
+        self._listener.step(0.0)
         return self
 
 
@@ -34,7 +48,28 @@ def test_wake_ups_are_passed_on() -> None:
     heard = Heard("3:4", "3:4", "5:0:17", "later").step()
     assert sorted(heard.pairs) == [(3, 4), (5, 0)]
     assert heard.job_ids == [17]
-    assert heard.later == 1
+    assert (heard.later, heard.looks) == (1, 0)
+    heard = Heard("3:4", "classes").step()
+    assert (heard.pairs, heard.looks) == ([(3, 4)], 1), "what says more than a pair is not lost beside one"
+
+
+def test_whoever_claims_is_told_once_when_wake_ups_are_no_longer_heard_and_when_they_are_again() -> None:
+    heard = Heard()
+    heard.connected = False
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            heard.step()
+    assert heard.hearing == []
+    for heard.connected in (None, True):
+        heard.step()
+    heard.connected = False
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            heard.step()
+    heard.connected = None
+    heard.step()
+    assert heard.hearing == [True, False, True]
+    assert heard.looks == 0
 
 
 @pytest.mark.parametrize(
