@@ -30,6 +30,8 @@ class CommitStore:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.tells = False
+        """Set by others: somebody may wait for the end of a job, and is to be told with the commit."""
 
     def commit(self, outcomes: Sequence[Outcome], *, now_ns: int, again: bool = False) -> CommitReport:
         """Commit outcomes and account for every one of them; all are in the database when this returns.
@@ -48,7 +50,7 @@ class CommitStore:
     def _commit(self, outcomes: Sequence[Outcome], now_ns: int, again: bool) -> CommitReport:
         if not outcomes:
             return NOTHING
-        dropped = self._session.run(partial(_commit_once, outcomes=outcomes, now_ns=now_ns))
+        dropped = self._session.run(partial(_commit_once, outcomes=outcomes, now_ns=now_ns, tells=self.tells))
         written = len(outcomes) - len(dropped.settled) - len(dropped.gone)
         if not again:
             return CommitReport(written, len(dropped.settled), len(dropped.gone), 0, 0)
@@ -124,7 +126,9 @@ class _Lease(NamedTuple):
     clock_us: int
 
 
-def _commit_once(connection: DeadlineConnection, outcomes: Sequence[Outcome], now_ns: int, *, rows_wanted: bool = True) -> _Dropped:
+def _commit_once(
+    connection: DeadlineConnection, outcomes: Sequence[Outcome], now_ns: int, *, rows_wanted: bool = True, tells: bool = False
+) -> _Dropped:
     groups: defaultdict[int, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         groups[outcome[0]].append(outcome)
@@ -147,7 +151,7 @@ def _commit_once(connection: DeadlineConnection, outcomes: Sequence[Outcome], no
         dropped.gone.extend(group)
     _copy(connection, "copy_results", rows.results)
     _copy(connection, "copy_failures", rows.failures)
-    _finish(connection, rows, bits, full)
+    _finish(connection, rows, bits, full, [outcome.job_id for outcome in outcomes] if tells else [])
     return dropped
 
 
@@ -214,8 +218,8 @@ def _copy(connection: DeadlineConnection, name: str, rows: list[bytes]) -> None:
             copy.write(b"".join((COPY_HEAD, *rows, COPY_TAIL)))
 
 
-def _finish(connection: DeadlineConnection, rows: Rows, bits: dict[int, bytes], full: list[int]) -> None:
-    """Put jobs back, settle the leases and close the transaction, all in one message."""
+def _finish(connection: DeadlineConnection, rows: Rows, bits: dict[int, bytes], full: list[int], told: list[int]) -> None:
+    """Put jobs back, settle the leases, tell who waits for one of told, and close the transaction, all in one message."""
     names: list[str] = []
     params: dict[str, Any] = {}
     if rows.returned:
@@ -229,4 +233,7 @@ def _finish(connection: DeadlineConnection, rows: Rows, bits: dict[int, bytes], 
     if full:
         names.append("drop_leases")
         params["full_ids"] = bigint_array(full)
+    if told:
+        names.append("tell_waiters")
+        params |= {"ended_ids": bigint_array(told), "ended_lowest": min(told), "ended_highest": max(told)}
     send(connection, compose(*names, "commit"), params)

@@ -9,8 +9,9 @@ from typing import NamedTuple, Protocol
 from farm.errors import StoreUnavailable
 from farm.model import PRIORITY_MAX
 
-LATER = "later"
-"""Payload of a wake-up for a job that is due later; any other is `class:priority`, or `class:priority:job`, of one that is ready now."""
+LATER, WAITERS = "later", "waiters"
+"""Payloads of wake-ups for a job that is due later, and for a program that begins to wait for the end of one; any other is
+`class:priority`, or `class:priority:job`, of one that is ready now."""
 Pair = tuple[int, int]
 """(class id, priority)."""
 LISTEN_S = 30.0
@@ -36,9 +37,11 @@ class Listener:
         work: Callable[[list[Pair]], None],
         announced: Callable[[list[int]], None],
         later: Callable[[], None],
+        waiters: Callable[[], None],
         hearing: Callable[[bool], None],
     ) -> None:
         self._wakeups = wakeups
+        self._waiters = waiters
         self._hearing = hearing
         self._hears = False
         self._announced = announced
@@ -59,7 +62,7 @@ class Listener:
         if payloads is None:
             self._note_hearing(True)
             return 0.0
-        news = [_read(payload) for payload in payloads if payload != LATER]
+        news = [_read(payload) for payload in payloads if payload not in (LATER, WAITERS)]
         pairs = {one.pair for one in news if one.pair is not None}
         if pairs:
             self._work(list(pairs))
@@ -67,6 +70,8 @@ class Listener:
             self._work([])
         if LATER in payloads:
             self._later()
+        if WAITERS in payloads:
+            self._waiters()
         job_ids = [one.job_id for one in news if one.job_id is not None]
         if job_ids:
             # First the claim must be on its way: the interpreter runs one thread at a time.

@@ -95,7 +95,7 @@ class Parts:
         )
         return self._host_id
 
-    def make(self, *, lanes: Sequence[Lane], crew: Crew, inbox: queue.SimpleQueue[Any], loop: Loop, burst: bool) -> None:
+    def make(self, *, lanes: Sequence[Lane], crew: Crew, desk: Desk, inbox: queue.SimpleQueue[Any], loop: Loop, burst: bool) -> None:
         """Make the parts and their threads."""
         config = self._config
         self._inbox, self._loop = inbox, loop
@@ -119,6 +119,7 @@ class Parts:
             registered_boot_ns=self._registered_boot_ns,
             revive=self._revive,
             retry_s_max=config.reconnect_pause_s,
+            waiters=desk.note_waiters,
         )
         self._claims = PartThread("claims", self._claimer)
         listen = config.database.listen or (None if config.database.pooled else self._dsn)
@@ -145,6 +146,7 @@ class Parts:
                 work=self._hear_of_pairs,
                 announced=ahead.fill,
                 later=self._upkeep.wake,
+                waiters=desk.note_waiters,
                 hearing=self._hear_anew,
             )
             self._threads.append(PartThread("listen", self._listener))

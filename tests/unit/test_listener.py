@@ -16,10 +16,15 @@ class Heard:
         self.pairs: list[tuple[int, int]] = []
         self.looks = 0
         self.job_ids: list[int] = []
-        self.later = 0
+        self.later = self.waiters = 0
         self.hearing: list[bool] = []
         self._listener = Listener(
-            wakeups=self, work=self.note_work, announced=self.job_ids.extend, later=self.note_later, hearing=self.hearing.append
+            wakeups=self,
+            work=self.note_work,
+            announced=self.job_ids.extend,
+            later=self.note_later,
+            waiters=self.note_waiters,
+            hearing=self.hearing.append,
         )
         self.connected: bool | None = True
         """None: it has just been connected."""
@@ -39,6 +44,9 @@ class Heard:
     def note_later(self) -> None:
         self.later += 1
 
+    def note_waiters(self) -> None:
+        self.waiters += 1
+
     def step(self) -> Heard:
         self._listener.step(0.0)
         return self
@@ -49,6 +57,8 @@ def test_wake_ups_are_passed_on() -> None:
     assert sorted(heard.pairs) == [(3, 4), (5, 0)]
     assert heard.job_ids == [17]
     assert (heard.later, heard.looks) == (1, 0)
+    heard = Heard("waiters").step()
+    assert (heard.waiters, heard.later, heard.looks) == (1, 0, 0)
     heard = Heard("3:4", "classes").step()
     assert (heard.pairs, heard.looks) == ([(3, 4)], 1), "what says more than a pair is not lost beside one"
 
