@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
+from functools import partial
 from random import uniform
 from time import monotonic, sleep
 from typing import Any
@@ -141,18 +141,27 @@ class Waits:
         gone = self._take_in()
         told = {int(text) for payload in payloads or () for text in payload.split(",") if text.isdecimal() and len(text) <= ID_DIGITS_MAX}
         now = monotonic()
-        self._settle([job_id for job_id, awaited in self._jobs.items() if awaited.due_at <= now or job_id in told], told, gone)
-        fresh = [job_id for job_id, awaited in self._jobs.items() if not awaited.registered]
-        if fresh and self._listens:
-            says_so = now - self._said_at > SAY_SO_EVERY_S
-            self._store.register(fresh, first=says_so)
-            self._said_at = now if says_so else self._said_at
-            for job_id in fresh:
-                self._jobs[job_id].registered = True
-            self._settle(fresh, told, gone)
+        due = [job_id for job_id, awaited in self._jobs.items() if awaited.due_at <= now or job_id in told]
+        if self._listens:
+            fresh = [job_id for job_id, awaited in self._jobs.items() if not awaited.registered]
+            due = [job_id for job_id in due if self._jobs[job_id].registered]
+            self._register(fresh, now)
+        gone.extend(job_id for job_id in self._settle(due, self._store.read) if self._listens and job_id not in told)
         if gone:
             self._store.forget(gone)
         return max(0.0, min((awaited.due_at for awaited in self._jobs.values()), default=now + IDLE_S) - monotonic())
+
+    def _register(self, job_ids: Sequence[int], now: float) -> None:
+        """Ask to be told of jobs, and look whether they have ended already."""
+        if not job_ids:
+            return
+        first = now - self._said_at > SAY_SO_EVERY_S
+        self._settle(job_ids, partial(self._store.register, first=first))
+        if first:
+            self._said_at = now
+        for job_id in job_ids:
+            if job_id in self._jobs:
+                self._jobs[job_id].registered = True
 
     def _take_in(self) -> list[int]:
         """Take in who begins and who ends; returns the registered jobs for which nobody waits any more."""
@@ -174,12 +183,13 @@ class Waits:
                         gone.append(job_id)
         return gone
 
-    def _settle(self, job_ids: Sequence[int], told: AbstractSet[int], gone: list[int]) -> None:
-        """Look whether jobs have ended, and say so; whose end was found without being told is added to gone."""
+    def _settle(self, job_ids: Sequence[int], ask: Callable[[Sequence[int]], list[End]]) -> list[int]:
+        """Ask whether jobs have ended, and resolve the futures of those that have, or do not exist; returns them."""
+        settled = []
         for first in range(0, len(job_ids), READ_JOBS_MAX):
             piece = job_ids[first : first + READ_JOBS_MAX]
             begun = monotonic()
-            found = {end.job_id: end for end in self._store.read(piece)}
+            found = {end.job_id: end for end in ask(piece)}
             pause_s_max = max(POLL_S, (monotonic() - begun) / POLL_SHARE)
             for job_id in piece:
                 end, awaited = found.get(job_id), self._jobs[job_id]
@@ -188,10 +198,10 @@ class Waits:
                     awaited.pause_s = min(2 * awaited.pause_s, pause_s_max)
                     continue
                 del self._jobs[job_id]
-                if awaited.registered and self._listens and job_id not in told:
-                    gone.append(job_id)
+                settled.append(job_id)
                 for future in awaited.futures:
                     _resolve(future, job_id, end)
+        return settled
 
     def _note_away(self, error: StoreUnavailable) -> None:
         now = monotonic()

@@ -235,5 +235,5 @@ def _finish(connection: DeadlineConnection, rows: Rows, bits: dict[int, bytes], 
         params["full_ids"] = bigint_array(full)
     if told:
         names.append("tell_waiters")
-        params |= {"ended_ids": bigint_array(told), "ended_lowest": min(told), "ended_highest": max(told)}
+        params["ended_ids"] = bigint_array(told)
     send(connection, compose(*names, "commit"), params)

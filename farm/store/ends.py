@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from farm.store.session import Session, bigint_array
 
@@ -31,16 +31,23 @@ class EndStore:
 
     def read(self, job_ids: Sequence[int]) -> list[End]:
         """Return the jobs that exist, in no order."""
-        params = {"job_ids": bigint_array(job_ids), "lowest_id": min(job_ids), "highest_id": max(job_ids)}
-        return [
-            End(job_id, status, attempts or 0, value or "null", error or "{}")
-            for job_id, status, attempts, value, error in self._session.fetch("read_ends", params)
-        ]
+        return _ends(self._session.fetch("read_ends", _params(job_ids)))
 
-    def register(self, job_ids: Sequence[int], *, first: bool) -> None:
-        """Ask to be told of the ends of these jobs; first: the writers may not know that somebody waits."""
-        self._session.fetch("register_waiters", {"job_ids": bigint_array(job_ids), "first": first})
+    def register(self, job_ids: Sequence[int], *, first: bool) -> list[End]:
+        """Return the jobs that exist, and ask to be told of those that have not ended.
+
+        first: the writers may not know that somebody waits. A job whose end is being committed may be neither here nor told of.
+        """
+        return _ends(self._session.fetch("register_waiters", {**_params(job_ids), "first": first}))
 
     def forget(self, job_ids: Sequence[int]) -> None:
         """Ask no longer."""
         self._session.fetch("forget_waiters", {"job_ids": bigint_array(job_ids)})
+
+
+def _params(job_ids: Sequence[int]) -> dict[str, Any]:
+    return {"job_ids": bigint_array(job_ids), "lowest_id": min(job_ids), "highest_id": max(job_ids)}
+
+
+def _ends(rows: Iterable[Sequence[Any]]) -> list[End]:
+    return [End(job_id, status, attempts or 0, value or "null", error or "{}") for job_id, status, attempts, value, error, *_ in rows]

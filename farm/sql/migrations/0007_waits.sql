@@ -18,3 +18,40 @@ BEGIN
     EXECUTE format('LISTEN %I', 'farm_wait_' || pg_backend_pid());
 END
 $$;
+
+-- Tell those who wait for one of these jobs, if it has ended: a message of up to 300 ids for each of them. What somebody else has locked
+-- is passed over, so that a commit waits for nobody; who waits looks for itself, too. A function, because its plan is then made once for
+-- a connection. OFFSET 0 keeps the planner from reading all results between those that are asked for.
+CREATE FUNCTION farm.tell_waiters(ended_ids bigint[]) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog
+AS $$
+DECLARE
+    message record;
+BEGIN
+    FOR message IN
+        WITH ended AS MATERIALIZED (
+            SELECT w.ctid
+            FROM farm.waiter AS w
+            WHERE w.shard = 0
+                AND w.job_id = ANY (ended_ids)
+                AND EXISTS (SELECT FROM farm.result AS r WHERE r.shard = 0 AND r.job_id = w.job_id OFFSET 0)
+            FOR UPDATE OF w SKIP LOCKED
+        ),
+        told AS (
+            DELETE FROM farm.waiter AS w
+            WHERE w.shard = 0 AND w.ctid = ANY (ARRAY(SELECT e.ctid FROM ended AS e))
+            RETURNING w.pid, w.job_id
+        ),
+        numbered AS (
+            SELECT t.pid, t.job_id, row_number() OVER (PARTITION BY t.pid) AS number
+            FROM told AS t
+        )
+        SELECT n.pid, string_agg(n.job_id::text, ',') AS job_ids
+        FROM numbered AS n
+        GROUP BY n.pid, n.number / 300
+    LOOP
+        PERFORM pg_notify('farm_wait_' || message.pid, message.job_ids);
+    END LOOP;
+END
+$$;
