@@ -19,6 +19,9 @@ from farm.store.statements import compose, load
 CLAIM_JOBS_MAX = 20_000
 """More than this in one lease would make its bits and its reaping slow."""
 
+FEW_JOBS = 8
+"""So many are read with a kept plan: it opens every partition, but to make a plan would take longer than that, and than the reading."""
+
 
 class JobClass(NamedTuple):
     """What jobs of a class need of a lane."""
@@ -134,6 +137,9 @@ class ClaimStore:
             params["job_ids"] = bigint_array(job_ids)
         if self._reader is None or self._reader.rows.connection is not connection:
             self._reader = _Reader(ClientCursor(connection), _JobCursor(connection))
+        if len(job_ids) <= FEW_JOBS and self._session.keeps_plans:
+            params["job_ids"] = bigint_array(job_ids)
+            return self._reader.rows.execute(load("read_jobs"), params, prepare=True).fetchall()
         # Written-in values let the planner prune partitions; a cursor of psycopg that writes them in can't take binary results.
         message = self._reader.values.mogrify(load(name), params)
         return self._reader.rows.execute(message.encode()).fetchall()

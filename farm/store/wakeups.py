@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import select
-from contextlib import suppress
+from time import monotonic
 
 from farm.store.connection import DeadlineConnection
 from farm.store.session import Session
 from farm.store.statements import load
 
 MARGIN_S = 5.0
+ASK_EVERY_S = 10.0
+"""A connection on which nothing is sent looks alive for hours after something in between has forgotten it."""
 INTERRUPTS_MAX = 4096
 
 
@@ -23,13 +25,17 @@ class Wakeups:
         self._listening: DeadlineConnection | None = None
         self._aside: list[str] = []
         """Payloads that came while the connection was used for something else: psycopg takes them in with the answer."""
+        self._asked_at = 0.0
         self._interrupt_in, self._interrupt_out = os.pipe()
         os.set_blocking(self._interrupt_in, False)
         os.set_blocking(self._interrupt_out, False)
 
+        self._interrupted = False
+
     def interrupt(self) -> None:
         """End the wait that is under way, else the next one; from any thread."""
-        with suppress(BlockingIOError):
+        if not self._interrupted:
+            self._interrupted = True
             os.write(self._interrupt_out, b"!")
 
     def wait(self, timeout_s: float) -> list[str] | None:
@@ -38,9 +44,13 @@ class Wakeups:
         Raises StoreUnavailable: nothing is heard until the next None.
         """
         if self._statement is None:
-            self._poll(None, timeout_s)
+            self.pause(timeout_s)
             return []
         return self._session.run(lambda connection: self._hear(connection, timeout_s), deadline_s=timeout_s + MARGIN_S)
+
+    def pause(self, timeout_s: float) -> None:
+        """Wait up to timeout_s for nothing but an interrupt."""
+        self._poll(None, timeout_s)
 
     def close(self) -> None:
         """Let go of what interrupts; the connection is the session's. No wait may be under way."""
@@ -52,8 +62,11 @@ class Wakeups:
         if connection is not self._listening:
             connection.add_notify_handler(lambda notify: self._aside.append(notify.payload))
             connection.execute(load(self._statement))
-            self._listening = connection
+            self._listening, self._asked_at = connection, monotonic()
             return None
+        if monotonic() - self._asked_at > ASK_EVERY_S:
+            connection.execute(load("ask"))
+            self._asked_at = monotonic()
         if self._aside:
             payloads, self._aside = self._aside, []
             return payloads
@@ -75,4 +88,6 @@ class Wakeups:
         ready = [found for found, _event in poll.poll(timeout_s * 1000)]
         if self._interrupt_in in ready:
             os.read(self._interrupt_in, INTERRUPTS_MAX)
+            # In this order: the other way round, an interrupt in between would leave the flag without its byte.
+            self._interrupted = False
         return fd in ready

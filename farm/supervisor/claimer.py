@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -82,15 +81,12 @@ class Claimer:
         """Something may lie below the bounds: a look everywhere is to come as soon as it may."""
         self._burst = burst
         self._clock = clock
-        self._rumours: deque[tuple[int, int]] = deque()
+        self._rumours: list[tuple[int, int]] = []
         self._new_host: int | None = None
-        self._hearings: deque[bool] = deque()
         self.news = False
         """Set by others before they wake the thread: something may have become claimable."""
         self.closed = False
         """Set by others: claim nothing more."""
-        self.read_ahead: Callable[[Sequence[int]], Sequence[JobRow] | None] = lambda _job_ids: None
-        """Set by others: where the rows of announced jobs may be already."""
         self.nothing_left_since = float("-inf")
         """When the last look everywhere began, if it found nothing claimable for any lane."""
 
@@ -105,13 +101,15 @@ class Claimer:
         return not self.closed and self._worklist.has_pairs
 
     def hear(self, pairs: Sequence[tuple[int, int]]) -> None:
-        """Be told, from any thread, that (class, priority) pairs have work; none at all: that something else is new."""
+        """Be told, in the thread that steps, that (class, priority) pairs have work; none at all: that something else is new."""
         self._rumours.extend(pairs)
         self.news = self.news or not pairs
 
     def hear_anew(self, heard: bool) -> None:
-        """Be told, from any thread, that announcements are heard from now on, or no longer: some may have been missed."""
-        self._hearings.append(heard)
+        """Be told, in the thread that steps, that announcements are heard from now on, or no longer: some may have been missed."""
+        self._idleness.heard = heard
+        # The server may have begun anew, and with it what was declared.
+        self._idleness.forget()
         self.news = True
 
     def begin_as(self, host_id: int) -> None:
@@ -121,7 +119,6 @@ class Claimer:
     def step(self, now: float) -> float:
         """Finish what was asked, look for work when it is time or there is news, claim for each lane with demand."""
         self._become_new_host()
-        self._note_hearing()
         if self._asked is not None:
             self._finish(self._asked)
         if self.closed:
@@ -141,17 +138,12 @@ class Claimer:
             self._asked = None
             self._idleness.forget()
 
-    def _note_hearing(self) -> None:
-        while self._hearings:
-            self._idleness.heard = self._hearings.popleft()
-            # The server may have begun anew, and with it what was declared.
-            self._idleness.forget()
-
     def _heed_rumours(self) -> None:
         """Believe what was heard: a claim tells whether it is true, and costs no more than a look. Unknown classes need the look."""
         self._sweep_owed = self._sweep_owed or bool(self._rumours)
-        while self._rumours:
-            if not self._worklist.note_rumour(*self._rumours.popleft()):
+        rumours, self._rumours = self._rumours, []
+        for class_id, priority in rumours:
+            if not self._worklist.note_rumour(class_id, priority):
                 self.news = True
 
     def _look(self, now: float) -> None:
@@ -223,7 +215,7 @@ class Claimer:
             )
         claim = asked.claim
         if claim is not None:
-            rows = self.read_ahead(claim.job_ids) or self._store.read_jobs(claim.job_ids)
+            rows = self._store.read_jobs(claim.job_ids)
             asked.lane.claimed += len(claim.job_ids)
             self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, self._worklist.runner(asked.pair.class_id), claim, rows))
         self._asked = None

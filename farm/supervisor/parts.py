@@ -30,7 +30,6 @@ from farm.supervisor.lane import Lane
 from farm.supervisor.listener import Listener
 from farm.supervisor.loop import Loop
 from farm.supervisor.packing import Packer
-from farm.supervisor.readahead import ReadAhead
 from farm.supervisor.refusals import Refusals
 from farm.supervisor.supervisor import Children, Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
@@ -61,7 +60,6 @@ class Parts:
         self._registered_boot_ns = 0
         self._instance = ""
         self._threads: list[PartThread] = []
-        self._listener: Listener | None = None
 
     @property
     def gate_ns(self) -> int:
@@ -121,7 +119,6 @@ class Parts:
             retry_s_max=config.reconnect_pause_s,
             waiters=desk.note_waiters,
         )
-        self._claims = PartThread("claims", self._claimer)
         listen = config.database.listen or (None if config.database.pooled else self._dsn)
         # What is due earlier than everything else is announced: where announcements are heard, polling is only the safety net.
         self._upkeep = PartThread(
@@ -135,21 +132,13 @@ class Parts:
                 promoted=self._hear_of_work,
             ),
         )
-        self._beats = PartThread("heartbeat", self._heartbeat)
-        self._threads = [self._claims, self._upkeep, self._beats]
+        listener: Listener | None = None
         if listen is not None:
-            session = self._session("listen", dsn=listen)
-            ahead = ReadAhead(ClaimStore(session))
-            self._claimer.read_ahead = ahead.take
-            self._listener = Listener(
-                wakeups=Wakeups(session),
-                work=self._hear_of_pairs,
-                announced=ahead.fill,
-                later=self._upkeep.wake,
-                waiters=desk.note_waiters,
-                hearing=self._hear_anew,
-            )
-            self._threads.append(PartThread("listen", self._listener))
+            wakeups = Wakeups(self._session("listen", dsn=listen))
+            self._stack.callback(wakeups.close)
+            listener = Listener(wakeups=wakeups, claimer=self._claimer, later=self._upkeep.wake, waiters=desk.note_waiters)
+        self._claims = PartThread("claims", self._claimer, listener)
+        self._threads = [self._claims, self._upkeep, PartThread("heartbeat", self._heartbeat)]
 
     def supervisor(
         self,
@@ -198,8 +187,6 @@ class Parts:
         self._heartbeat.closed = True
         for thread in self._threads:
             thread.stop(0.0)
-        if self._listener is not None:
-            self._listener.close()
         for thread in self._threads:
             thread.stop(STOP_S)
         if retire:
@@ -215,14 +202,6 @@ class Parts:
         self._inbox.put(Retired(new_id))
         self._claimer.begin_as(new_id)
         self._loop.wake()
-
-    def _hear_of_pairs(self, pairs: list[tuple[int, int]]) -> None:
-        self._claimer.hear(pairs)
-        self._claims.wake()
-
-    def _hear_anew(self, heard: bool) -> None:
-        self._claimer.hear_anew(heard)
-        self._claims.wake()
 
     def _hear_of_work(self) -> None:
         self._claimer.news = True
