@@ -19,7 +19,7 @@ from farm.store.ends import CANCELLED, SUCCEEDED, End, EndStore
 from farm.store.session import Session
 from farm.store.wakeups import Wakeups
 
-POLL_S_MIN, POLL_S = 0.005, 0.25
+POLL_S_MIN, POLL_S = 0.01, 0.25
 """Whoever registers while the commit of its job is on its way is not told: pauses begin short and grow to the safety net's."""
 POLL_SHARE = 0.05
 """Looks take this share of the time at the most."""

@@ -14,6 +14,7 @@ from farm.supervisor.worklist import Pair, Worklist
 
 LEASE_SHIFT = 32
 LEARN_EVERY_S = 2.0
+GIVE_WAY_S = 0.001
 SWEEP_S, SWEEP_SHARE = 1.0, 0.05
 """Late commits with ids below the bounds are looked for at most once in SWEEP_S, and with this share of the time at the most."""
 
@@ -128,7 +129,8 @@ class Claimer:
             self._look(now)
         claimed = [self._serve(lane, now) for lane in self._lanes]
         if any(claimed):
-            return 0.0
+            # With nothing more to claim the main thread, which has the jobs now, goes first: the interpreter runs one at a time.
+            return 0.0 if self._worklist.has_pairs else GIVE_WAY_S
         return max(0.0, self._look_at - now)
 
     def _become_new_host(self) -> None:
