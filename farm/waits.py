@@ -32,6 +32,7 @@ BACKOFF_S = (0.05, 0.25)
 
 
 IDLE_S = 30.0
+ID_MAX = (1 << 63) - 1
 ID_DIGITS_MAX = 18
 """Any such number is a bigint."""
 
@@ -80,7 +81,10 @@ class Waits:
             self.end(job_id, future)
 
     def begin(self, job_id: int) -> Future[Any]:
-        """Return the future of a job's result; give it to end() when nobody waits for it any more."""
+        """Return the future of a job's result; give it to end() when nobody waits for it any more. Raises NoSuchJob for what is no id."""
+        if not isinstance(job_id, int) or isinstance(job_id, bool) or not 0 < job_id <= ID_MAX:
+            # Sent to the database, it would be an error of all who wait.
+            raise NoSuchJob(f"there is no job {job_id!a:.80}: an id is a whole number, as an enqueue returns it")
         future: Future[Any] = Future()
         with self._lock:
             assert not self._closed, "the client is closed"

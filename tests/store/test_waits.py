@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pytest
@@ -111,8 +112,9 @@ def test_a_cancelled_job_and_one_that_does_not_exist(client: farm.Client, bench:
     bench.sql.execute("INSERT INTO farm.result (job_id, finished_at, status, attempt) VALUES (%s, now(), 3, 0)", [job_id])
     with pytest.raises(farm.JobCancelled, match=f"job {job_id} was cancelled after 0 attempts: Unknown: no reason was given"):
         client.wait(job_id)
-    for nobodys in (job_id + 1, 1 << 62, 0, -1):
-        with pytest.raises(farm.NoSuchJob, match=f"there is no job {nobodys}"):
+    nobodys: Any
+    for nobodys in (job_id + 1, 1 << 62, 0, -1, 1 << 63, True, "1", None):
+        with pytest.raises(farm.NoSuchJob, match=f"there is no job {nobodys!r}"):
             client.wait(nobodys)
 
 
