@@ -82,9 +82,7 @@ class Waits:
 
     def begin(self, job_id: int) -> Future[Any]:
         """Return the future of a job's result; give it to end() when nobody waits for it any more. Raises NoSuchJob for what is no id."""
-        if not isinstance(job_id, int) or isinstance(job_id, bool) or not 0 < job_id <= ID_MAX:
-            # Sent to the database, it would be an error of all who wait.
-            raise NoSuchJob(f"there is no job {job_id!a:.80}: an id is a whole number, as an enqueue returns it")
+        _check(job_id)
         future: Future[Any] = Future()
         with self._lock:
             assert not self._closed, "the client is closed"
@@ -228,6 +226,12 @@ class Waits:
 def timed_out(job_id: int, timeout_s: float | None) -> WaitTimeout:
     """Return the error of a wait that has taken too long."""
     return WaitTimeout(f"job {job_id} has not ended within {timeout_s:g} s; it goes on, and `farm job {job_id}` shows it")
+
+
+def _check(job_id: object) -> None:
+    # Sent to the database, it would be an error of all who wait.
+    if not isinstance(job_id, int) or isinstance(job_id, bool) or not 0 < job_id <= ID_MAX:
+        raise NoSuchJob(f"there is no job {job_id!a:.80}: an id is a whole number, as an enqueue returns it")
 
 
 def _resolve(future: Future[Any], job_id: int, end: End | None) -> None:
