@@ -94,10 +94,11 @@ class WriterProcess:
         """Read what there is, commit if it is due. Returns the seconds until the writer wants to run again, 0 for at once."""
         sources = list(self._sources.values())
         self._batch.fill(sources)
+        self._batch.awaited = self._desk is not None and now_ns < self._desk.waiters_ns
         wait_s = self._batch.due_in_s(now_ns, sources)
         if wait_s > 0:
             return min(wait_s, SLEEP_S_MAX)
-        self._commits.tells = self._desk is not None and now_ns < self._desk.waiters_ns
+        self._commits.tells = self._batch.awaited
         self._batch.commit(now_ns)
         store_counts(self._ack_file, self._batch.tally.counts())
         return 0.0 if not self._batch.held else self._batch.due_in_s(time.monotonic_ns(), sources)
