@@ -12,28 +12,52 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from farm.errors import ConfigError, FarmError, InvalidJob, SchemaMismatch, StoreError, StoreUnavailable
+from farm.errors import (
+    ConfigError,
+    FarmError,
+    InvalidJob,
+    JobCancelled,
+    JobFailed,
+    NoSuchJob,
+    SchemaMismatch,
+    StoreError,
+    StoreUnavailable,
+    WaitTimeout,
+)
 
 if TYPE_CHECKING:
+    from farm.aclient import AsyncClient, aconnect
     from farm.client import Client, connect
     from farm.store.newjobs import NewJob
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncClient",
     "Client",
     "ConfigError",
     "FarmError",
     "InvalidJob",
+    "JobCancelled",
+    "JobFailed",
     "NewJob",
+    "NoSuchJob",
     "SchemaMismatch",
     "StoreError",
     "StoreUnavailable",
+    "WaitTimeout",
     "__version__",
+    "aconnect",
     "connect",
 ]
 
-_LATER = {"Client": "farm.client", "connect": "farm.client", "NewJob": "farm.store.newjobs"}
+_LATER = {
+    "AsyncClient": "farm.aclient",
+    "Client": "farm.client",
+    "NewJob": "farm.store.newjobs",
+    "aconnect": "farm.aclient",
+    "connect": "farm.client",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,7 @@ from farm.store.enqueues import PARTITIONS_AHEAD, EnqueueBatch
 from farm.store.newjobs import NewJob, validate
 from farm.store.session import Session
 from farm.store.statements import load
+from farm.waits import Waits
 
 if TYPE_CHECKING:
     from farm.embedded import EmbeddedServer
@@ -66,6 +67,7 @@ class Client:
         self._closed = False
         self._owner_pid = os.getpid()
         self._idle: list[Session] = [self._session()]
+        self._waits: Waits | None = None
 
     def enqueue(
         self,
@@ -137,12 +139,32 @@ class Client:
 
             return session.run(unit)
 
+    def wait(self, job_id: int, timeout_s: float | None = None) -> Any:
+        """Wait until a job has ended and return its result; None for timeout_s: however long that takes.
+
+        All waits of a client share one connection and one thread. A database that is away is waited for, up to a minute. Raises
+        JobFailed with the error of the last attempt, JobCancelled, NoSuchJob, WaitTimeout (a TimeoutError; the job goes on), StoreError.
+        """
+        return self.waits().wait(job_id, timeout_s)
+
+    def waits(self) -> Waits:
+        """Return what waits for jobs; its futures serve those who cannot block."""
+        with self._lock:
+            self._look_for_fork()
+            if self._waits is None:
+                assert not self._closed, "the client is closed"
+                self._waits = Waits(self._session(), listens=not self._pooled)
+            return self._waits
+
     def close(self) -> None:
         """Close every connection, and leave the embedded server to its other users. May be called again."""
         with self._lock:
             sessions, self._idle = self._idle, []
             server, self._server = self._server, None
+            waits, self._waits = self._waits, None
             self._closed = True
+        if waits is not None:
+            waits.close()
         for session in sessions:
             session.close()
         if server is not None:
@@ -161,10 +183,7 @@ class Client:
     def _borrow(self) -> Iterator[Session]:
         with self._lock:
             assert not self._closed, "the client is closed"
-            if os.getpid() != self._owner_pid:
-                # After a fork, the connections are the parent's: to use or close them here would break them there.
-                _abandoned.extend(self._idle)
-                self._idle, self._owner_pid = [], os.getpid()
+            self._look_for_fork()
             session = self._idle.pop() if self._idle else self._session()
         try:
             yield session
@@ -176,6 +195,12 @@ class Client:
             if not keep:
                 session.close()
 
+    def _look_for_fork(self) -> None:
+        """After a fork, the connections are the parent's: to use or close them here would break them there."""
+        if os.getpid() != self._owner_pid:
+            _abandoned.extend((*self._idle, self._waits))
+            self._idle, self._waits, self._owner_pid = [], None, os.getpid()
+
     def _make_partitions(self, up_to: int) -> None:
         with self._borrow() as session:
             session.fetch("ensure_partitions", {"up_to": up_to, "ahead": PARTITIONS_AHEAD})
@@ -185,7 +210,7 @@ class Client:
             return int(session.fetch("find_class", {"queue": queue, "runner": runner})[0][0])
 
 
-_abandoned: list[Session] = []
+_abandoned: list[Session | Waits | None] = []
 
 
 @contextmanager

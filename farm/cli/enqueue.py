@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from farm.errors import InvalidJob
 from farm.units import parse_duration, parse_time
+
+if TYPE_CHECKING:
+    from farm.client import Client
 
 COUNT_MAX = 10_000_000
 """All ids are kept until the end: 40 bytes each."""
 
 EPILOG = """\
-ARGS is JSON: an object gives keyword arguments, an array positional ones. The job's id is printed.
+ARGS is JSON: an object gives keyword arguments, an array positional ones. The job's id is printed; with --wait, its result instead,
+and the exit code is 1 if it failed.
 
 examples:
   farm enqueue farm.demo:sleep '{"seconds": 2}'
-  farm enqueue operator:add '[1, 2]' --priority 0
+  farm enqueue operator:add '[1, 2]' --priority 0 --wait
   farm enqueue farm.demo:noop --count 100000
   farm enqueue mail:send '{"to": "a@example.com"}' --delay 10m --max-attempts 5 --timeout 30s
   farm enqueue reports:nightly --run-at 2026-12-31T23:00:00+01:00
@@ -41,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-attempts", type=int, metavar="N", help="how many times it may be started (default: 3)")
     parser.add_argument("--timeout", type=_duration, metavar="D", help="how long it may run before it is ended")
     parser.add_argument("--count", type=int, default=1, metavar="N", help="add it this many times, in one transaction")
+    parser.add_argument("--wait", action="store_true", help="wait until it has ended, and print its result as JSON")
+    parser.add_argument("--wait-timeout", type=_duration, metavar="D", help="wait this long at the most; the job then goes on")
     add_database_arguments(parser)
 
 
@@ -52,6 +59,9 @@ def run(args: argparse.Namespace) -> int:
 
     if not 1 <= args.count <= COUNT_MAX:
         raise InvalidJob(f"--count: expected 1 to {COUNT_MAX}, got {args.count}")
+    waits = args.wait or args.wait_timeout is not None
+    if waits and args.count != 1:
+        raise InvalidJob("--wait: expected one job to wait for, not --count")
     job = _job(args)
     validate(job)  # Before a database is opened, or even started, for it.
     with open_database(args) as database:
@@ -59,11 +69,26 @@ def run(args: argparse.Namespace) -> int:
         with open_session(database):
             pass  # Its schema is right now: the client's own message would not name the command that mends it.
         with farm.connect(database.dsn, pooled=database.pooled) as client:
+            if waits:
+                return _wait(client, client.enqueue(**job), args.wait_timeout)
             if args.count == 1:
                 print(client.enqueue(**job))
                 return 0
             ids = client.enqueue_many(job for _ in range(args.count))
     print(f"{len(ids)} jobs, {ids[0]} to {ids[-1]}")
+    return 0
+
+
+def _wait(client: Client, job_id: int, timeout_s: float | None) -> int:
+    """Print the result of a job, or why it has none; the id goes first, for whoever loses patience."""
+    from farm.errors import JobFailed
+
+    print(f"job {job_id}", file=sys.stderr)
+    try:
+        print(json.dumps(client.wait(job_id, timeout_s), ensure_ascii=False))
+    except JobFailed as error:
+        print(f"{error.traceback.rstrip()}\n{error}".strip(), file=sys.stderr)
+        return 1
     return 0
 
 

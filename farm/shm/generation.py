@@ -12,7 +12,7 @@ process is ever used again. Only the two parties of a file write into it; a new 
 | 512 | subworker | ack_seq, ack |
 | 640 | subworker | marked |
 | 768 | writer | broken |
-| 896 | supervisor | refill |
+| 896 | supervisor | refill; in its desk file: waiters_ns |
 | 1024 | writer, in its ack file | counters (farm/shm/counters.py) |
 """
 
@@ -45,6 +45,7 @@ ACK_SEQ_WORD: Final = 64
 ACK_WORD: Final = 65
 MARKED_WORD: Final = 80
 REFILL_WORD: Final = 112
+WAITERS_WORD: Final = 112
 BROKEN_WORD: Final = 96
 
 NOT_READY: Final = 0
@@ -172,6 +173,9 @@ class GenerationFile(HeaderPage):
 
 class RingFile(HeaderPage):
     """A file with one ring: the supervisor's desk (outcomes of its own for the writer), or the acks (writer to supervisor)."""
+
+    waiters_ns = Word(WAITERS_WORD)
+    """In the desk's file. CLOCK_MONOTONIC until which somebody waits for the end of a job: the writer then tells with each commit."""
 
     def __init__(self, file: MappedFile) -> None:
         """Use create() or open()."""

@@ -28,6 +28,8 @@ class CommitStore:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.tells = False
+        """Set by others: somebody may wait for the end of a job, and is to be told with the commit."""
 
     def commit(self, outcomes: Outcomes, *, now_ns: int, again: bool = False) -> CommitReport:
         """Commit outcomes and account for every one of them; all are in the database when this returns.
@@ -46,7 +48,8 @@ class CommitStore:
     def _commit(self, outcomes: Outcomes, now_ns: int, again: bool, moments: bytes = b"") -> CommitReport:
         if not len(outcomes):
             return NOTHING
-        fenced = self._session.run(partial(_commit_once, outcomes=outcomes, now_ns=now_ns, moments=moments))
+        once = partial(_commit_once, outcomes=outcomes, now_ns=now_ns, moments=moments, tells=self.tells)
+        fenced = self._session.run(once)
         written = len(outcomes) - len(fenced.settled) - len(fenced.gone)
         if not again:
             return CommitReport(written, len(fenced.settled), len(fenced.gone), 0, 0)
@@ -129,7 +132,13 @@ class _Lease(NamedTuple):
 
 
 def _commit_once(
-    connection: DeadlineConnection, outcomes: Outcomes, now_ns: int, *, moments: bytes = b"", rows_wanted: bool = True
+    connection: DeadlineConnection,
+    outcomes: Outcomes,
+    now_ns: int,
+    *,
+    moments: bytes = b"",
+    rows_wanted: bool = True,
+    tells: bool = False,
 ) -> _Fenced:
     shares = outcomes.by_lease()
     leases, limits, crashes = _lock(connection, sorted(shares), [one for one in outcomes.others if one.kind != _SUCCEEDED])
@@ -150,7 +159,7 @@ def _commit_once(
         fenced.gone.extend(_Dropped(job_id, lease_id) for job_id in share.job_ids())
     _copy(connection, "copy_results", rows.results)
     _copy(connection, "copy_failures", rows.failures)
-    _finish(connection, rows, bits, full)
+    _finish(connection, rows, bits, full, outcomes.job_ids() if tells else [])
     return fenced
 
 
@@ -217,8 +226,8 @@ def _copy(connection: DeadlineConnection, name: str, rows: list[bytes]) -> None:
             copy.write(b"".join((COPY_HEAD, *rows, COPY_TAIL)))
 
 
-def _finish(connection: DeadlineConnection, rows: Rows, bits: dict[int, bytes], full: list[int]) -> None:
-    """Put jobs back, settle the leases and close the transaction, all in one message."""
+def _finish(connection: DeadlineConnection, rows: Rows, bits: dict[int, bytes], full: list[int], told: list[int]) -> None:
+    """Put jobs back, settle the leases, tell who waits for one of told, and close the transaction, all in one message."""
     names: list[str] = []
     params: dict[str, Any] = {}
     if rows.returned:
@@ -232,4 +241,7 @@ def _finish(connection: DeadlineConnection, rows: Rows, bits: dict[int, bytes], 
     if full:
         names.append("drop_leases")
         params["full_ids"] = bigint_array(full)
+    if told:
+        names.append("tell_waiters")
+        params["ended_ids"] = bigint_array(told)
     send(connection, compose(*names, "commit"), params)

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from farm.store.session import Session, bigint_array
+
+
+class Answer(NamedTuple):
+    """What a beat of a living host is answered."""
+
+    database_us: int
+    """The database's clock, in microseconds since 2000."""
+    waiters: bool
+    """Somebody waits for the end of a job."""
 
 
 class HostStore:
@@ -27,15 +36,12 @@ class HostStore:
         }
         return cast(int, self._session.fetch("register_host", params)[0][0])
 
-    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> int | None:
-        """Say that the host lives and which jobs have run on it for how long; returns the database's clock, in microseconds since 2000.
-
-        None: the host was retired, which is for ever.
-        """
+    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> Answer | None:
+        """Say that the host lives and which jobs have run on it for how long. None: it was retired, which is for ever."""
         assert len(running) == len(ages_s)
         params = {"host_id": host_id, "running": bigint_array(running), "ages_s": list(ages_s)}
         rows = self._session.fetch("beat", params)
-        return cast(int, rows[0][0]) if rows else None
+        return Answer(*rows[0]) if rows else None
 
     def clock_us(self) -> int:
         """Return the database's clock, in microseconds since 2000."""

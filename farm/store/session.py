@@ -57,7 +57,7 @@ class Session:
     ) -> None:
         self.deadline_s = deadline_s
         self._pooled = pooled
-        self._keeps_plans = keeps_plans and not pooled
+        self.keeps_plans = keeps_plans and not pooled
         self._connection: DeadlineConnection | None = None
         try:
             self._options: dict[str, Any] = {
@@ -101,7 +101,7 @@ class Session:
 
         def unit(connection: DeadlineConnection) -> list[Row]:
             if deadline_s is None or deadline_s <= self.deadline_s:
-                return _fetch(connection, name, params, prepare=self._keeps_plans)
+                return _fetch(connection, name, params, prepare=self.keeps_plans)
             with connection.transaction():
                 _fetch(connection, "allow_time", {"statement_ms": _statement_ms(deadline_s)})
                 return _fetch(connection, name, params)
@@ -113,7 +113,7 @@ class Session:
 
         One round trip: where the session keeps its plans as a prepared statement, else as one message with all its settings.
         """
-        if self._keeps_plans:
+        if self.keeps_plans:
             return self.run(lambda connection: connection.execute(load(name), params, prepare=True).fetchall())
         message = compose("begin", "plan_by_index", name, "commit")
         return self.run(lambda connection: send(connection, message, params)[0])
@@ -127,7 +127,7 @@ class Session:
     def _connect(self) -> DeadlineConnection:
         # Unnamed statements are planned for their values every time, so partitions prune, and poolers can carry them. With a
         # threshold that is never reached, only those are prepared that ask for it.
-        threshold = PREPARE_NEVER if self._keeps_plans else None
+        threshold = PREPARE_NEVER if self.keeps_plans else None
         try:
             connection = DeadlineConnection.connect(**self._options, autocommit=True, prepare_threshold=threshold)
         except psycopg.OperationalError as error:
@@ -138,7 +138,7 @@ class Session:
         if not self._pooled:
             # The server ends what we have given up on, so that a lock is not held by nobody.
             send(connection, load("set_session"), {"statement_ms": _statement_ms(self.deadline_s)})
-        if self._keeps_plans:
+        if self.keeps_plans:
             # What a message of its own sets for one transaction, this session sets for good.
             send(connection, load("plan_by_index").replace(b"SET LOCAL", b"SET") + b";\n" + load("plan_once"))
         return connection

@@ -136,7 +136,7 @@ class Boot:
         writer.start(self._writer_start(writer))
         from farm.supervisor.parts import Parts
 
-        desk = Desk(self._desk_file(), wake_writer=lambda: os.eventfd_write(self._writer_fd, 1))
+        desk = Desk(self._desk_file(), wake_writer=lambda: os.eventfd_write(self._writer_fd, 1), heartbeat_s=self._config.heartbeat_s)
         parts = Parts(self._config, self._answering.dsn, self._stack, revive=self._answering.revive)
         parts.prepare(embedded=self._answering.embedded)
         parts.take_over(self._old_places, writer=writer, spill=self._spill, check=self._check_alive(writer))
@@ -145,7 +145,7 @@ class Boot:
         host_id = parts.register(self._state.instance)
         crew = self._make_crew(lanes, desk, admit=parts.admit)
         crew.host_id = desk.file.host_id = host_id
-        parts.make(lanes=lanes, crew=crew, inbox=inbox, loop=self._loop, burst=burst)
+        parts.make(lanes=lanes, crew=crew, desk=desk, inbox=inbox, loop=self._loop, burst=burst)
         self._attach_desk(writer, desk)
         supervisor = parts.supervisor(
             loop=self._loop, children=self, zygote=zygote, writer=writer, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst
@@ -199,7 +199,8 @@ class Boot:
         )
 
     def _attach_desk(self, writer: Writer, desk: Desk) -> None:
-        writer.attach(name=Desk.NAME, number=DESK_NUMBER, path=str(desk.file.path), of_subworker=False, wake_fd=self._loop.wake_fd)
+        path = str(desk.file.path)
+        writer.attach(name=Desk.NAME, number=DESK_NUMBER, path=path, of_subworker=False, wake_fd=self._loop.wake_fd, desk=True)
 
     def _desk_file(self) -> RingFile:
         return RingFile.create(self._place.desk, host_id=0, capacity=RESULT_RING_BYTES)

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from farm.model import Claim, JobRow
+from farm.supervisor.idleness import Declarations, Idleness
 from farm.supervisor.lane import Lane
 from farm.supervisor.worklist import Pair, Worklist
 
 LEASE_SHIFT = 32
 LEARN_EVERY_S = 2.0
+GIVE_WAY_S = 0.001
 SWEEP_S, SWEEP_SHARE = 1.0, 0.05
 """Late commits with ids below the bounds are looked for at most once in SWEEP_S, and with this share of the time at the most."""
-BUSY_S = 1.0
-"""Idleness is withdrawn after this long of steady work."""
 
 
-class Claims(Protocol):
+class Claims(Declarations, Protocol):
     """What the claimer asks of the store."""
 
     def classes(self) -> Mapping[int, tuple[str, str, int]]: ...
     def find_work(self, class_ids: Sequence[int], bounds: Mapping[tuple[int, int], int] | None) -> Sequence[tuple[int, int, bool]]: ...
     def claim(self, *, lease_id: int, class_id: int, priority: int, above_id: int, returned_max: int, jobs_max: int) -> Claim | None: ...
     def read_jobs(self, job_ids: Sequence[int]) -> Sequence[JobRow]: ...
-    def declare_idle(self, host_id: int, lane: str, classes: Sequence[int] | None) -> None: ...
-    def withdraw_idle(self, host_id: int, lane: str) -> None: ...
 
 
 class Arrival(NamedTuple):
@@ -74,24 +71,23 @@ class Claimer:
         self._deliver = deliver
         self._claim_max = claim_max
         self._poll_s = poll_s
+        self._idleness = Idleness(store=store, poll_s=poll_s)
         self._worklist = Worklist(runner_names=runner_names)
         self._claims_made = 0
         self._asked: Asked | None = None
         self._look_at = 0.0
         self._learn_at = 0.0
         self._sweep_at = 0.0
+        self._sweep_owed = True
+        """Something may lie below the bounds: a look everywhere is to come as soon as it may."""
         self._burst = burst
         self._clock = clock
-        self._rumours: deque[tuple[int, int]] = deque()
-        self._idle_since: dict[str, float] = {}
-        self._working_since: dict[str, float] = {}
+        self._rumours: list[tuple[int, int]] = []
         self._new_host: int | None = None
         self.news = False
         """Set by others before they wake the thread: something may have become claimable."""
         self.closed = False
         """Set by others: claim nothing more."""
-        self.read_ahead: Callable[[Sequence[int]], Sequence[JobRow] | None] = lambda _job_ids: None
-        """Set by others: where the rows of announced jobs may be already."""
         self.nothing_left_since = float("-inf")
         """When the last look everywhere began, if it found nothing claimable for any lane."""
 
@@ -106,9 +102,16 @@ class Claimer:
         return not self.closed and self._worklist.has_pairs
 
     def hear(self, pairs: Sequence[tuple[int, int]]) -> None:
-        """Be told, from any thread, that (class, priority) pairs have work; none at all: that something may have been missed."""
+        """Be told, in the thread that steps, that (class, priority) pairs have work; none at all: that something else is new."""
         self._rumours.extend(pairs)
         self.news = self.news or not pairs
+
+    def hear_anew(self, heard: bool) -> None:
+        """Be told, in the thread that steps, that announcements are heard from now on, or no longer: some may have been missed."""
+        self._idleness.heard = heard
+        # The server may have begun anew, and with it what was declared.
+        self._idleness.forget()
+        self.news = True
 
     def begin_as(self, host_id: int) -> None:
         """Claim for a new host row from the next step on: the old one was retired by another host."""
@@ -126,7 +129,8 @@ class Claimer:
             self._look(now)
         claimed = [self._serve(lane, now) for lane in self._lanes]
         if any(claimed):
-            return 0.0
+            # With nothing more to claim the main thread, which has the jobs now, goes first: the interpreter runs one at a time.
+            return 0.0 if self._worklist.has_pairs else GIVE_WAY_S
         return max(0.0, self._look_at - now)
 
     def _become_new_host(self) -> None:
@@ -134,28 +138,36 @@ class Claimer:
             self._host_id, self._new_host = self._new_host, None
             self._claims_made = 0
             self._asked = None
-            self._idle_since.clear()
+            self._idleness.forget()
 
     def _heed_rumours(self) -> None:
         """Believe what was heard: a claim tells whether it is true, and costs no more than a look. Unknown classes need the look."""
-        while self._rumours:
-            if not self._worklist.note_rumour(*self._rumours.popleft()):
+        self._sweep_owed = self._sweep_owed or bool(self._rumours)
+        rumours, self._rumours = self._rumours, []
+        for class_id, priority in rumours:
+            if not self._worklist.note_rumour(class_id, priority):
                 self.news = True
 
     def _look(self, now: float) -> None:
         """Ask which classes have work at which priority; a class that is new to us is read first."""
-        if self.news or now >= self._learn_at:
+        learns = self.news or now >= self._learn_at
+        # Before anything is read: what is new from here on needs another look, and so does a look that fails.
+        self.news, self._look_at = False, now
+        if learns:
             # New classes are announced; reading them from time to time is for announcements that got lost.
             self._worklist.learn(self._store.classes())
             self._learn_at = now + LEARN_EVERY_S
-        self.news = False
-        self._look_at = now + self._poll_s
+        self._idleness.settle()
         everywhere = self._burst or now >= self._sweep_at
         found = self._store.find_work(self._worklist.class_ids(self._lanes), None if everywhere else self._worklist.bounds)
         self._worklist.note_found(found, everywhere=everywhere)
         if everywhere:
             self._sweep_at = now + SWEEP_S
+            self._sweep_owed = not self._idleness.settled
             self.nothing_left_since = float("-inf") if found else now
+        self._look_at = now + self._idleness.pause_s(len(self._lanes))
+        if self._sweep_owed:
+            self._look_at = min(self._look_at, self._sweep_at)
 
     def _serve(self, lane: Lane, now: float) -> bool:
         """Claim once for a lane that has demand; False if it has none, or there is nothing for it."""
@@ -164,7 +176,8 @@ class Claimer:
             return False
         pair = self._worklist.best(lane.config.queues)
         if pair is None:
-            self._note_idle(lane, now)
+            if self._idleness.rest(self._host_id, lane.name, self._worklist.classes_wanted(lane.config.queues)):
+                self._look_at = now
             return False
         above_id = self._worklist.above(pair)
         returned_max = 0 if not pair.returned else wanted if not pair.ready else wanted // 2 or 1
@@ -178,7 +191,8 @@ class Claimer:
             "jobs_max": wanted,
         }
         self._asked = Asked(lane, pair, arguments)
-        self._note_work(lane, now)
+        if self._idleness.work(self._host_id, lane.name, now):
+            self._look_at = min(self._look_at, now + self._poll_s)
         return self._finish(self._asked)
 
     def _finish(self, asked: Asked) -> bool:
@@ -203,23 +217,8 @@ class Claimer:
             )
         claim = asked.claim
         if claim is not None:
-            rows = self.read_ahead(claim.job_ids) or self._store.read_jobs(claim.job_ids)
+            rows = self._store.read_jobs(claim.job_ids)
             asked.lane.claimed += len(claim.job_ids)
             self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, self._worklist.runner(asked.pair.class_id), claim, rows))
         self._asked = None
         return claim is not None
-
-    def _note_idle(self, lane: Lane, now: float) -> None:
-        """Declare the lane idle once, then look again at once: a job enqueued just before was not announced."""
-        self._working_since.pop(lane.name, None)
-        if lane.name not in self._idle_since:
-            self._store.declare_idle(self._host_id, lane.name, self._worklist.classes_wanted(lane.config.queues))
-            self._idle_since[lane.name] = now
-            self._look_at = now
-
-    def _note_work(self, lane: Lane, now: float) -> None:
-        """Withdraw idleness after a second of steady work, so that enqueues under load need not ring."""
-        since = self._working_since.setdefault(lane.name, now)
-        if lane.name in self._idle_since and now - since >= BUSY_S:
-            self._store.withdraw_idle(self._host_id, lane.name)
-            del self._idle_since[lane.name]

@@ -13,6 +13,8 @@ from farm.shm.ring import RingProducer
 from farm.subworker.results import error_payload
 
 PUT_MAX = 512
+WAITERS_S = 5.0
+"""Longer than two beats; and who waits says so again before it is over."""
 
 
 class Desk:
@@ -20,10 +22,15 @@ class Desk:
 
     NAME = "desk"
 
-    def __init__(self, file: RingFile, *, wake_writer: Callable[[], None]) -> None:
+    def __init__(self, file: RingFile, *, wake_writer: Callable[[], None], heartbeat_s: float) -> None:
         self.file = file
+        self._waiters_ns = int(max(WAITERS_S, 2 * heartbeat_s) * 1e9)
         self._ring = RingProducer(file.ring, wake=wake_writer)
         self._waiting: deque[tuple[int, int, bytes]] = deque()
+
+    def note_waiters(self) -> None:
+        """Tell the writer that somebody waits for the end of a job, from any thread: it then tells with each commit, for a while."""
+        self.file.waiters_ns = time.monotonic_ns() + self._waiters_ns
 
     def push(self, outcomes: Iterable[Outcome]) -> None:
         """Publish outcomes, now or as soon as there is room."""

@@ -18,10 +18,19 @@ REVIVE_AFTER_S = 5.0
 log = logging.getLogger("farm")
 
 
+class Answer(Protocol):
+    """What a beat of a living host is answered."""
+
+    @property
+    def database_us(self) -> int: ...
+    @property
+    def waiters(self) -> bool: ...
+
+
 class Hosts(Protocol):
     """What the heartbeat asks of the store."""
 
-    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> int | None: ...
+    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> Answer | None: ...
 
 
 class Heartbeat:
@@ -43,6 +52,7 @@ class Heartbeat:
         clock_us: int,
         revive: Callable[[], None] | None,
         retry_s_max: float,
+        waiters: Callable[[], None],
     ) -> None:
         self._store = store
         self._host_id = host_id
@@ -51,6 +61,7 @@ class Heartbeat:
         self._generations = generations
         self._retired = retired
         self._revive = revive
+        self._waiters = waiters
         self._retry_s = min(RETRY_S, every_s, retry_s_max)
         self._asked_at = 0.0
         self._away_since: float | None = None
@@ -83,17 +94,19 @@ class Heartbeat:
         monotonic_ns = time.monotonic_ns()
         ages_s = [max(0, monotonic_ns - slot.started_ns) / 1e9 for slot in slots]
         try:
-            database_us = self._store.beat(host_id, [slot.job_id for slot in slots], ages_s)
+            answer = self._store.beat(host_id, [slot.job_id for slot in slots], ages_s)
         except StoreUnavailable as error:
             self._note_away(now, error)
             self._ask_for_server(now)
             return self._retry_s
         self._note_back(now)
-        if database_us is not None:
-            self.clock_us = less_monotonic(database_us, monotonic_ns)
-            self._open_gate(sent_ns)
-        else:
+        if answer is None:
             self._retired(host_id)
+        else:
+            self.clock_us = less_monotonic(answer.database_us, monotonic_ns)
+            self._open_gate(sent_ns)
+            if answer.waiters:
+                self._waiters()
         return max(0.0, self._every_s - (time.monotonic() - now))
 
     def _open_gate(self, since_boot_ns: int) -> None:

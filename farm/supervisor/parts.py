@@ -32,7 +32,6 @@ from farm.supervisor.lane import Lane
 from farm.supervisor.listener import Listener
 from farm.supervisor.loop import Loop
 from farm.supervisor.packing import Packer
-from farm.supervisor.readahead import ReadAhead
 from farm.supervisor.refusals import Refusals
 from farm.supervisor.supervisor import Children, Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
@@ -64,7 +63,6 @@ class Parts:
         self._clock_us = 0
         self._instance = ""
         self._threads: list[PartThread] = []
-        self._listener: Listener | None = None
 
     def admit(self, generation: Generation) -> None:
         """Let a subworker start jobs."""
@@ -99,7 +97,7 @@ class Parts:
         self._clock_us = less_monotonic(self._hosts.clock_us(), sent_ns)
         return self._host_id
 
-    def make(self, *, lanes: Sequence[Lane], crew: Crew, inbox: queue.SimpleQueue[Any], loop: Loop, burst: bool) -> None:
+    def make(self, *, lanes: Sequence[Lane], crew: Crew, desk: Desk, inbox: queue.SimpleQueue[Any], loop: Loop, burst: bool) -> None:
         """Make the parts and their threads."""
         config = self._config
         self._inbox, self._loop = inbox, loop
@@ -124,8 +122,8 @@ class Parts:
             clock_us=self._clock_us,
             revive=self._revive,
             retry_s_max=config.reconnect_pause_s,
+            waiters=desk.note_waiters,
         )
-        self._claims = PartThread("claims", self._claimer)
         listen = config.database.listen or (None if config.database.pooled else self._dsn)
         # What is due earlier than everything else is announced: where announcements are heard, polling is only the safety net.
         self._upkeep = PartThread(
@@ -139,14 +137,13 @@ class Parts:
                 promoted=self._hear_of_work,
             ),
         )
-        self._beats = PartThread("heartbeat", self._heartbeat)
-        self._threads = [self._claims, self._upkeep, self._beats]
+        listener: Listener | None = None
         if listen is not None:
-            session = self._session("listen", dsn=listen)
-            ahead = ReadAhead(ClaimStore(session))
-            self._claimer.read_ahead = ahead.take
-            self._listener = Listener(wakeups=Wakeups(session), work=self._hear_of_pairs, announced=ahead.fill, later=self._upkeep.wake)
-            self._threads.append(PartThread("listen", self._listener))
+            wakeups = Wakeups(self._session("listen", dsn=listen))
+            self._stack.callback(wakeups.close)
+            listener = Listener(wakeups=wakeups, claimer=self._claimer, later=self._upkeep.wake, waiters=desk.note_waiters)
+        self._claims = PartThread("claims", self._claimer, listener)
+        self._threads = [self._claims, self._upkeep, PartThread("heartbeat", self._heartbeat)]
 
     def supervisor(
         self,
@@ -195,8 +192,6 @@ class Parts:
         self._heartbeat.closed = True
         for thread in self._threads:
             thread.stop(0.0)
-        if self._listener is not None:
-            self._listener.close()
         for thread in self._threads:
             thread.stop(STOP_S)
         if retire:
@@ -212,10 +207,6 @@ class Parts:
         self._inbox.put(Retired(new_id))
         self._claimer.begin_as(new_id)
         self._loop.wake()
-
-    def _hear_of_pairs(self, pairs: list[tuple[int, int]]) -> None:
-        self._claimer.hear(pairs)
-        self._claims.wake()
 
     def _hear_of_work(self) -> None:
         self._claimer.news = True

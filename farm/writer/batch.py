@@ -60,8 +60,8 @@ class Batch:
     """Outcomes read from the rings and not yet committed.
 
     Filling: takes from all sources in turn until `batch_max` outcomes are held. Due: full; or its oldest outcome is `age_max_s`
-    old; or nothing else runs or waits and the last commit is that long ago; or the farm drains. Held: a commit did not reach
-    the database; the same outcomes are offered again, and nothing more is read, until it does.
+    old; or nothing else runs or waits, and the last commit is that long ago or somebody waits for a job; or the farm drains.
+    Held: a commit did not reach the database; the same outcomes are offered again, and nothing more is read, until it does.
     """
 
     def __init__(
@@ -86,6 +86,8 @@ class Batch:
         self._held = False
         self._complaint = ""
         self.draining = False
+        self.awaited = False
+        """Set by others: somebody waits for the end of a job."""
         self.tally = Tally()
 
     def __len__(self) -> int:
@@ -123,9 +125,11 @@ class Batch:
             return IDLE_S
         if len(self._outcomes) >= self._batch_max or self.draining:
             return 0.0
-        if now_ns - self._last_commit_ns >= self._age_max_ns and not any(source.busy for source in sources):
-            return 0.0
-        return max(0, min(self._oldest_ns, now_ns) + self._age_max_ns - now_ns) / 1e9
+        due_ns = min(self._oldest_ns, now_ns) + self._age_max_ns
+        if not any(source.busy for source in sources):
+            # No company is in sight: then only commits one after the other are to be kept from following each other too closely.
+            due_ns = now_ns if self.awaited else min(due_ns, self._last_commit_ns + self._age_max_ns)
+        return max(0, due_ns - now_ns) / 1e9
 
     def commit(self, now_ns: int) -> bool:
         """Commit all that is held, push the acks, then move the tails: in that order. False if the database is away."""

@@ -108,3 +108,12 @@ def test_on_a_terminal_it_says_which_database_it_used(terminal: Callable[..., tu
     assert shown.startswith("database: PostgreSQL farm@/tmp/")
     assert shown.endswith("\n1\n")
     assert "s3cret" not in shown
+
+
+def test_waiting_takes_one_job_and_ends_in_time(farm: Farm, dsn: str) -> None:
+    done = farm("enqueue", "app:f", "--wait", "--count", "2", "--dsn", dsn)
+    assert (done.returncode, done.stderr) == (2, "farm: --wait: expected one job to wait for, not --count\n")
+    assert rows(dsn, "SELECT id FROM farm.job") == []
+    done = farm("enqueue", "app:f", "--wait-timeout", "10ms", "--dsn", dsn)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "has not ended within 0.01 s; it goes on" in done.stderr
