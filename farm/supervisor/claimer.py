@@ -162,7 +162,7 @@ class Claimer:
         wanted = min(lane.demand(now), self._claim_max)
         if wanted <= 0:
             return False
-        pair = self._worklist.best(lane.config.queues)
+        pair = self._worklist.best(lane.config.queues, lane.memory_mb)
         if pair is None:
             self._note_idle(lane, now)
             return False
@@ -213,7 +213,7 @@ class Claimer:
         """Declare the lane idle once, then look again at once: a job enqueued just before was not announced."""
         self._working_since.pop(lane.name, None)
         if lane.name not in self._idle_since:
-            self._store.declare_idle(self._host_id, lane.name, self._worklist.classes_wanted(lane.config.queues))
+            self._store.declare_idle(self._host_id, lane.name, self._worklist.classes_wanted(lane.config.queues, lane.memory_mb))
             self._idle_since[lane.name] = now
             self._look_at = now
 
