@@ -17,6 +17,7 @@ from farm.errors import ConfigError, FarmError, InvalidJob, SchemaMismatch, Stor
 if TYPE_CHECKING:
     from farm.client import Client, connect
     from farm.store.newjobs import NewJob
+    from farm.tasks import Task, task
 
 __version__ = "0.1.0"
 
@@ -29,11 +30,19 @@ __all__ = [
     "SchemaMismatch",
     "StoreError",
     "StoreUnavailable",
+    "Task",
     "__version__",
     "connect",
+    "task",
 ]
 
-_LATER = {"Client": "farm.client", "connect": "farm.client", "NewJob": "farm.store.newjobs"}
+_LATER = {
+    "Client": "farm.client",
+    "NewJob": "farm.store.newjobs",
+    "Task": "farm.tasks",
+    "connect": "farm.client",
+    "task": "farm.tasks",
+}
 
 
 def __getattr__(name: str) -> Any:

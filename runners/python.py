@@ -84,6 +84,8 @@ class PythonRunner:
                 raise TaskNotFound(f"there is no module {error.name!r}; is its directory in runners.python.path?") from None
             raise
         function: Callable[..., Any] | None = getattr(module, match["function"], None)
+        # What @farm.task has made of a function stands in its place.
+        function = getattr(function, "__farm_function__", function)
         if function is None or not callable(function):
             raise TaskNotFound(f"module {module_name!r} has no function {match['function']!r}")
         self._functions[task] = function
