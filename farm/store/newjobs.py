@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any, NamedTuple, Required, TypedDict
 
 import orjson
@@ -20,6 +21,7 @@ ATTEMPTS_MAX = 10_000
 TIMEOUT_S_MIN, TIMEOUT_S_MAX = 0.001, 2_000_000.0
 """The longest is what milliseconds in an int allow: 23 days."""
 DELAY_S_MAX = 3_155_760_000.0
+SHOWN_MAX = 80
 _NAME = re.compile(NAME_PATTERN)
 _PYTHON_TASK = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -99,7 +101,7 @@ def validate(job: Mapping[str, Any], where: str = "") -> ValidJob:
 def _unknown(option: object, where: str) -> InvalidJob:
     hint = did_you_mean(option, OPTIONS) if isinstance(option, str) else ""
     shown = ascii(option)[1:-1] if isinstance(option, str) else ascii(option)
-    return InvalidJob(f"{where}{shown[:80]}: no such option{hint or ', expected ' + ', '.join(sorted(OPTIONS))}")
+    return InvalidJob(f"{where}{shown[:SHOWN_MAX]}: no such option{hint or ', expected ' + ', '.join(sorted(OPTIONS))}")
 
 
 def _unexpected(path: str, expected: str, got: object) -> InvalidJob:
@@ -108,7 +110,7 @@ def _unexpected(path: str, expected: str, got: object) -> InvalidJob:
     except Exception:
         # Whatever was given may not even have a working repr.
         shown = type(got).__name__
-    return InvalidJob(f"{path}: expected {expected}, got {shown if len(shown) <= 80 else shown[:77] + '...'}")
+    return InvalidJob(f"{path}: expected {expected}, got {shown if len(shown) <= SHOWN_MAX else shown[: SHOWN_MAX - 3] + '...'}")
 
 
 def _utf8(text: str, path: str) -> bytes:
@@ -187,15 +189,19 @@ def _json(args: object, path: str) -> bytes:
 
 def _refuse_json(value: object, path: str, depth: int = 1) -> None:
     """Find what cannot be a job's argument. Raises InvalidJob with the path to it, or returns."""
+    if isinstance(value, Enum):
+        value = value.value
     if isinstance(value, dict | list | tuple):
         if depth > JSON_DEPTH_MAX:
-            raise InvalidJob(f"{path[:80]}...: expected at most {JSON_DEPTH_MAX} levels of nesting, got more")
+            raise InvalidJob(f"{path[:SHOWN_MAX]}...: expected at most {JSON_DEPTH_MAX} levels of nesting, got more")
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            if isinstance(value, dict):
-                if not isinstance(key, str):
-                    raise _unexpected(path, "text as the key of an object", key)
-                _refuse_text(key, f"{path}: a key")
-            _refuse_json(inner, f"{path}.{key}" if isinstance(value, dict) else f"{path}[{key}]", depth + 1)
+            if not isinstance(value, dict):
+                _refuse_json(inner, f"{path}[{key}]", depth + 1)
+                continue
+            if not isinstance(key, str):
+                raise _unexpected(path, "text as the key of an object", key)
+            _refuse_text(key, f"{path}: a key")
+            _refuse_json(inner, f"{path}.{_shown_key(key)}", depth + 1)
     elif isinstance(value, str):
         _refuse_text(value, path)
     elif isinstance(value, float):
@@ -209,6 +215,10 @@ def _refuse_json(value: object, path: str, depth: int = 1) -> None:
             orjson.dumps(value, option=ENCODING)
         except TypeError:
             raise _unexpected(path, "a JSON value", value) from None
+
+
+def _shown_key(key: str) -> str:
+    return key if key.isprintable() and len(key) <= SHOWN_MAX else ascii(key[:SHOWN_MAX])
 
 
 def _refuse_text(text: str, path: str) -> None:

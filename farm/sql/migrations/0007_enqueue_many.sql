@@ -1,32 +1,30 @@
 -- Many jobs in one statement of SQL, and jobs that declare how much memory they need. What is refused, and in which words, is said
--- once, here, for both functions; the client says the same.
+-- once, here, for both functions; the client says the same. Functions that check each job set no search_path: that would cost more
+-- than all else that they do, and whoever calls them has set it.
 
 -- The memory class of a size such as '512MB' or '2GiB', or of a number of bytes: the least one that holds it, in whole millions of
--- bytes, as farm.model has them. 0 for none; null for what is no size, or too large.
+-- bytes, as farm.model has them; null for what is no size, or too large.
 CREATE FUNCTION farm.memory_class(memory text) RETURNS int
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql IMMUTABLE STRICT
 SET search_path = pg_catalog
 AS $$
-    SELECT CASE WHEN memory IS NULL THEN 0 ELSE (
-        SELECT (min(c.bytes) / 1000000)::int
-        FROM regexp_match(memory, '^\s*([0-9]{1,30}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})\s*([A-Za-z]*)\s*$') AS m (part)
-        JOIN (VALUES
-            ('', 1), ('B', 1), ('kB', 1000), ('KB', 1000), ('MB', 1000000), ('GB', 1000000000), ('TB', 1000000000000),
-            ('KiB', 1024), ('MiB', 1048576), ('GiB', 1073741824), ('TiB', 1099511627776)
-        ) AS unit (name, bytes) ON unit.name = m.part[2]
-        CROSS JOIN (
-            VALUES (256000000), (512000000), (1000000000000)
-            UNION ALL SELECT 1000000000 * 2::bigint ^ doubled FROM generate_series(0, 9) AS doubled
-            UNION ALL SELECT 268435456 * 2::bigint ^ doubled FROM generate_series(0, 12) AS doubled
-        ) AS c (bytes)
-        WHERE round(m.part[1]::numeric * unit.bytes) BETWEEN 1 AND c.bytes
-    ) END
+    SELECT trunc(min(c.bytes) / 1000000)::int
+    FROM regexp_match(memory, '^\s*([0-9]{1,30}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})\s*([A-Za-z]*)\s*$') AS m (part)
+    JOIN (VALUES
+        ('', 1), ('B', 1), ('kB', 1000), ('KB', 1000), ('MB', 1000000), ('GB', 1000000000), ('TB', 1000000000000),
+        ('KiB', 1024), ('MiB', 1048576), ('GiB', 1073741824), ('TiB', 1099511627776)
+    ) AS unit (name, bytes) ON unit.name = m.part[2]
+    CROSS JOIN (
+        VALUES (256000000::numeric), (512000000), (1000000000000)
+        UNION ALL SELECT 1000000000 * 2::numeric ^ doubled FROM generate_series(0, 9) AS doubled
+        UNION ALL SELECT 268435456 * 2::numeric ^ doubled FROM generate_series(0, 12) AS doubled
+    ) AS c (bytes)
+    WHERE round(m.part[1]::numeric * unit.bytes) BETWEEN 1 AND c.bytes
 $$;
 
 -- A time in ISO 8601 with an offset; null for anything else, such as 'tomorrow' or a time that means another moment elsewhere.
 CREATE FUNCTION farm.parse_time(moment text) RETURNS timestamptz
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog
+LANGUAGE plpgsql STABLE STRICT
 AS $$
 BEGIN
     IF moment ~ '^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})$' THEN
@@ -60,7 +58,6 @@ $$;
 -- What is wrong with a job's arguments, or null. jsonb takes deeper nesting and longer numbers than what reads it in a subworker.
 CREATE FUNCTION farm.args_fault(args jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE
-SET search_path = pg_catalog
 AS $$
 DECLARE
     body CONSTANT text := args;
@@ -87,7 +84,6 @@ CREATE FUNCTION farm.job_fault(
     timeout_s numeric, memory text
 ) RETURNS text
 LANGUAGE plpgsql IMMUTABLE
-SET search_path = pg_catalog
 AS $$
 DECLARE
     name_pattern CONSTANT text := '^[a-z0-9][a-z0-9_.:-]{0,62}$';
@@ -106,47 +102,51 @@ BEGIN
         WHEN runner !~ name_pattern THEN farm.refusal('runner', quote_literal(runner))
         WHEN NOT (run_at >= '2000-01-01 00:00:00+00' AND run_at < '2200-01-01 00:00:00+00') THEN farm.refusal('run_at', run_at::text)
         WHEN max_attempts NOT BETWEEN 1 AND 10000 OR scale(max_attempts) > 0 THEN farm.refusal('max_attempts', max_attempts::text)
-        WHEN farm.memory_class(memory) IS NULL THEN farm.refusal('memory', quote_literal(memory))
+        WHEN memory IS NOT NULL AND farm.memory_class(memory) IS NULL THEN farm.refusal('memory', quote_literal(memory))
         ELSE farm.args_fault(args)
     END;
 END
 $$;
 
+-- The first option of an object that no job has; null if there is none.
+CREATE FUNCTION farm.unknown_option(job jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE
+AS $$
+    SELECT min(o.option)
+    FROM jsonb_object_keys(
+        job - ARRAY['args', 'delay_s', 'max_attempts', 'memory', 'priority', 'queue', 'run_at', 'runner', 'task', 'timeout_s']
+    ) AS o (option)
+$$;
+
 -- What is wrong with a job that is given as an object, as it follows its place: `.priority: expected ...`; or null.
 CREATE FUNCTION farm.element_fault(job jsonb) RETURNS text
 LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog
 AS $$
-DECLARE
-    fault text;
 BEGIN
-    IF jsonb_typeof(job) <> 'object' THEN
-        RETURN ': expected an object, got ' || left(job::text, 80);
-    END IF;
-    SELECT CASE WHEN known.types IS NULL
-        THEN left(quote_ident(o.key), 80)
-            || ': no such option, expected args, delay_s, max_attempts, memory, priority, queue, run_at, runner, task, timeout_s'
-        ELSE farm.refusal(o.key, o.value::text) END
-    INTO fault
-    FROM jsonb_each(job) AS o (key, value)
-    CROSS JOIN LATERAL (SELECT CASE
-        WHEN o.key IN ('task', 'queue', 'runner', 'run_at') THEN ARRAY['string', 'null']
-        WHEN o.key IN ('priority', 'delay_s', 'max_attempts', 'timeout_s') THEN ARRAY['number', 'null']
-        WHEN o.key = 'memory' THEN ARRAY['string', 'number', 'null']
-        WHEN o.key = 'args' THEN ARRAY['object', 'array', 'null']
-    END) AS known (types)
-    WHERE known.types IS NULL OR jsonb_typeof(o.value) <> ALL (known.types)
-        OR (o.key = 'run_at' AND jsonb_typeof(o.value) = 'string' AND farm.parse_time(o.value #>> '{}') IS NULL)
-    ORDER BY o.key
-    LIMIT 1;
-    IF fault IS NULL THEN
-        fault := farm.job_fault(
+    RETURN CASE
+        WHEN jsonb_typeof(job) <> 'object' THEN ': expected an object, got ' || left(job::text, 80)
+        WHEN job - ARRAY['args', 'delay_s', 'max_attempts', 'memory', 'priority', 'queue', 'run_at', 'runner', 'task', 'timeout_s'] <> '{}'
+            THEN '.' || left(quote_ident(farm.unknown_option(job)), 80)
+                || ': no such option, expected args, delay_s, max_attempts, memory, priority, queue, run_at, runner, task, timeout_s'
+        WHEN jsonb_typeof(job -> 'task') NOT IN ('string', 'null') THEN '.' || farm.refusal('task', job ->> 'task')
+        WHEN jsonb_typeof(job -> 'args') NOT IN ('object', 'array', 'null') THEN '.' || farm.refusal('args', (job -> 'args')::text)
+        WHEN jsonb_typeof(job -> 'queue') NOT IN ('string', 'null') THEN '.' || farm.refusal('queue', job ->> 'queue')
+        WHEN jsonb_typeof(job -> 'runner') NOT IN ('string', 'null') THEN '.' || farm.refusal('runner', job ->> 'runner')
+        WHEN jsonb_typeof(job -> 'priority') NOT IN ('number', 'null') THEN '.' || farm.refusal('priority', (job -> 'priority')::text)
+        WHEN jsonb_typeof(job -> 'delay_s') NOT IN ('number', 'null') THEN '.' || farm.refusal('delay_s', (job -> 'delay_s')::text)
+        WHEN jsonb_typeof(job -> 'run_at') NOT IN ('string', 'null') OR (job ->> 'run_at' IS NOT NULL AND farm.parse_time(job ->> 'run_at') IS NULL)
+            THEN '.' || farm.refusal('run_at', (job -> 'run_at')::text)
+        WHEN jsonb_typeof(job -> 'max_attempts') NOT IN ('number', 'null')
+            THEN '.' || farm.refusal('max_attempts', (job -> 'max_attempts')::text)
+        WHEN jsonb_typeof(job -> 'timeout_s') NOT IN ('number', 'null') THEN '.' || farm.refusal('timeout_s', (job -> 'timeout_s')::text)
+        WHEN jsonb_typeof(job -> 'memory') NOT IN ('string', 'number', 'null')
+            THEN '.' || farm.refusal('memory', (job -> 'memory')::text)
+        ELSE '.' || farm.job_fault(
             job ->> 'task', coalesce(nullif(job -> 'args', 'null'), '[]'),
             CASE WHEN job ? 'queue' THEN job ->> 'queue' ELSE 'default' END, job ->> 'runner',
             (job ->> 'priority')::numeric, (job ->> 'delay_s')::numeric, farm.parse_time(job ->> 'run_at'),
-            (job ->> 'max_attempts')::numeric, (job ->> 'timeout_s')::numeric, job ->> 'memory');
-    END IF;
-    RETURN '.' || fault;
+            (job ->> 'max_attempts')::numeric, (job ->> 'timeout_s')::numeric, job ->> 'memory')
+    END;
 END
 $$;
 
@@ -156,7 +156,6 @@ DROP FUNCTION farm.refuse(text, text, text);
 -- Refuse ids that have no partition.
 CREATE FUNCTION farm.require_partition(job_id bigint) RETURNS void
 LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog
 AS $$
 BEGIN
     IF job_id >= (SELECT p.upper_id FROM farm.partition AS p ORDER BY p.number DESC LIMIT 1) THEN
@@ -197,7 +196,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = fault;
     END IF;
     due_at := coalesce(enqueue.run_at, now() + make_interval(secs => enqueue.delay_s));
-    class_id := farm.class_id(enqueue.queue, coalesce(enqueue.runner, 'python'), farm.memory_class(enqueue.memory));
+    class_id := farm.class_id(enqueue.queue, coalesce(enqueue.runner, 'python'), coalesce(farm.memory_class(enqueue.memory), 0));
     job_id := nextval('farm.job_id_seq');
     PERFORM farm.require_partition(job_id);
     INSERT INTO farm.job (shard, id, class_id, priority, task, args, max_attempts, timeout_ms, run_at)
@@ -244,7 +243,7 @@ BEGIN
         SELECT DISTINCT
             coalesce(e.job ->> 'queue', 'default') AS queue,
             coalesce(e.job ->> 'runner', 'python') AS runner,
-            farm.memory_class(e.job ->> 'memory') AS memory_mb
+            coalesce(farm.memory_class(e.job ->> 'memory'), 0) AS memory_mb
         FROM jsonb_array_elements(jobs) AS e (job)
     ) AS c;
     ids := ARRAY(SELECT nextval('farm.job_id_seq') FROM generate_series(1, jsonb_array_length(jobs)));
@@ -265,7 +264,7 @@ BEGIN
             ON c.shard = 0
             AND c.queue = coalesce(e.job ->> 'queue', 'default')
             AND c.runner = coalesce(e.job ->> 'runner', 'python')
-            AND c.memory_mb = farm.memory_class(e.job ->> 'memory')
+            AND c.memory_mb = coalesce(farm.memory_class(e.job ->> 'memory'), 0)
     ), stored AS (
         INSERT INTO farm.job (shard, id, class_id, priority, task, args, max_attempts, timeout_ms, run_at)
         SELECT 0, t.id, t.class_id, t.priority, t.task, t.args, t.max_attempts, t.timeout_ms, t.run_at FROM told AS t
