@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import partial
 from itertools import compress, repeat
 from struct import Struct
 from typing import Any, Protocol, cast
@@ -22,12 +22,18 @@ CHUNK_BYTES_MAX = 16 << 20
 """What is held in memory at a time, whatever the length of a generator."""
 FIRST_JOBS_MAX = 1000
 """The first chunk is small: the database waits for it."""
+GROWTH = 4
+"""Each chunk is at most so many times the one before."""
 PIECE_JOBS = 1000
 """The database stores one piece of a chunk while the next one is put together."""
 
 PARTITIONS_AHEAD = 2
 
 _id = Struct(">iq").pack
+
+
+Take = Callable[[Rows, int, int], None]
+"""Adds so many jobs to rows, and so many bytes of arguments, at the most."""
 
 
 class Fetch(Protocol):
@@ -72,12 +78,12 @@ class EnqueueBatch:
         (now_us,) = self._fetch("read_transaction_time")
         maker = RowMaker(now_us=now_us, find_class=self._find_class, where=self._where)
 
-        def take(rows: Rows, jobs_max: int) -> None:
-            maker.take(rows, source, jobs_max=jobs_max, bytes_max=CHUNK_BYTES_MAX // 2)
+        def take(rows: Rows, jobs_max: int, bytes_max: int) -> None:
+            maker.take(rows, source, jobs_max=jobs_max, bytes_max=bytes_max)
             self._refresh()
 
         rows = Rows()
-        take(rows, min(FIRST_JOBS_MAX, CHUNK_JOBS_MAX))
+        take(rows, min(FIRST_JOBS_MAX, CHUNK_JOBS_MAX), CHUNK_BYTES_MAX)
         if not rows.jobs:
             return
         if self._own:
@@ -87,30 +93,29 @@ class EnqueueBatch:
         classes, priorities = zip(*maker.runnable, strict=True) if maker.runnable else ((), ())
         self._fetch("wake", {"classes": list(classes), "priorities": list(priorities), "due_us": maker.first_due_us})
 
-    def _store_stepwise(self, rows: Rows, take: Callable[[Rows, int], None]) -> None:
+    def _store_stepwise(self, rows: Rows, take: Take) -> None:
         """Store all jobs, a chunk at a time."""
         while rows.jobs:
             tails = self._tails(_allot(len(rows.jobs), self._fetch, self._elsewhere))
-            with self._copying("copy_jobs", rows.jobs, tails):
-                pass
-            with self._copying("copy_ready", *self._store_later(rows, tails)):
-                pass
+            self._copy("copy_jobs", rows.jobs, tails)
+            self._copy("copy_ready", *self._store_later(rows, tails))
             rows = Rows()
-            take(rows, CHUNK_JOBS_MAX)
+            take(rows, CHUNK_JOBS_MAX, CHUNK_BYTES_MAX)
 
-    def _store_overlapping(self, rows: Rows, take: Callable[[Rows, int], None]) -> None:
-        """Store all jobs, a chunk at a time; the next one is made ready meanwhile, half of it beside either table."""
-        half = -(-CHUNK_JOBS_MAX // 2)
-        ids = _allot(len(rows.jobs), self._fetch, self._elsewhere)
+    def _store_overlapping(self, rows: Rows, take: Take) -> None:
+        """Store all jobs, a chunk at a time: while the database stores one, ids are taken for the next, and jobs for the one after it."""
+        ids, following = _allot(len(rows.jobs), self._fetch, self._elsewhere), Rows()
+        take(following, len(rows.jobs), CHUNK_BYTES_MAX)
         with ThreadPoolExecutor(1, "farm-allot") as thread:
             while rows.jobs:
-                tails, following = self._tails(ids), Rows()
-                with self._copying("copy_jobs", rows.jobs, tails):
-                    take(following, half)
-                with self._copying("copy_ready", *self._store_later(rows, tails)):
-                    take(following, half)
-                    allotted = thread.submit(_allot, len(following.jobs), self._elsewhere, self._elsewhere)
-                rows, ids = following, allotted.result()
+                allotted = thread.submit(_allot, len(following.jobs), self._elsewhere, self._elsewhere) if following.jobs else None
+                after, pieces = Rows(), 2 * -(-len(rows.jobs) // PIECE_JOBS)
+                share = -(-min(CHUNK_JOBS_MAX, GROWTH * len(rows.jobs)) // pieces)
+                take_some = partial(take, after, share, CHUNK_BYTES_MAX // pieces)
+                tails = self._tails(ids)
+                self._copy("copy_jobs", rows.jobs, tails, meanwhile=take_some)
+                self._copy("copy_ready", *self._store_later(rows, tails), meanwhile=take_some)
+                rows, ids, following = following, allotted.result() if allotted else (), after
 
     def _store_later(self, rows: Rows, tails: list[bytes]) -> tuple[list[bytes], list[bytes]]:
         """Schedule what is due later; returns heads and tails of the rows of `ready`."""
@@ -119,8 +124,7 @@ class EnqueueBatch:
         ready = bytearray(b"\1") * len(tails)
         for index in rows.later:
             ready[index] = 0
-        with self._copying("copy_scheduled", [rows.places[index] for index in rows.later], [tails[index] for index in rows.later]):
-            pass
+        self._copy("copy_scheduled", [rows.places[index] for index in rows.later], [tails[index] for index in rows.later])
         return list(compress(rows.places, ready)), list(compress(tails, ready))
 
     def _tails(self, ids: Sequence[int]) -> list[bytes]:
@@ -143,9 +147,10 @@ class EnqueueBatch:
         assert row is not None
         return row
 
-    @contextmanager
-    def _copying(self, name: str, heads: list[bytes], tails: list[bytes]) -> Iterator[None]:
-        """Copy rows of two parts each; the body runs while the database stores the last of them."""
+    def _copy(self, name: str, heads: list[bytes], tails: list[bytes], *, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Copy rows of two parts each, in pieces; meanwhile() is called while the database stores each of them."""
+        if not heads:
+            return
         with self._connection.cursor() as cursor, cursor.copy(load(name)) as copy:
             copy.write(COPY_HEAD)
             for start in range(0, len(heads), PIECE_JOBS):
@@ -154,8 +159,8 @@ class EnqueueBatch:
                 woven[::2], woven[1::2] = piece, tails[start : start + PIECE_JOBS]
                 self._refresh()
                 copy.write(b"".join(woven))
+                meanwhile()
             copy.write(COPY_TAIL)
-            yield
             self._refresh()
 
 
