@@ -17,7 +17,7 @@ from psycopg.rows import tuple_row
 from farm.errors import InvalidJob
 from farm.store import schema
 from farm.store.connection import DeadlineConnection
-from farm.store.enqueues import EnqueueBatch
+from farm.store.enqueues import EnqueueBatch, SourceFailed
 from farm.store.newjobs import NewJob, validate
 from farm.store.session import Session
 from farm.store.statements import load
@@ -125,7 +125,7 @@ class Client:
         if connection is None:
             return [job_id for ids in self.enqueue_stream(jobs) for job_id in ids]
         batch = EnqueueBatch(connection, elsewhere=self._fetch, own=False)
-        with connection.transaction():
+        with _naming_the_argument(), connection.transaction():
             batch.add(jobs)
         return [job_id for ids in batch.ids for job_id in ids]
 
@@ -136,7 +136,7 @@ class Client:
 
         So memory is bounded, whatever their number. where(index) begins the message about a bad job.
         """
-        with self._borrow() as session:
+        with self._borrow() as session, _naming_the_argument():
 
             def unit(own: DeadlineConnection) -> list[range]:
                 def refresh() -> None:
@@ -200,8 +200,12 @@ _abandoned: list[Session] = []
 
 @contextmanager
 def _naming_the_argument() -> Iterator[None]:
-    """The function in the database refuses in our own words."""
+    """The function in the database refuses in our own words; JSON that is none, such as a wrong orjson.Fragment, in PostgreSQL's."""
     try:
         yield
+    except SourceFailed as failed:
+        raise failed.error from failed.error.__cause__
     except psycopg.errors.InvalidParameterValue as error:
         raise InvalidJob(error.diag.message_primary or str(error)) from error
+    except psycopg.DataError as error:
+        raise InvalidJob(f"args: expected what PostgreSQL can store: {error.diag.message_primary or error}") from error

@@ -19,7 +19,7 @@ from farm.store.statements import load
 
 CHUNK_JOBS_MAX = 10_000
 CHUNK_BYTES_MAX = 16 << 20
-"""What is held in memory at a time, whatever the length of a generator."""
+"""Three chunks are held in memory at a time at the most, whatever the length of a generator."""
 FIRST_JOBS_MAX = 1000
 """The first chunk is small: the database waits for it."""
 GROWTH = 4
@@ -31,9 +31,16 @@ PARTITIONS_AHEAD = 2
 
 _id = Struct(">iq").pack
 
-
 Take = Callable[[Rows, int, int], None]
 """Adds so many jobs to rows, and so many bytes of arguments, at the most."""
+
+
+class SourceFailed(Exception):
+    """The iterator of jobs raised an error of psycopg: it speaks of the application's own connection, not of ours."""
+
+    def __init__(self, error: psycopg.Error) -> None:
+        self.error = error
+        super().__init__(str(error))
 
 
 class Fetch(Protocol):
@@ -70,7 +77,10 @@ class EnqueueBatch:
         """The ids of the jobs, in order: a single range unless others enqueued meanwhile."""
 
     def add(self, jobs: Iterable[Mapping[str, Any]]) -> None:
-        """Store the jobs and wake whom they concern. Raises InvalidJob naming the element; then the transaction must be rolled back."""
+        """Store the jobs and wake whom they concern.
+
+        Raises InvalidJob naming the element, SourceFailed, and whatever else the iterator raises; then the transaction must be rolled back.
+        """
         try:
             source = iter(jobs)
         except TypeError:
@@ -79,7 +89,10 @@ class EnqueueBatch:
         maker = RowMaker(now_us=now_us, find_class=self._find_class, where=self._where)
 
         def take(rows: Rows, jobs_max: int, bytes_max: int) -> None:
-            maker.take(rows, source, jobs_max=jobs_max, bytes_max=bytes_max)
+            try:
+                maker.take(rows, source, jobs_max=jobs_max, bytes_max=bytes_max)
+            except psycopg.Error as error:
+                raise SourceFailed(error) from error
             self._refresh()
 
         rows = Rows()

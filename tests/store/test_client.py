@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import orjson
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -177,9 +178,17 @@ def test_a_generator_that_raises_leaves_nothing_behind(client: farm.Client, benc
             yield {"task": "app:f"}
         raise ZeroDivisionError("no more")
 
+    def reading() -> Iterator[farm.NewJob]:
+        for n in range(25):
+            bench.value("SELECT 1 / %s", 20 - n)
+            yield {"task": "app:f"}
+
     for connection in (None, bench.sql):
         with pytest.raises(ZeroDivisionError, match="no more"):
             client.enqueue_many(jobs(), connection=connection)
+        assert bench.value("SELECT count(*) FROM farm.job") == 0
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            client.enqueue_many(reading(), connection=connection)
         assert bench.value("SELECT count(*) FROM farm.job") == 0
     assert len(client.enqueue_many([{"task": "app:f"}])) == 1
 
@@ -224,6 +233,19 @@ def test_enqueues_at_the_same_time_share_no_id(client: farm.Client, bench: Bench
     assert len({job_id for ids in taken for job_id in ids}) == 4000
     places = "(SELECT job_id FROM farm.ready UNION ALL SELECT job_id FROM farm.scheduled)"
     assert bench.value(f"SELECT count(*) FROM farm.job JOIN {places} AS p ON p.job_id = id") == 4000  # noqa: S608
+
+
+def test_json_that_is_none_is_refused_by_postgresql(client: farm.Client, bench: Bench) -> None:
+    args = [orjson.Fragment(b"[")]
+    for enqueue in (
+        lambda: client.enqueue("app:f", args),
+        lambda: client.enqueue("app:f", args, connection=bench.sql),
+        lambda: client.enqueue_many([{"task": "app:f"}, {"task": "app:f", "args": args}]),
+        lambda: client.enqueue_many([{"task": "app:f", "args": args}], connection=bench.sql),
+    ):
+        with pytest.raises(farm.InvalidJob, match=r"^args: expected what PostgreSQL can store: invalid input syntax for type json$"):
+            enqueue()
+    assert bench.value("SELECT count(*) FROM farm.job") == 0
 
 
 def test_a_stream_gives_its_ids_as_ranges(client: farm.Client) -> None:
