@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,7 +25,7 @@ SCALARS = st.one_of(
     st.booleans(),
     st.integers(-(1 << 66), 1 << 66),
     st.sampled_from([-(1 << 63), -(1 << 63) - 1, (1 << 64) - 1, 1 << 64, 10**400]),
-    st.floats(),
+    st.floats() | st.sampled_from([sys.float_info.max, -sys.float_info.max, sys.float_info.min, 5e-324]),
     TEXT,
     st.binary(max_size=3),
     st.just({1}),

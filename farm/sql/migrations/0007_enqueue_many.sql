@@ -71,7 +71,7 @@ BEGIN
         AND jsonb_path_exists(args, 'strict $.**{200} ? (@.type() == "object" || @.type() == "array")') THEN
         RETURN 'args: expected at most 200 levels of nesting, got more';
     ELSIF size > 308 AND body ~ '[0-9]{200}[0-9]{109}' AND jsonb_path_exists(
-        args, 'strict $.** ? (@.type() == "number" && (@ > 1.797e308 || @ < -1.797e308))') THEN
+        args, 'strict $.** ? (@.type() == "number" && (@ > 1.7976931348623157e308 || @ < -1.7976931348623157e308))') THEN
         RETURN 'args: expected numbers that fit into 64 bits, got one of more than 308 digits';
     END IF;
     RETURN NULL;
