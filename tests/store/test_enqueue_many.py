@@ -131,13 +131,13 @@ REFUSED: list[tuple[object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("jobs", "message"), REFUSED, ids=[message[:50] for _, message in REFUSED])
-def test_what_cannot_be_a_job_is_refused_with_the_element_named(bench: Bench, jobs: object, message: str) -> None:
-    with pytest.raises(psycopg.errors.InvalidParameterValue) as refused:
-        enqueue_many(bench, jobs)
-    shown = refused.value.diag.message_primary or ""
-    assert shown.startswith(message)
-    assert "\n" not in shown
+def test_what_cannot_be_a_job_is_refused_with_the_element_named(bench: Bench) -> None:
+    for jobs, message in REFUSED:
+        with pytest.raises(psycopg.errors.InvalidParameterValue) as refused:
+            enqueue_many(bench, jobs)
+        shown = refused.value.diag.message_primary or ""
+        assert shown.startswith(message)
+        assert "\n" not in shown
     assert bench.value("SELECT count(*) FROM farm.job") == 0
 
 
