@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from farm.aclient import AsyncClient, aconnect
     from farm.client import Client, connect
     from farm.store.newjobs import NewJob
+    from farm.tasks import Task, task
 
 __version__ = "0.1.0"
 
@@ -45,18 +46,22 @@ __all__ = [
     "SchemaMismatch",
     "StoreError",
     "StoreUnavailable",
+    "Task",
     "WaitTimeout",
     "__version__",
     "aconnect",
     "connect",
+    "task",
 ]
 
 _LATER = {
     "AsyncClient": "farm.aclient",
     "Client": "farm.client",
     "NewJob": "farm.store.newjobs",
+    "Task": "farm.tasks",
     "aconnect": "farm.aclient",
     "connect": "farm.client",
+    "task": "farm.tasks",
 }
 
 

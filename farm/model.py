@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
 from itertools import compress, groupby
@@ -18,6 +19,11 @@ CONCURRENCY_MAX = 4096
 """Jobs at once in one subworker: each has a row in its slot table."""
 NAME_PATTERN = r"[a-z0-9][a-z0-9_.:-]{0,62}"
 """What a queue's or a lane's name may look like."""
+_DECIMAL_CLASSES = (256 * 10**6, 512 * 10**6, *(10**9 << doublings for doublings in range(10)), 10**12)
+_BINARY_CLASSES = ((1 << 28) << doublings for doublings in range(13))
+MEMORY_CLASS_BYTES = tuple(sorted((*_DECIMAL_CLASSES, *_BINARY_CLASSES)))
+"""What a job may declare to need is rounded up to one of these: 256 MB to 1 TiB by doublings, in both ways to count. So a job and a
+lane that name the same of them meet, and there are few classes."""
 
 
 class State(StrEnum):
@@ -52,6 +58,13 @@ class OutcomeKind(IntEnum):
     """It was never started: goes back with the same attempt."""
     STOPPED = 9
     """It was still running at the deadline of a drain and was ended: uses an attempt."""
+
+
+def memory_class_mb(memory_bytes: int) -> int:
+    """Return the memory class, in whole millions of bytes, of a job that needs so much. Raises ValueError."""
+    if not 0 < memory_bytes <= MEMORY_CLASS_BYTES[-1]:
+        raise ValueError("expected a size of at most 1 TiB, and more than nothing")
+    return MEMORY_CLASS_BYTES[bisect_left(MEMORY_CLASS_BYTES, memory_bytes)] // 1_000_000
 
 
 class Outcome(NamedTuple):

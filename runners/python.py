@@ -117,6 +117,8 @@ class PythonRunner:
         function: Callable[..., Any] | None = getattr(module, name, None)
         if not hasattr(module, name):
             raise TaskNotFound(f"module {module_name!r} has no function {name!r}")
+        # What @farm.task has made of a function stands in its place.
+        function = getattr(function, "__farm_function__", function)
         if function is None or not callable(function):
             raise TaskNotFound(f"{name!r} in module {module_name!r} is no function but {type(function).__name__}")
         self._functions[task] = function

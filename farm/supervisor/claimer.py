@@ -174,9 +174,9 @@ class Claimer:
         wanted = min(lane.demand(now), self._claim_max)
         if wanted <= 0:
             return False
-        pair = self._worklist.best(lane.config.queues)
+        pair = self._worklist.best(lane.config.queues, lane.memory_mb)
         if pair is None:
-            if self._idleness.rest(self._host_id, lane.name, self._worklist.classes_wanted(lane.config.queues)):
+            if self._idleness.rest(self._host_id, lane.name, self._worklist.classes_wanted(lane.config.queues, lane.memory_mb)):
                 self._look_at = now
             return False
         above_id = self._worklist.above(pair)

@@ -25,6 +25,8 @@ class Lane:
     def __init__(self, config: LaneConfig, *, claim_max: int) -> None:
         self.config = config
         self.name = config.name
+        self.memory_mb = config.memory_bytes // 1_000_000
+        """What a job may need here, in millions of bytes, as memory classes count."""
         self.held: deque[HeldJob] = deque()
         self.generations: list[Generation] = []
         """Those that take frames or may yet; the buried are gone. Replaced as a whole, so that other threads may read it."""

@@ -45,13 +45,13 @@ class Worklist:
 
     def class_ids(self, lanes: Sequence[Lane]) -> list[int]:
         """Return the classes that any of these lanes can serve."""
-        return [class_id for class_id, of in self._classes.items() if any(_serves(lane.config.queues, of[0]) for lane in lanes)]
+        return [class_id for class_id, of in self._classes.items() if any(_serves(lane, of) for lane in lanes)]
 
-    def classes_wanted(self, queues: Sequence[str]) -> list[int] | None:
+    def classes_wanted(self, queues: Sequence[str], memory_mb: int = 0) -> list[int] | None:
         """Return the classes that a lane waits for; None for any, including those that do not exist yet."""
         if ANY_QUEUE in queues:
             return None
-        return [class_id for class_id, of in self._classes.items() if of[0] in queues]
+        return [class_id for class_id, of in self._classes.items() if of[0] in queues and of[2] <= memory_mb]
 
     def runner(self, class_id: int) -> str:
         return self._classes[class_id][1]
@@ -82,10 +82,13 @@ class Worklist:
         self._pairs.setdefault((class_id, priority), Pair(class_id, priority)).ready = True
         return True
 
-    def best(self, queues: Sequence[str]) -> Pair | None:
-        """Return the pair to claim from: first queue of the chain that has work, then the most urgent priority, then the oldest class."""
+    def best(self, queues: Sequence[str], memory_mb: int = 0) -> Pair | None:
+        """Return the pair to claim from: first queue of the chain that has work, then the most urgent priority, then the oldest class.
+
+        memory_mb is what the lane allows a job, in millions of bytes: pairs of higher memory classes are left to others.
+        """
         for queue in queues:
-            named = [pair for pair in self._pairs.values() if self._is_for(pair, queue, queues)]
+            named = [pair for pair in self._pairs.values() if self._is_for(pair, queue, queues, memory_mb)]
             if named:
                 return min(named, key=lambda pair: (pair.priority, pair.class_id))
         return None
@@ -110,12 +113,13 @@ class Worklist:
         if not pair.ready and not pair.returned:
             self._pairs.pop(key, None)
 
-    def _is_for(self, pair: Pair, queue: str, queues: Sequence[str]) -> bool:
+    def _is_for(self, pair: Pair, queue: str, queues: Sequence[str], memory_mb: int) -> bool:
         of = self._classes.get(pair.class_id)
-        if of is None:
+        if of is None or of[2] > memory_mb:
             return False
         return of[0] == queue or (queue == ANY_QUEUE and of[0] not in queues)
 
 
-def _serves(queues: Sequence[str], queue: str) -> bool:
-    return queue in queues or ANY_QUEUE in queues
+def _serves(lane: Lane, of: tuple[str, str, int]) -> bool:
+    queues = lane.config.queues
+    return (of[0] in queues or ANY_QUEUE in queues) and of[2] <= lane.memory_mb

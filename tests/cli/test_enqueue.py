@@ -69,7 +69,7 @@ def test_many_of_the_same_kind_are_one_transaction(farm: Farm, dsn: str) -> None
         (["app:f", "--timeout", "0s"], "farm: timeout_s: expected 0.001 to 2000000 seconds, got 0.0"),
         (["app:f", "--queue", "Bad"], "farm: queue: expected a name like"),
         (["app:f", "--count", "0"], "farm: --count: expected 1 to 10000000, got 0"),
-        ([], "farm enqueue: the following arguments are required: TASK"),
+        ([], "farm: TASK is missing: what to run, such as module:function, or --file"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_no_database_is_touched(
