@@ -60,25 +60,29 @@ def main(names: Sequence[str]) -> int:
     # So that servers and workers are stopped and their directories removed, whoever ends this.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     failures: dict[str, str] = {}
-    installed = _install([PEERS[name] for name in names or PEERS], failures)
+    if installed := _install([PEERS[name] for name in names or PEERS], failures):
+        _compare_all(installed, failures)
+    for title, text in failures.items():
+        print(f"bench.peers: {title} was not measured: {text}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _compare_all(peers: Sequence[Peer], failures: dict[str, str]) -> None:
+    """Compare farm with each of these and print it, the table at the end. A peer that fails is left out of that, and noted."""
     comparisons = []
     with own_server() as server:
         found = environment(server.dsn)
         measure_farm(server, WARM_UP_JOBS)
-        for peer in installed:
+        for peer in peers:
             try:
                 comparisons.append(compare(server, peer))
             except PeerFailed as error:
                 _report_failure(peer, str(error), failures)
-    if comparisons:
-        print()
-        print_table(HEAD, [row(one) for one in comparisons])
-        print("rates in jobs a second, medians; ratios of the pairs")
-        details = {one.peer.name: _details(one) for one in comparisons}
-        print_report("peers", [one.figure for one in comparisons], environment=found, details=details | {"failures": failures})
-    for title, text in failures.items():
-        print(f"bench.peers: {title} was not measured: {text}", file=sys.stderr)
-    return 1 if failures else 0
+    print()
+    print_table(HEAD, [row(one) for one in comparisons])
+    print("rates are medians; ratios are those of the pairs")
+    details = {one.peer.name: _details(one) for one in comparisons}
+    print_report("peers", [one.figure for one in comparisons], environment=found, details=details | {"failures": failures})
 
 
 def compare(server: Server, peer: Peer) -> Comparison:
