@@ -32,8 +32,9 @@ examples:
   farm enqueue reports:nightly --run-at 2026-12-31T23:00:00+01:00
   farm enqueue --file jobs.jsonl --queue bulk
 
-A line of a file is an object such as {"task": "mail:send", "args": {"to": "a@example.com"}, "delay": "10m"}. Its keys are task, args,
-queue, runner, priority, delay, run_at, max_attempts, timeout and memory. What a line does not say, the command line says for all.
+A line of a file is an object such as {"task": "mail:send", "args": {"to": "a@example.com"}, "delay": "10m"}. Its keys are task,
+args, queue, runner, priority, delay, run_at, max_attempts, timeout and memory. What a line does not say, the command line says for
+all.
 """
 
 

@@ -33,6 +33,7 @@ class SleepyLane:
     def __init__(self) -> None:
         self.name = "default"
         self.config = SimpleNamespace(queues=("*",))
+        self.memory_mb = 1000
         self.claimed = 0
 
     def demand(self, now: float) -> int:
