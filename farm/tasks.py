@@ -80,8 +80,9 @@ class Task(Generic[P, R]):
         By the client that `using` named, else by the process's own: that of FARM_DSN, else of the embedded database. Raises
         InvalidJob, also for arguments that the function does not take, and StoreError.
         """
+        job = self.job(*args, **kwargs)  # First: what is wrong with it needs no database, least of all one started for it.
         client = self._client or default_client()
-        return client.enqueue(**self.job(*args, **kwargs), connection=self._connection)
+        return client.enqueue(**job, connection=self._connection)
 
     def job(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """Return that job without filing it, for `client.enqueue_many(resize.job(path) for path in paths)`. Raises InvalidJob."""

@@ -149,7 +149,7 @@ LANES = Groups(
 WRITER = Group(
     about="Results are written many at a time: as soon as batch_max of them wait, or the oldest has waited for age_max.",
     keys={
-        "batch_max": Whole(about="Outcomes in one commit at the most.", low=1, high=20_000, default=2000),
+        "batch_max": Whole(about="Outcomes in one commit at the most.", low=1, high=20_000, default=4000),
         "age_max": Duration(about="An outcome waits no longer than this for others.", low_s=0.0, high_s=10.0, default="20ms"),
     },
 )
@@ -179,6 +179,6 @@ CONFIG = Group(
         ),
         "reap_every": Duration(about="How often every host looks for such hosts.", low_s=0.01, high_s=3600.0, default="2s"),
         "poll": Duration(about="How often to look for work that was not announced.", low_s=0.001, high_s=60.0, default="250ms"),
-        "claim_max": Whole(about="Jobs claimed by one statement at the most.", low=1, high=10_000, default=2000),
+        "claim_max": Whole(about="Jobs claimed by one statement at the most.", low=1, high=10_000, default=4000),
     },
 )
