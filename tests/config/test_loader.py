@@ -35,7 +35,7 @@ def problems(tmp_path: Path, text: str | bytes) -> list[str]:
 
 def test_what_is_not_said_has_the_documented_default(tmp_path: Path) -> None:
     config = load_text(tmp_path, BASE)
-    assert config.lanes == (Lane(name="default", queues=("*",), subworkers=4, concurrency=1, memory_bytes=514_000_000),)
+    assert config.lanes == (Lane(name="default", queues=("*",), subworkers=4, concurrency=1, memory_bytes=512_000_000),)
     assert config.host.name == "default"
     assert config.host.memory_bytes == 8_000_000_000
     assert config.writer == WriterOptions(batch_max=4000, age_max_s=0.020)
