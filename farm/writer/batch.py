@@ -62,7 +62,8 @@ class Batch:
     """Outcomes read from the rings and not yet committed.
 
     Filling: takes from all sources in turn until `batch_max` outcomes are held. Due: full; or its oldest outcome is `age_max_s`
-    old, a tenth of that while somebody waits for a job; or nothing else runs or waits, and the last commit is that long ago or somebody waits for a job; or the farm drains.
+    old, a tenth of that while somebody waits for a job; or nothing else runs or waits, and the last commit is that long ago or
+    somebody waits for a job; or the farm drains.
     Held: a commit did not reach the database; the same outcomes are offered again, and nothing more is read, until it does.
     """
 
