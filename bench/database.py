@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -57,9 +57,12 @@ class Server:
         self._templates: set[str] = set()
 
     @contextmanager
-    def database(self, *, jobs: int) -> Iterator[str]:
-        """Make a fresh database with so many ready no-op jobs; gives its DSN, and drops it at the end."""
-        template, name = self._template(jobs), f"bench_{next(self._names)}"
+    def database(self, *, jobs: int, kind: str = "noop", fill: Callable[[str, int], None] | None = None) -> Iterator[str]:
+        """Make a fresh database with so many ready no-op jobs; gives its DSN, and drops it at the end.
+
+        fill: files other jobs, given a DSN and their number; kind names what it makes, since that is kept as a template.
+        """
+        template, name = self._template(kind, jobs, fill or _fill), f"bench_{next(self._names)}"
         self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
         try:
             dsn = make_conninfo(self.dsn, dbname=name)
@@ -70,21 +73,26 @@ class Server:
         finally:
             self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def _template(self, jobs: int) -> str:
-        """Fill a database once for each number of jobs, through the client as anybody would."""
-        name = f"filled_{jobs}"
+    def _template(self, kind: str, jobs: int, fill: Callable[[str, int], None]) -> str:
+        """Fill a database once for each kind and number of jobs."""
+        name = f"{kind}_{jobs}"
         if name not in self._templates:
             self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             dsn = make_conninfo(self.dsn, dbname=name)
             migrate(dsn)
-            with Client(dsn) as client:
-                client.enqueue_many({"task": NOOP, "args": ARGS} for _ in range(jobs))
+            fill(dsn, jobs)
             self._templates.add(name)
         return name
 
     def _execute(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(statement)
+
+
+def _fill(dsn: str, jobs: int) -> None:
+    """File no-op jobs through the client, as anybody would."""
+    with Client(dsn) as client:
+        client.enqueue_many({"task": NOOP, "args": ARGS} for _ in range(jobs))
 
 
 @contextmanager

@@ -6,10 +6,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from farm.model import Claim, JobRow
 from farm.supervisor.lane import Lane
+from farm.supervisor.sweep import Sweep
 from farm.supervisor.worklist import Pair, Worklist
 
 LEASE_SHIFT = 32
@@ -20,12 +21,31 @@ BUSY_S = 1.0
 """Idleness is withdrawn after this long of steady work."""
 
 
+Bounds = Mapping[tuple[int, int], int]
+Found = tuple[int, int, bool, int]
+"""(class, priority, whether in `returned`, its first entry)."""
+
+
 class Claims(Protocol):
     """What the claimer asks of the store."""
 
     def classes(self) -> Mapping[int, tuple[str, str, int]]: ...
-    def find_work(self, class_ids: Sequence[int], bounds: Mapping[tuple[int, int], int] | None) -> Sequence[tuple[int, int, bool]]: ...
-    def claim(self, *, lease_id: int, class_id: int, priority: int, above_id: int, returned_max: int, jobs_max: int) -> Claim | None: ...
+    def find_work(self, class_ids: Sequence[int], id_bounds: Bounds, seq_bounds: Bounds) -> Sequence[Found]: ...
+    def find_late(
+        self, id_bounds: Bounds, seq_bounds: Bounds, *, id_windows: Sequence[tuple[int, int]], seq_windows: Sequence[tuple[int, int]]
+    ) -> Sequence[Found]: ...
+    def claim(
+        self,
+        *,
+        lease_id: int,
+        priority: int,
+        class_ids: Sequence[int],
+        above_ids: Sequence[int],
+        above_seqs: Sequence[int],
+        returned_max: int,
+        each_max: int,
+        jobs_max: int,
+    ) -> Claim | None: ...
     def read_jobs(self, job_ids: Sequence[int]) -> Sequence[JobRow]: ...
     def declare_idle(self, host_id: int, lane: str, classes: Sequence[int] | None) -> None: ...
     def withdraw_idle(self, host_id: int, lane: str) -> None: ...
@@ -47,8 +67,10 @@ class Asked:
     """A claim that was sent, until its jobs are on their way: the same claim is asked again after a lost answer."""
 
     lane: Lane
-    pair: Pair
-    arguments: dict[str, int]
+    pairs: list[Pair]
+    went_back: bool
+    """For late commits: over entries that may be dead."""
+    arguments: dict[str, Any]
     claim: Claim | None = None
 
 
@@ -80,6 +102,7 @@ class Claimer:
         self._look_at = 0.0
         self._learn_at = 0.0
         self._sweep_at = 0.0
+        self._id_sweep, self._seq_sweep = Sweep(), Sweep()
         self._burst = burst
         self._clock = clock
         self._rumours: deque[tuple[int, int]] = deque()
@@ -150,34 +173,66 @@ class Claimer:
             self._learn_at = now + LEARN_EVERY_S
         self.news = False
         self._look_at = now + self._poll_s
-        everywhere = self._burst or now >= self._sweep_at
-        found = self._store.find_work(self._worklist.class_ids(self._lanes), None if everywhere else self._worklist.bounds)
-        self._worklist.note_found(found, everywhere=everywhere)
+        if now >= self._sweep_at:
+            self._sweep()
+        # That nothing is left must be known for certain, but only once nothing is left above the bounds.
+        everywhere = self._burst and not self._worklist.has_pairs
+        ready, returned = self._worklist.ready.bounds, self._worklist.returned.bounds
+        found = self._store.find_work(self._worklist.class_ids(self._lanes), {} if everywhere else ready, {} if everywhere else returned)
+        self._worklist.note_found(found)
         if everywhere:
-            self._sweep_at = now + SWEEP_S
             self.nothing_left_since = float("-inf") if found else now
+
+    def _sweep(self) -> None:
+        """Look below the bounds for late commits."""
+        ready, returned = self._worklist.ready, self._worklist.returned
+        if not ready.bounds and not returned.bounds:
+            return
+        begun = self._clock()
+        found = self._store.find_late(
+            ready.bounds,
+            returned.bounds,
+            id_windows=self._id_sweep.windows(ready.newest),
+            seq_windows=self._seq_sweep.windows(returned.newest),
+        )
+        self._worklist.note_late(found)
+        taken_s = self._clock() - begun
+        self._id_sweep.note(taken_s, ready.newest)
+        self._seq_sweep.note(taken_s, returned.newest)
+        self._sweep_at = begun + SWEEP_S
+        self._note_walk(taken_s)
+
+    def _note_walk(self, taken_s: float) -> None:
+        """However long it is to walk over dead entries: that takes a twentieth of the time at the most."""
+        self._sweep_at = max(self._sweep_at, self._clock() + taken_s / SWEEP_SHARE)
 
     def _serve(self, lane: Lane, now: float) -> bool:
         """Claim once for a lane that has demand; False if it has none, or there is nothing for it."""
         wanted = min(lane.demand(now), self._claim_max)
         if wanted <= 0:
             return False
-        pair = self._worklist.best(lane.config.queues)
-        if pair is None:
+        pairs = self._worklist.next_pairs(lane.config.queues)[:wanted]
+        if not pairs:
             self._note_idle(lane, now)
             return False
-        above_id = self._worklist.above(pair)
-        returned_max = 0 if not pair.returned else wanted if not pair.ready else wanted // 2 or 1
+        returned_max = 0
+        if any(pair.returned for pair in pairs):
+            returned_max = wanted // 2 or 1 if any(pair.ready for pair in pairs) else wanted
+        keys = [(pair.class_id, pair.priority) for pair in pairs]
+        ready, returned = self._worklist.ready, self._worklist.returned
         self._claims_made += 1
         arguments = {
             "lease_id": (self._host_id << LEASE_SHIFT) + self._claims_made,
-            "class_id": pair.class_id,
-            "priority": pair.priority,
-            "above_id": above_id,
+            "priority": pairs[0].priority,
+            "class_ids": [pair.class_id for pair in pairs],
+            "above_ids": [ready.above(key) for key in keys],
+            "above_seqs": [returned.above(key) for key in keys],
             "returned_max": returned_max,
+            "each_max": -(-wanted // len(pairs)),
             "jobs_max": wanted,
         }
-        self._asked = Asked(lane, pair, arguments)
+        went_back = any(key in ready.late or key in returned.late for key in keys)
+        self._asked = Asked(lane, pairs, went_back, arguments)
         self._note_work(lane, now)
         return self._finish(self._asked)
 
@@ -186,26 +241,23 @@ class Claimer:
         if asked.claim is None:
             begun = self._clock()
             asked.claim = self._store.claim(**asked.arguments)
-            if not asked.arguments["above_id"]:
-                # However long it is to walk over dead entries: sweeps take a twentieth of the time at the most.
-                ended = self._clock()
-                self._sweep_at = max(self._sweep_at, ended + (ended - begun) / SWEEP_SHARE)
-            taken = 0 if asked.claim is None else asked.claim.from_ready
-            last_id = max(asked.claim.job_ids[-taken:]) if asked.claim is not None and taken else 0
-            returned = 0 if asked.claim is None else len(asked.claim.job_ids) - taken
+            if asked.went_back:
+                self._note_walk(self._clock() - begun)
             self._worklist.note_claimed(
-                asked.pair,
-                ready=taken,
-                ready_asked=asked.arguments["jobs_max"] - returned,
-                returned=returned,
-                returned_asked=asked.arguments["returned_max"],
-                last_id=last_id,
+                asked.pairs,
+                () if asked.claim is None else asked.claim.shares,
+                each_max=asked.arguments["each_max"],
+                jobs_max=asked.arguments["jobs_max"],
+                returned_max=asked.arguments["returned_max"],
             )
+            if (len(asked.pairs) > 1 and not self._worklist.has_pairs) or (asked.claim is not None and not asked.claim.shares):
+                # Others may have had some of these classes to themselves; or the answer was lost, and nobody knows what it brought.
+                self._look_at = 0.0
         claim = asked.claim
         if claim is not None:
             rows = self.read_ahead(claim.job_ids) or self._store.read_jobs(claim.job_ids)
             asked.lane.claimed += len(claim.job_ids)
-            self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, self._worklist.runner(asked.pair.class_id), claim, rows))
+            self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, self._worklist.runner(asked.pairs[0].class_id), claim, rows))
         self._asked = None
         return claim is not None
 

@@ -73,10 +73,12 @@ class Bench:
     ) -> Claim:
         claim = self.claims.claim(
             lease_id=self.lease_id(host_id),
-            class_id=self.class_id(queue),
             priority=priority,
-            above_id=0,
+            class_ids=[self.class_id(queue)],
+            above_ids=[0],
+            above_seqs=[0],
             returned_max=jobs_max if returned_max is None else returned_max,
+            each_max=jobs_max,
             jobs_max=jobs_max,
         )
         assert claim is not None
