@@ -1,10 +1,10 @@
 # Everything that is done with a clone of farm. Needs GNU make 3.81 or newer, a POSIX shell, and Python 3.11 to 3.14.
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check fuzz bench bench-peers clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-19s %s\n", $$1, $$2 }'
 
 demo: .venv/.ok ## run real jobs on this machine, with a PostgreSQL of their own
 	@.venv/bin/farm demo
@@ -18,8 +18,14 @@ check: .venv/.ok ## look at format, lint, types and import directions
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 
+fuzz: .venv/.ok ## try 100,000 bad configurations of each kind; takes some minutes
+	FARM_FUZZ_EXAMPLES=100000 .venv/bin/python -m pytest -q tests/config/test_fuzz.py
+
 bench: .venv/.ok ## measure this machine; prints tables and JSON lines
 	.venv/bin/python -m bench
+
+bench-peers: .venv/.ok ## measure farm beside other queues; installs them with pip and npm, apart
+	.venv/bin/python -m bench.peers
 
 clean: ## remove the virtual environment and caches; the data in FARM_HOME stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -6,7 +6,7 @@ import signal
 import sys
 from importlib import import_module
 
-NAMES = ("boot_time", "idle_cost", "start_latency", "noop_throughput")
+NAMES = ("boot_time", "idle_cost", "start_latency", "bulk_enqueue", "noop_throughput", "scaling", "cpu_jobs", "sleeps")
 """In this order, so that the short ones are seen first."""
 
 

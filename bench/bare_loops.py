@@ -100,7 +100,7 @@ def _commit_all(dsn: str, claimed: Connection, not_ours: Connection) -> None:
 
 def _result_rows(lease_id: int, started_us: int, job_ids: Sequence[int]) -> bytes:
     finished_us, pack = _now_us(), ROW.pack
-    rows = [pack(8, 8, job_id, 8, lease_id, 8, started_us, 8, finished_us, 2, 1, 2, 1, -1, 3, 1, RESULT) for job_id in job_ids]
+    rows = [pack(8, 8, job_id, 8, started_us, 8, finished_us, 8, lease_id, 2, 1, 2, 1, -1, 3, 1, RESULT) for job_id in job_ids]
     return b"".join((COPY_HEAD, *rows, COPY_TAIL))
 
 

@@ -57,12 +57,12 @@ class Server:
         self._templates: set[str] = set()
 
     @contextmanager
-    def database(self, *, jobs: int, kind: str = "noop", fill: Callable[[str, int], None] | None = None) -> Iterator[str]:
+    def database(self, *, jobs: int, owner: str = "farm", fill: Callable[[str, int], None] | None = None) -> Iterator[str]:
         """Make a fresh database with so many ready no-op jobs; gives its DSN, and drops it at the end.
 
-        fill: files other jobs, given a DSN and their number; kind names what it makes, since that is kept as a template.
+        owner, fill: whose jobs they are when not farm's, and what puts so many into an empty database.
         """
-        template, name = self._template(kind, jobs, fill or _fill), f"bench_{next(self._names)}"
+        template, name = self._template(jobs, owner, fill or _fill), f"bench_{next(self._names)}"
         self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
         try:
             dsn = make_conninfo(self.dsn, dbname=name)
@@ -73,26 +73,18 @@ class Server:
         finally:
             self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def _template(self, kind: str, jobs: int, fill: Callable[[str, int], None]) -> str:
-        """Fill a database once for each kind and number of jobs."""
-        name = f"{kind}_{jobs}"
+    def _template(self, jobs: int, owner: str, fill: Callable[[str, int], None]) -> str:
+        """Fill a database once for each number of jobs."""
+        name = f"{owner}_{jobs}"
         if name not in self._templates:
             self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            dsn = make_conninfo(self.dsn, dbname=name)
-            migrate(dsn)
-            fill(dsn, jobs)
+            fill(make_conninfo(self.dsn, dbname=name), jobs)
             self._templates.add(name)
         return name
 
     def _execute(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(statement)
-
-
-def _fill(dsn: str, jobs: int) -> None:
-    """File no-op jobs through the client, as anybody would."""
-    with Client(dsn) as client:
-        client.enqueue_many({"task": NOOP, "args": ARGS} for _ in range(jobs))
 
 
 @contextmanager
@@ -151,6 +143,13 @@ def keeper_pids(home: Path) -> list[int]:
 def postmaster_pid(home: Path) -> int:
     """Return the pid of the running embedded server of a home."""
     return int((Cluster.existing(home)[0].data / "postmaster.pid").read_text().split("\n", 1)[0])
+
+
+def _fill(dsn: str, jobs: int) -> None:
+    """Put no-op jobs into an empty database, through the client as anybody would."""
+    migrate(dsn)
+    with Client(dsn) as client:
+        client.enqueue_many({"task": NOOP, "args": ARGS} for _ in range(jobs))
 
 
 def migrate(dsn: str) -> None:

@@ -70,7 +70,7 @@ class Host:
 
 
 def config(database: str, *, allow: str = "farm.demo:*", subworkers: str = "auto", name: str = "auto") -> str:
-    """Return a configuration with everything else at its defaults. database: `embedded` or a DSN; name: of the host."""
+    """Return a configuration with everything else at its defaults. database: `embedded` or a DSN; name: that of the host."""
     return (
         f'database: "{database}"\n'
         f"host: {{name: {name}}}\n"

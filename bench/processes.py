@@ -26,13 +26,18 @@ def descendants(pid: int) -> list[int]:
 
 def cpu_ns(pid: int) -> int:
     """Return the CPU time that the living threads of a process have used; 0 if it has gone. Ticks would be too coarse here."""
-    total = 0
+    return sum(threads_cpu_ns(pid))
+
+
+def threads_cpu_ns(pid: int) -> list[int]:
+    """Return the CPU time of each living thread of a process, the main one first; nothing if it has gone."""
+    found = []
     try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            total += int(Path("/proc", str(pid), "task", thread, "schedstat").read_text().split()[0])
+        for thread in sorted(map(int, os.listdir(f"/proc/{pid}/task")), key=lambda thread: (thread != pid, thread)):
+            found.append(int(Path("/proc", str(pid), "task", str(thread), "schedstat").read_text().split()[0]))
     except OSError:
         pass
-    return total
+    return found
 
 
 def pss_bytes(pid: int) -> int:

@@ -12,28 +12,57 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from farm.errors import ConfigError, FarmError, InvalidJob, SchemaMismatch, StoreError, StoreUnavailable
+from farm.errors import (
+    ConfigError,
+    FarmError,
+    InvalidJob,
+    JobCancelled,
+    JobFailed,
+    NoSuchJob,
+    SchemaMismatch,
+    StoreError,
+    StoreUnavailable,
+    WaitTimeout,
+)
 
 if TYPE_CHECKING:
+    from farm.aclient import AsyncClient, aconnect
     from farm.client import Client, connect
     from farm.store.newjobs import NewJob
+    from farm.tasks import Task, task
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncClient",
     "Client",
     "ConfigError",
     "FarmError",
     "InvalidJob",
+    "JobCancelled",
+    "JobFailed",
     "NewJob",
+    "NoSuchJob",
     "SchemaMismatch",
     "StoreError",
     "StoreUnavailable",
+    "Task",
+    "WaitTimeout",
     "__version__",
+    "aconnect",
     "connect",
+    "task",
 ]
 
-_LATER = {"Client": "farm.client", "connect": "farm.client", "NewJob": "farm.store.newjobs"}
+_LATER = {
+    "AsyncClient": "farm.aclient",
+    "Client": "farm.client",
+    "NewJob": "farm.store.newjobs",
+    "Task": "farm.tasks",
+    "aconnect": "farm.aclient",
+    "connect": "farm.client",
+    "task": "farm.tasks",
+}
 
 
 def __getattr__(name: str) -> Any:

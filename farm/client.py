@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from time import monotonic
@@ -17,10 +17,11 @@ from psycopg.rows import tuple_row
 from farm.errors import InvalidJob
 from farm.store import schema
 from farm.store.connection import DeadlineConnection
-from farm.store.enqueues import PARTITIONS_AHEAD, EnqueueBatch
+from farm.store.enqueues import EnqueueBatch, SourceFailed
 from farm.store.newjobs import NewJob, validate
 from farm.store.session import Session
 from farm.store.statements import load
+from farm.waits import Waits
 
 if TYPE_CHECKING:
     from farm.embedded import EmbeddedServer
@@ -66,6 +67,7 @@ class Client:
         self._closed = False
         self._owner_pid = os.getpid()
         self._idle: list[Session] = [self._session()]
+        self._waits: Waits | None = None
 
     def enqueue(
         self,
@@ -79,6 +81,7 @@ class Client:
         run_at: datetime | None = None,
         max_attempts: int | None = None,
         timeout_s: float | None = None,
+        memory: str | int | None = None,
         connection: psycopg.Connection[Any] | None = None,
     ) -> int:
         """File a job and return its id.
@@ -97,8 +100,11 @@ class Client:
             "run_at": run_at,
             "max_attempts": max_attempts,
             "timeout_s": timeout_s,
+            "memory": memory,
         }
-        params["args"] = validate(params).args.decode()
+        valid = validate(params)
+        params["args"] = valid.args.decode()
+        params["memory"] = f"{valid.memory_mb}MB" if valid.memory_mb else None
         if connection is not None:
             with _naming_the_argument(), connection.cursor(row_factory=tuple_row) as cursor:
                 row = cursor.execute(load("enqueue_job"), params).fetchone()
@@ -118,31 +124,60 @@ class Client:
         Each is a dict with the arguments of enqueue: {"task": ..., "args": ...}. A generator is read piece by piece, while a
         transaction is open. Raises InvalidJob naming the element, as in `jobs[3].priority: expected 0 to 9, got 11`; StoreError.
         """
-        if connection is not None:
-            batch = EnqueueBatch(connection, make_partitions=self._make_partitions)
-            with connection.transaction():
-                batch.add(jobs)
-            return batch.job_ids
-        with self._borrow() as session:
+        if connection is None:
+            return [job_id for ids in self.enqueue_stream(jobs) for job_id in ids]
+        batch = EnqueueBatch(connection, elsewhere=self._fetch, own=False)
+        with _naming_the_argument(), connection.transaction():
+            batch.add(jobs)
+        return [job_id for ids in batch.ids for job_id in ids]
 
-            def unit(own: DeadlineConnection) -> list[int]:
+    def enqueue_stream(
+        self, jobs: Iterable[NewJob | Mapping[str, Any]], *, where: Callable[[int], str] = lambda index: f"jobs[{index}]."
+    ) -> list[range]:
+        """File as many jobs as there are, all or none, like enqueue_many; returns their ids as ranges, in order.
+
+        So memory is bounded, whatever their number. where(index) begins the message about a bad job.
+        """
+        with self._borrow() as session, _naming_the_argument():
+
+            def unit(own: DeadlineConnection) -> list[range]:
                 def refresh() -> None:
                     own.deadline = monotonic() + session.deadline_s
 
-                batch = EnqueueBatch(own, make_partitions=self._make_partitions, find_class=self._find_class, refresh=refresh)
+                batch = EnqueueBatch(own, elsewhere=self._fetch, own=True, refresh=refresh, where=where)
                 with own.transaction():
                     own.execute(load("wait_for_jobs"))
                     batch.add(jobs)
-                return batch.job_ids
+                return batch.ids
 
             return session.run(unit)
+
+    def wait(self, job_id: int, timeout_s: float | None = None) -> Any:
+        """Wait until a job has ended and return its result; None for timeout_s: however long that takes.
+
+        All waits of a client share one connection and one thread. A database that is away is waited for, up to a minute. Raises
+        JobFailed with the error of the last attempt, JobCancelled, NoSuchJob, WaitTimeout (a TimeoutError; the job goes on), StoreError.
+        """
+        return self.waits().wait(job_id, timeout_s)
+
+    def waits(self) -> Waits:
+        """Return what waits for jobs; its futures serve those who cannot block."""
+        with self._lock:
+            self._look_for_fork()
+            if self._waits is None:
+                assert not self._closed, "the client is closed"
+                self._waits = Waits(self._session(), listens=not self._pooled)
+            return self._waits
 
     def close(self) -> None:
         """Close every connection, and leave the embedded server to its other users. May be called again."""
         with self._lock:
             sessions, self._idle = self._idle, []
             server, self._server = self._server, None
+            waits, self._waits = self._waits, None
             self._closed = True
+        if waits is not None:
+            waits.close()
         for session in sessions:
             session.close()
         if server is not None:
@@ -161,10 +196,7 @@ class Client:
     def _borrow(self) -> Iterator[Session]:
         with self._lock:
             assert not self._closed, "the client is closed"
-            if os.getpid() != self._owner_pid:
-                # After a fork, the connections are the parent's: to use or close them here would break them there.
-                _abandoned.extend(self._idle)
-                self._idle, self._owner_pid = [], os.getpid()
+            self._look_for_fork()
             session = self._idle.pop() if self._idle else self._session()
         try:
             yield session
@@ -176,22 +208,29 @@ class Client:
             if not keep:
                 session.close()
 
-    def _make_partitions(self, up_to: int) -> None:
+    def _look_for_fork(self) -> None:
+        """After a fork, the connections are the parent's: to use or close them here would break them there."""
+        if os.getpid() != self._owner_pid:
+            _abandoned.extend((*self._idle, self._waits))
+            self._idle, self._waits, self._owner_pid = [], None, os.getpid()
+
+    def _fetch(self, name: str, params: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
+        """Run a statement of one row on a connection of its own."""
         with self._borrow() as session:
-            session.fetch("ensure_partitions", {"up_to": up_to, "ahead": PARTITIONS_AHEAD})
-
-    def _find_class(self, queue: str, runner: str) -> int:
-        with self._borrow() as session:
-            return int(session.fetch("find_class", {"queue": queue, "runner": runner})[0][0])
+            return tuple(session.fetch(name, params)[0])
 
 
-_abandoned: list[Session] = []
+_abandoned: list[Session | Waits | None] = []
 
 
 @contextmanager
 def _naming_the_argument() -> Iterator[None]:
-    """The function in the database refuses in our own words."""
+    """The function in the database refuses in our own words; JSON that is none, such as a wrong orjson.Fragment, in PostgreSQL's."""
     try:
         yield
+    except SourceFailed as failed:
+        raise failed.error from failed.error.__cause__
     except psycopg.errors.InvalidParameterValue as error:
         raise InvalidJob(error.diag.message_primary or str(error)) from error
+    except psycopg.DataError as error:
+        raise InvalidJob(f"args: expected what PostgreSQL can store: {error.diag.message_primary or error}") from error

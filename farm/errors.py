@@ -33,6 +33,36 @@ class SchemaMismatch(StoreError):
     """The schema in the database is missing, older, or newer than this farm."""
 
 
+class JobFailed(FarmError):
+    """A job that was waited for has failed for good; its text is one line, `traceback` that of its last attempt (may be empty)."""
+
+    ENDED = "failed"
+
+    def __init__(self, job_id: int, *, kind: str, message: str, traceback: str, attempts: int) -> None:
+        self.job_id = job_id
+        self.type = kind
+        """The name of the exception's class, or why it ended: Crashed, TimedOut, MemoryError and so on."""
+        self.message = message
+        self.traceback = traceback
+        self.attempts = attempts
+        """How many were used, the last one included."""
+        super().__init__(f"job {job_id} {self.ENDED} after {attempts} {'attempt' if attempts == 1 else 'attempts'}: {kind}: {message}")
+
+
+class JobCancelled(JobFailed):
+    """A job that was waited for was cancelled."""
+
+    ENDED = "was cancelled"
+
+
+class NoSuchJob(FarmError):
+    """There is no job with this id: it never was, or the transaction in which it is filed has not been committed yet."""
+
+
+class WaitTimeout(FarmError, TimeoutError):
+    """A job has not ended within the time that was given; it goes on."""
+
+
 class EmbeddedError(FarmError):
     """The embedded PostgreSQL cannot be found, started or adopted."""
 

@@ -35,7 +35,18 @@ def make_home(home: Path) -> None:
     try:
         make_directory(home, 0o755 if os.geteuid() == 0 else 0o700)
     except OSError as error:
-        raise FarmError(f"cannot use {home}: {error.strerror} (FARM_HOME names another directory)") from error
+        raise cannot_use(home, error) from error
+
+
+def cannot_use(path: Path, error: OSError) -> FarmError:
+    """Return what to raise when files cannot be kept in a directory: what is in the way, and that it may be another one."""
+    reason = error.strerror or str(error)
+    in_the_way = next((place for place in (path, *path.parents) if place.exists()), path)
+    if not in_the_way.is_dir():
+        reason = f"{in_the_way} is not a directory"
+    elif isinstance(error, FileNotFoundError):
+        reason = f"nothing can be made in {in_the_way}"
+    return FarmError(f"cannot use {path}: {reason} (set FARM_HOME to another directory)")
 
 
 def make_directory(path: Path, mode: int) -> None:
@@ -76,7 +87,7 @@ class StateDir:
             make_directory(path / "spill", 0o700)
             return cls(path, _read_id(path) or _make_id(path))
         except OSError as error:
-            raise FarmError(f"cannot use the state directory {path}: {error.strerror}") from error
+            raise cannot_use(path, error) from error
 
     @classmethod
     def find(cls, home: Path, instance: str) -> StateDir | None:
@@ -85,7 +96,7 @@ class StateDir:
         try:
             state_id = _read_id(path)
         except OSError as error:
-            raise FarmError(f"cannot use the state directory {path}: {error.strerror}") from error
+            raise cannot_use(path, error) from error
         return None if state_id is None else cls(path, state_id)
 
     @classmethod
@@ -115,7 +126,7 @@ class StateDir:
         try:
             lock = FileLock(self.supervisor_lock_path)
         except OSError as error:
-            raise FarmError(f"cannot use the state directory {self.path}: {error.strerror}") from error
+            raise cannot_use(self.path, error) from error
         if not lock.try_exclusive():
             holder = lock.noted_pid()
             lock.close()
@@ -130,7 +141,7 @@ class StateDir:
         try:
             return FileLock(self.crew_lock_path)
         except OSError as error:
-            raise FarmError(f"cannot use the state directory {self.path}: {error.strerror}") from error
+            raise cannot_use(self.path, error) from error
 
     def close(self) -> None:
         """Let go of supervisor.lock. May be called again, and on one never locked."""

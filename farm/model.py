@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
+from itertools import compress, groupby
 from typing import NamedTuple
 
 PRIORITY_DEFAULT = 4
@@ -12,8 +15,15 @@ CRASHES_MAX_DEFAULT = 3
 ARGS_BYTES_MAX = 1 << 20
 RESULT_BYTES_MAX = 16 << 20
 JSON_DEPTH_MAX = 200
+CONCURRENCY_MAX = 4096
+"""Jobs at once in one subworker: each has a row in its slot table."""
 NAME_PATTERN = r"[a-z0-9][a-z0-9_.:-]{0,62}"
 """What a queue's or a lane's name may look like."""
+_DECIMAL_CLASSES = (256 * 10**6, 512 * 10**6, *(10**9 << doublings for doublings in range(10)), 10**12)
+_BINARY_CLASSES = ((1 << 28) << doublings for doublings in range(13))
+MEMORY_CLASS_BYTES = tuple(sorted((*_DECIMAL_CLASSES, *_BINARY_CLASSES)))
+"""What a job may declare to need is rounded up to one of these: 256 MB to 1 TiB by doublings, in both ways to count. So a job and a
+lane that name the same of them meet, and there are few classes."""
 
 
 class State(StrEnum):
@@ -50,6 +60,13 @@ class OutcomeKind(IntEnum):
     """It was still running at the deadline of a drain and was ended: uses an attempt."""
 
 
+def memory_class_mb(memory_bytes: int) -> int:
+    """Return the memory class, in whole millions of bytes, of a job that needs so much. Raises ValueError."""
+    if not 0 < memory_bytes <= MEMORY_CLASS_BYTES[-1]:
+        raise ValueError("expected a size of at most 1 TiB, and more than nothing")
+    return MEMORY_CLASS_BYTES[bisect_left(MEMORY_CLASS_BYTES, memory_bytes)] // 1_000_000
+
+
 class Outcome(NamedTuple):
     """One outcome on its way to the store (a plain tuple: hot path).
 
@@ -79,6 +96,80 @@ class Share(NamedTuple):
     """How many came from `returned`."""
     last_seq: int
     """The number that the last of these has there; 0 if there are none."""
+
+
+class Outcomes:
+    """A batch of outcomes on its way to the store: successes in columns, side by side, and all others one by one.
+
+    Columns, because nearly all outcomes are successes, and a batch of them is handled without a look at each. heads are the first
+    cells of rows of farm.result (job id, started, finished) as COPY wants them; values are JSON text.
+    """
+
+    __slots__ = ("heads", "lease_ids", "others", "positions", "values")
+
+    def __init__(self, others: Iterable[Outcome] = ()) -> None:
+        self.lease_ids: list[int] = []
+        self.positions: list[int] = []
+        self.heads: list[bytes] = []
+        self.values: list[bytes] = []
+        self.others = list(others)
+
+    def __len__(self) -> int:
+        return len(self.heads) + len(self.others)
+
+    def halves(self) -> tuple[Outcomes, Outcomes]:
+        """Split in the middle, successes first."""
+        middle = len(self) // 2
+        cut = min(middle, len(self.heads))
+        return self._part(slice(cut), slice(middle - cut)), self._part(slice(cut, None), slice(middle - cut, None))
+
+    def by_lease(self) -> dict[int, Outcomes]:
+        """Share the outcomes out to their leases."""
+        shares: dict[int, Outcomes] = {}
+        end = 0
+        for lease_id, run in groupby(self.lease_ids):
+            start, end = end, end + len(list(run))
+            share = shares.setdefault(lease_id, Outcomes())
+            share.lease_ids += self.lease_ids[start:end]
+            share.positions += self.positions[start:end]
+            share.heads += self.heads[start:end]
+            share.values += self.values[start:end]
+        for outcome in self.others:
+            shares.setdefault(outcome.lease_id, Outcomes()).others.append(outcome)
+        return shares
+
+    def job_ids(self) -> list[int]:
+        """Return the jobs, as the outcomes say: successes first, as everywhere."""
+        return [int.from_bytes(head[6:14], "big", signed=True) for head in self.heads] + [outcome.job_id for outcome in self.others]
+
+    def all_positions(self) -> list[int]:
+        """Return the positions of all in their leases."""
+        return self.positions + [outcome.position for outcome in self.others] if self.others else self.positions
+
+    def where(self, wanted: Sequence[bool]) -> Outcomes:
+        """Return those for which `wanted` is true."""
+        part = Outcomes(compress(self.others, wanted[len(self.heads) :]))
+        part.lease_ids = list(compress(self.lease_ids, wanted))
+        part.positions = list(compress(self.positions, wanted))
+        part.heads = list(compress(self.heads, wanted))
+        part.values = list(compress(self.values, wanted))
+        return part
+
+    def only(self) -> tuple[Outcome, bytes]:
+        """Return the only outcome there is, and the cells of its times if it is a success, which has no others; else b""."""
+        assert len(self) == 1
+        if self.others:
+            return self.others[0], b""
+        fields = (self.lease_ids[0], self.positions[0], self.job_ids()[0], 0, OutcomeKind.SUCCEEDED, 0, 0, self.values[0])
+        return Outcome(*fields), self.heads[0][14:]
+
+    def _part(self, successes: slice, others: slice) -> Outcomes:
+        part = Outcomes(self.others[others])
+        part.lease_ids = self.lease_ids[successes]
+        part.positions = self.positions[successes]
+        part.heads = self.heads[successes]
+        part.values = self.values[successes]
+        return part
 
 
 class Claim(NamedTuple):

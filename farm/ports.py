@@ -29,13 +29,18 @@ class SubworkerContext(NamedTuple):
 class Runner(Protocol):
     """Runs one kind of task inside a subworker.
 
-    `configure` is called in the supervisor, once at start, with the runner's section of the configuration; what it returns
-    (JSON values only) is all that reaches the subworkers. A runner then has exactly one of the three ways to run:
-    `run` (one job), `arun` (one job, awaited; up to `concurrency` at once) or `run_many` (many at once, a result or an
-    exception for each, in order). Any exception ends the job as failed; return values must be JSON.
+    `options` declares the keys of the runner's section, each as a JSON Schema with a `description`: editors are told of them, and
+    the loader refuses all others. `configure` is called in the supervisor, once at start, with that section; what it returns
+    (JSON values only) is all that reaches the subworkers. A runner then has one of the three ways to run: `run` (one job),
+    `arun` (one job, awaited) or `run_many` (many at once, a result or an exception for each, in order); or both `run` and
+    `arun`, and `blocks` to choose (RunsEither). Any exception ends the job as failed; return values must be JSON.
+
+    In a lane with `concurrency` above 1 a subworker has so many jobs in flight: `arun` on its one loop, everything else in
+    threads, several at once. A coroutine that comes back from a thread is awaited on the loop.
     """
 
     name: ClassVar[str]
+    options: ClassVar[Mapping[str, Mapping[str, Any]]]
 
     @classmethod
     def configure(cls, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,6 +67,14 @@ class RunsAsync(Runner, Protocol):
 
 class RunsMany(Runner, Protocol):
     def run_many(self, jobs: Sequence[Job]) -> Sequence[Any | BaseException]: ...
+
+
+class RunsEither(RunsOne, RunsAsync, Protocol):
+    """Runs every job by `run` where jobs run one at a time. Where many do, `arun` those that do not block."""
+
+    def blocks(self, job: Job) -> bool:
+        """Tell whether a job would hold up those beside it on a loop, so that it is `run` in a thread. May raise what stops it."""
+        ...
 
 
 class Part(Protocol):

@@ -24,7 +24,11 @@ _BYTES = {
     "GiB": 1 << 30,
     "TiB": 1 << 40,
 }
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)", re.ASCII)
+_NUMBER = r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+_QUANTITY = re.compile(_NUMBER + r"\s*([A-Za-z]*)", re.ASCII)
+DURATION_PATTERN = rf"{_NUMBER}\s*({'|'.join(_SECONDS)})?"
+SIZE_PATTERN = rf"{_NUMBER}\s*({'|'.join(_BYTES)})?"
+"""What the parsers below take, as regular expressions for other programs."""
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 
 

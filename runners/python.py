@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from fnmatch import translate
 from functools import lru_cache
 from importlib import import_module
+from inspect import iscoroutinefunction
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,7 +23,8 @@ TASK = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]
 """`package.module:function`. The function is one plain name: no attribute of an attribute can be reached."""
 
 OWN_PACKAGES = ("farm", "runners")
-OPTIONS = ("allow", "path")
+PATTERN = re.compile(r"[^:]+:[^:]+")
+"""What `allow` lists: `module:function` with `*`, `?` and `[ab]` in it."""
 
 
 class TaskNotFound(LookupError):
@@ -34,22 +36,35 @@ class PythonRunner:
     `path`, directories of the user's modules, relative to where farm was started, searched after everything installed."""
 
     name: ClassVar[str] = "python"
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "allow": {
+            "description": "Patterns of tasks that may run here, as `module:function`; `*` matches any text. None by default.",
+            "type": "array",
+            "items": {"type": "string", "pattern": f"^{PATTERN.pattern}$"},
+            "default": [],
+        },
+        "path": {
+            "description": "Directories of your own modules, relative to where farm is started, searched after all that is installed.",
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "default": [],
+        },
+    }
 
     def __init__(self) -> None:
         self._functions: dict[str, Callable[..., Any]] = {}
+        self._blocks: dict[str, bool] = {}
+        self._awaits = True
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
     def configure(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Validate `allow` and `path`; directories come back absolute. Raises RunnerError."""
-        for option in options:
-            if option not in OPTIONS:
-                raise RunnerError(option, f"unknown option; the python runner has {' and '.join(OPTIONS)}")
+        """Validate `allow` and `path`; directories come back absolute. Raises RunnerError, for the first of what is wrong."""
         allow = _strings(options, "allow")
-        for pattern in allow:
-            if pattern.count(":") != 1 or pattern.startswith(":") or pattern.endswith(":"):
-                raise RunnerError("allow", f"expected patterns like 'module:function' or 'module:*', got {pattern!r}")
-        return {"allow": allow, "path": [_directory(entry) for entry in _strings(options, "path")]}
+        for index, pattern in enumerate(allow):
+            if PATTERN.fullmatch(pattern) is None:
+                raise RunnerError(f"allow[{index}]", f"expected a pattern like 'module:function' or 'module:*', got {pattern!r}")
+        return {"allow": allow, "path": [_directory(f"path[{index}]", entry) for index, entry in enumerate(_strings(options, "path"))]}
 
     @classmethod
     def allows(cls, options: Mapping[str, Any], task: str) -> str | None:
@@ -64,13 +79,28 @@ class PythonRunner:
     def setup(self, options: Mapping[str, Any], context: SubworkerContext) -> None:
         """Make the user's modules importable, behind everything that is installed."""
         sys.path.extend(entry for entry in context.path if entry not in sys.path)
+        self._awaits = context.concurrency == 1
 
     def run(self, job: Job) -> Any:
-        """Call the task's function. Raises whatever it raises, or TaskNotFound."""
+        """Call the task's function. Raises whatever it raises, or TaskNotFound. Coroutines are awaited, or left to the subworker's loop."""
         function = self._functions.get(job.task) or self._find(job.task)
         args = job.args
         value = function(**args) if type(args) is dict else function(*args)
-        return self._await(value) if type(value) is CoroutineType else value
+        return self._await(value) if type(value) is CoroutineType and self._awaits else value
+
+    def arun(self, job: Job) -> CoroutineType[Any, Any, Any]:
+        """Call the task's function, which is a coroutine function; see blocks()."""
+        function, args = self._functions[job.task], job.args
+        coroutine: CoroutineType[Any, Any, Any] = function(**args) if type(args) is dict else function(*args)
+        return coroutine
+
+    def blocks(self, job: Job) -> bool:
+        """Tell whether the task is no coroutine function. Raises TaskNotFound, or whatever the import of its module raises."""
+        blocks = self._blocks.get(job.task)
+        if blocks is None:
+            # Imported in the loop's thread, which is the main one: modules may count on that.
+            blocks = self._blocks[job.task] = not iscoroutinefunction(self._find(job.task))
+        return blocks
 
     def _find(self, task: str) -> Callable[..., Any]:
         match = TASK.fullmatch(task)
@@ -83,9 +113,14 @@ class PythonRunner:
             if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
                 raise TaskNotFound(f"there is no module {error.name!r}; is its directory in runners.python.path?") from None
             raise
-        function: Callable[..., Any] | None = getattr(module, match["function"], None)
+        name = match["function"]
+        function: Callable[..., Any] | None = getattr(module, name, None)
+        if not hasattr(module, name):
+            raise TaskNotFound(f"module {module_name!r} has no function {name!r}")
+        # What @farm.task has made of a function stands in its place.
+        function = getattr(function, "__farm_function__", function)
         if function is None or not callable(function):
-            raise TaskNotFound(f"module {module_name!r} has no function {match['function']!r}")
+            raise TaskNotFound(f"{name!r} in module {module_name!r} is no function but {type(function).__name__}")
         self._functions[task] = function
         return function
 
@@ -105,21 +140,33 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _strings(options: Mapping[str, Any], option: str) -> list[str]:
-    value = options.get(option) or []
-    if not isinstance(value, list) or not all(isinstance(entry, str) and entry for entry in value):
-        raise RunnerError(option, f"expected a list of strings, got {value!r}")
+    value = options.get(option, [])
+    if not isinstance(value, list):
+        raise RunnerError(option, f"expected a list of strings, got {_shown(value)}")
+    for index, entry in enumerate(value):
+        if not isinstance(entry, str) or not entry:
+            raise RunnerError(f"{option}[{index}]", f"expected a string, got {_shown(entry)}")
     return list(value)
 
 
-def _directory(entry: str) -> str:
+def _shown(value: Any) -> str:
+    """Show a value as it is written in YAML, if it is a short one."""
+    if value is None or value == "":
+        return "nothing"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _directory(option: str, entry: str) -> str:
     """Resolve one entry of `path`. A module named like one of farm's own packages would shadow it or be shadowed: refused."""
     directory = os.path.abspath(os.path.expanduser(entry))
     if not os.path.isdir(directory):
-        raise RunnerError("path", f"there is no directory {entry!r} (looked for {directory})")
+        raise RunnerError(option, f"there is no directory {entry!r} (looked for {directory})")
     for package in OWN_PACKAGES:
         for candidate in (os.path.join(directory, package), os.path.join(directory, package + ".py")):
             if os.path.exists(candidate) and not _is_own(package, candidate):
-                raise RunnerError("path", f"{candidate} has the name of a package of farm's own: rename it")
+                raise RunnerError(option, f"{candidate} has the name of a package of farm's own: rename it")
     return directory
 
 

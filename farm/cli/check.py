@@ -9,6 +9,10 @@ from farm.cli.plain import one_line
 EPILOG = """\
 Checked: every job stands in exactly one place, has at most one result, attempts are within their limits, no lease is without a
 host, and what a lease says is done has an outcome. Prints `ok`, or a line for each violation and leaves with exit code 1.
+
+examples:
+  farm check
+  farm check --config /etc/farm.yaml
 """
 
 

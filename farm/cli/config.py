@@ -1,4 +1,4 @@
-"""`farm config check FILE...`: everything that is wrong with a configuration, before anything starts."""
+"""`farm config check FILE...`: everything that is wrong with a configuration, before anything starts. `farm config schema`: for editors."""
 
 from __future__ import annotations
 
@@ -9,32 +9,65 @@ from farm.errors import ConfigError
 from farm.units import format_size
 
 EPILOG = """\
+examples:
+  farm config check configs/quickstart.yaml
+  farm config schema > farm.schema.json
+"""
+CHECK_EPILOG = """\
 Every problem is one line, `file:line:column: path: message`. Exit code 2 if there is any.
 
 examples:
   farm config check configs/quickstart.yaml
+  farm config check /etc/farm/*.yaml
+"""
+SCHEMA_EPILOG = """\
+Editors complete keys and mark mistakes when the first line of a configuration names the file:
+  # yaml-language-server: $schema=farm.schema.json
+
+examples:
+  farm config schema > farm.schema.json
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `farm config`."""
+    parser.epilog = EPILOG
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
     check = actions.add_parser(
         "check",
         help="say all that is wrong with a file",
         description="Say all that is wrong with a file.",
-        epilog=EPILOG,
+        epilog=CHECK_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    check.add_argument("files", nargs="+", metavar="FILE")
+    check.add_argument("files", nargs="+", metavar="FILE", help="a configuration file")
+    actions.add_parser(
+        "schema",
+        help="print the JSON Schema of configurations",
+        description="Print the JSON Schema (2020-12) of configurations.",
+        epilog=SCHEMA_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    """Check files, or print the schema."""
+    if args.action == "schema":
+        import json
+
+        from farm.config.schema import json_schema
+
+        print(json.dumps(json_schema(), indent=2))
+        return 0
+    return _check(args.files)
+
+
+def _check(files: list[str]) -> int:
     """Check the files; all of them, even if the first is wrong."""
     from farm.config import load
 
     problems: list[str] = []
-    for file in args.files:
+    for file in files:
         try:
             print(_summary(load(file)))
         except ConfigError as error:

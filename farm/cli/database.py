@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from farm.config.database import DSN_VARIABLE, choose_database, describe_dsn
+from farm.config.database import DSN_VARIABLE, choose_database
 from farm.config.model import Database
+from farm.dsn import describe_dsn
 
 if TYPE_CHECKING:
     from farm.store.session import Session

@@ -34,6 +34,10 @@ FILES_MAX = 1_000_000
 EPILOG = """\
 One job for every Python source file of the standard library and of site-packages: each is parsed, its syntax nodes, functions and
 lines are counted, and it is hashed and compressed. Stop it, or kill it, and run it again: it goes on where it was.
+
+examples:
+  farm demo
+  farm demo --files 500
 """
 
 

@@ -21,7 +21,7 @@ COMMANDS = {
     "job": "show one job with all of its attempts",
     "status": "show hosts, their lanes, and how deep the queues are",
     "migrate": "bring a database's schema up to date",
-    "config": "check a configuration file",
+    "config": "check a configuration file, or print the schema of one",
     "check": "check that what is in the database makes sense",
     "demo": "see a farm at work on the Python files of this machine",
 }
@@ -50,6 +50,7 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (that of the process by default). Returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    open_standard_files()
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -61,13 +62,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read us (`| head`) has seen enough. Python would flush at exit and complain: give it somewhere to write to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # Whoever read us (`| head`) has seen enough.
+        _flush_nowhere()
         return 141
+    except (OSError, MemoryError) as error:
+        if os.environ.get("FARM_TRACEBACK"):
+            raise
+        _flush_nowhere()
+        return _say(f"farm: cannot go on: {_of_the_system(error)}", 2)
     except Exception as error:
         if os.environ.get("FARM_TRACEBACK"):
             raise
-        text = " ".join(str(error).split())
+        from farm.dsn import without_passwords
+
+        text = without_passwords(" ".join(str(error).split()))
         return _say(f"farm: a mistake in farm itself: {type(error).__name__}: {text} (FARM_TRACEBACK=1 shows where)", 1)
 
 
@@ -83,7 +91,9 @@ def _run(arguments: list[str]) -> int:
     if name is not None:
         command = import_module(f"farm.cli.{name}")
         command.add_arguments(subparsers[name])
-    args = parser.parse_args(arguments)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        (subparsers[name] if name is not None else parser).refuse(unknown[0])
     if command is None:
         parser.print_help()
         return 2
@@ -110,6 +120,16 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line; argparse itself puts the usage of every option in front of it."""
 
+    def refuse(self, argument: str) -> NoReturn:
+        """Say that there is no such argument, and which one may have been meant."""
+        if not argument.startswith("-"):
+            self.error(f"one argument too many: {argument!r}")
+        from difflib import get_close_matches
+
+        options = [option for action in self._actions for option in action.option_strings]
+        close = get_close_matches(argument.partition("=")[0], options, n=1)
+        self.error(f"there is no option {argument!r}{f'; did you mean {close[0]}?' if close else ''}")
+
     def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: {message} ({self.prog} --help says more)", file=sys.stderr)
         sys.exit(2)
@@ -123,8 +143,40 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+def open_standard_files() -> None:
+    """Have standard input, output and error lead somewhere, even where whoever started us closed them.
+
+    The next file or connection would take the number of one that is closed, and be written into by whatever prints.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # Takes the lowest number that is free: this one.
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _flush_nowhere() -> None:
+    """Have what is still to be written to standard output go nowhere. Python would flush it at exit, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def _of_the_system(error: OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or ' '.join(str(error).split())}{where}"
+
+
 def _say(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
+    try:
+        print(text, file=sys.stderr)
+    except OSError:
+        pass  # Nobody can be told; the exit code tells.
     return code
 
 

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from farm.cli.database import differs_from_environment
     from farm.cli.platform import require_linux
     from farm.config import load
-    from farm.config.database import describe_dsn
+    from farm.dsn import describe_dsn
 
     require_linux("farm start")
     config = load(args.config, dsn=args.dsn)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from farm.config.keys import DATABASE
 from farm.config.model import Database
 from farm.config.problems import Problems, did_you_mean, shown
 from farm.config.section import Section
 from farm.config.tree import Node, Scalar
-from farm.errors import ConfigError, StoreError
+from farm.dsn import is_dsn
+from farm.errors import ConfigError
 
 DSN_VARIABLE = "FARM_DSN"
 
@@ -31,7 +33,7 @@ def read_database(node: Node | None, problems: Problems) -> Database | None:
     if node is None:
         return None
     if not isinstance(node, Scalar):
-        return _read_mapping(Section(node, "database", problems, node.place, ("dsn", "pooled", "listen")))
+        return _read_mapping(Section(node, "database", problems, node.place, DATABASE.keys))
     if node.refused:
         return None
     if node.value == "embedded":
@@ -39,40 +41,10 @@ def read_database(node: Node | None, problems: Problems) -> Database | None:
     if isinstance(node.value, str) and is_dsn(node.value):
         return Database(kind="dsn", dsn=node.value, source="config")
     # Only a single short word is shown: anything longer may be a DSN with a slip in it, and hold a password.
-    is_word = isinstance(node.value, str) and node.value.isalpha() and len(node.value) <= 12
+    is_word = isinstance(node.value, str) and not node.filled_in and node.value.isalpha() and len(node.value) <= 12
     got = f", got '{shown(node.raw)}'{did_you_mean(node.raw, ['embedded'])}" if is_word else ""
     problems.add(node.place, "database", _EXPECTED + got)
     return None
-
-
-def is_dsn(text: str) -> bool:
-    """Say whether libpq can read text as a DSN."""
-    # Imported here: a farm on the embedded database needs no DSN checked, and psycopg takes 100 ms to import.
-    from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
-
-    if "=" not in text and "://" not in text:
-        return False
-    try:
-        conninfo_to_dict(text)
-    except (ProgrammingError, UnicodeError, ValueError):
-        return False
-    return True
-
-
-def describe_dsn(dsn: str) -> str:
-    """Say which database a DSN names: host, port, database and user, nothing else."""
-    from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
-
-    try:
-        parts = conninfo_to_dict(dsn)
-    except ProgrammingError:
-        raise StoreError("the database's DSN cannot be read") from None
-    host = parts.get("host") or parts.get("hostaddr") or "the local socket"
-    port = f":{parts['port']}" if parts.get("port") else ""
-    user = f"{parts['user']}@" if parts.get("user") else ""
-    return f"PostgreSQL {user}{host}{port}/{parts.get('dbname') or ''}".rstrip("/")
 
 
 def _read_mapping(section: Section) -> Database | None:
@@ -81,7 +53,7 @@ def _read_mapping(section: Section) -> Database | None:
     for key, text in (("dsn", dsn), ("listen", listen)):
         if text is not None and not is_dsn(text):
             section.note(key, "expected a PostgreSQL DSN such as postgresql://user@host/database")
-    pooled = section.boolean("pooled", False)
+    pooled = section.boolean("pooled")
     return None if dsn is None else Database(kind="dsn", dsn=dsn, pooled=pooled, listen=listen, source="config")
 
 

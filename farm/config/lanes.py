@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from farm.config.keys import LANES
 from farm.config.machine import Machine
 from farm.config.model import Host, Lane
 from farm.config.problems import Place
-from farm.config.section import Section, check_name, describe, has_refused
+from farm.config.section import Section, check_name, describe
 from farm.config.share import LaneDemand, share_memory
 from farm.config.tree import Items, Scalar, Table
 from farm.units import format_size
 
 ANYTHING = "*"
-SUBWORKERS_MAX = 1000
-LANE_MEMORY_BYTES_MIN = 1_000_000
-LANE_MEMORY_BYTES_MAX = 1 << 50
-
-LANE_KEYS = ("queues", "subworkers", "concurrency", "memory")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,15 +23,17 @@ class _Asked:
     name: str
     section: Section
     queues: tuple[str, ...]
+    concurrency: int
     demand: LaneDemand
 
 
 def read_lanes(top: Section, host: Host, machine: Machine, overcommit: bool) -> tuple[Lane, ...]:
     """Read the section `lanes` of a configuration. Problems are noted."""
     section = top.section("lanes", None)
-    asked = [_read_lane(name, entry, machine) for name, entry in section.entries(LANE_KEYS)]
+    asked = [_read_lane(name, entry, machine) for name, entry in section.entries(LANES.keys)]
     if top.require("lanes") and not asked and isinstance(top.node("lanes"), Table):
         top.note("lanes", "expected at least one lane")
+    _refuse_twins(asked)
     shares = share_memory([lane.demand for lane in asked], host.memory_bytes)
     if shares.asked_bytes > host.memory_bytes and not overcommit:
         fixed = [lane for lane in asked if lane.demand.memory_bytes is not None]
@@ -44,26 +42,28 @@ def read_lanes(top: Section, host: Host, machine: Machine, overcommit: bool) -> 
             "memory", f"{shares.arithmetic}, and the host has {format_size(host.memory_bytes)}; or set host.overcommit: true"
         )
     return tuple(
-        Lane(name=lane.name, queues=lane.queues, subworkers=subworkers, concurrency=1, memory_bytes=memory_bytes)
+        Lane(name=lane.name, queues=lane.queues, subworkers=subworkers, concurrency=lane.concurrency, memory_bytes=memory_bytes)
         for lane, (subworkers, memory_bytes) in zip(asked, shares.lanes, strict=True)
     )
 
 
 def _read_lane(name: str, section: Section, machine: Machine) -> _Asked:
     auto_subworkers = section.says("subworkers", "auto")
-    subworkers = section.integer("subworkers", machine.cores, 1, SUBWORKERS_MAX, word="auto")
-    _check_concurrency(section)
-    memory_bytes = None
-    if not section.says("memory", "auto"):
-        memory_bytes = section.size("memory", 0, LANE_MEMORY_BYTES_MIN, LANE_MEMORY_BYTES_MAX, word="auto") or None
+    subworkers = section.integer("subworkers", auto=machine.cores)
+    concurrency = section.integer("concurrency")
+    memory_bytes = section.size("memory", auto=0) or None
     demand = LaneDemand(name=name, subworkers=subworkers, may_have_fewer=auto_subworkers, memory_bytes=memory_bytes)
-    return _Asked(name=name, section=section, queues=_read_queues(section), demand=demand)
+    return _Asked(name=name, section=section, queues=_read_queues(section), concurrency=concurrency, demand=demand)
 
 
-def _check_concurrency(section: Section) -> None:
-    node = section.node("concurrency")
-    if node is not None and not has_refused(node) and not (isinstance(node, Scalar) and type(node.value) is int and node.value == 1):
-        section.note("concurrency", f"only 1 works in this version: a subworker runs one job at a time; got {describe(node)}")
+def _refuse_twins(lanes: list[_Asked]) -> None:
+    """Refuse a lane that says what another says: which of the two a job ran in would be chance, and one lane does the same."""
+    seen: dict[tuple[object, ...], str] = {}
+    for lane in lanes:
+        said = (lane.queues, lane.concurrency, lane.demand.memory_bytes)
+        twin = seen.setdefault(said, lane.name)
+        if twin != lane.name and lane.queues:
+            lane.section.note("queues", f"the same lane as {twin}: make one of the two, with the subworkers of both")
 
 
 def _read_queues(section: Section) -> tuple[str, ...]:
@@ -80,9 +80,9 @@ def _read_queues(section: Section) -> tuple[str, ...]:
             section.problems.add(node.place, path, f"expected the name of a queue, got {describe(node)}")
             continue
         queue = node.value
-        complaint = None if queue == ANYTHING else check_name(queue)
+        complaint = None if queue == ANYTHING else check_name(queue, describe(node))
         if queue in queues:
-            complaint = f"'{queue}' stands in this chain already"
+            complaint = f"{describe(node)} stands in this chain already"
         elif queue == ANYTHING and index != len(nodes) - 1:
             complaint = "'*' takes from any queue, so it can only be the last one"
         if complaint is not None:

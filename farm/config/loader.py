@@ -9,34 +9,19 @@ from typing import Any
 
 import runners
 from farm.config.database import choose_database, read_database
+from farm.config.keys import CONFIG, HOST, SPILL, WRITER
 from farm.config.lanes import read_lanes
 from farm.config.machine import Machine, detect
 from farm.config.model import CONNECT_S_MAX, GATE_SHARE, RECONNECT_PAUSE_S_MAX, Config, Database, Host, WriterOptions
 from farm.config.problems import START, Problems, did_you_mean
-from farm.config.section import Section, check_name, has_refused, plain
+from farm.config.section import Section, check_name, describe, filled_in, has_refused, plain
 from farm.config.source import read_source
-from farm.config.tree import Items, Node, Table, read_tree
+from farm.config.tree import Items, Node, Scalar, Table, read_tree
 from farm.errors import RunnerError
-from farm.model import RESULT_BYTES_MAX
+from farm.ports import Runner
 from farm.units import format_duration, format_size
 
 INSTANCE_DEFAULT = "default"
-DAY_S = 86400.0
-
-TOP_KEYS = (
-    "database",
-    "host",
-    "runners",
-    "lanes",
-    "writer",
-    "spill",
-    "drain_timeout",
-    "heartbeat",
-    "lease",
-    "reap_every",
-    "poll",
-    "claim_max",
-)
 
 # The relations that PROTOCOL section 6 asks for, at the defaults: a host that lost only its connection gets it back within a lease.
 assert RECONNECT_PAUSE_S_MAX + CONNECT_S_MAX + 1.0 < 10.0
@@ -53,14 +38,15 @@ def load(
     Raises ConfigError with every problem found, each as `file:line:column: path: message`.
     """
     file = os.fspath(path)
+    environ = os.environ if environ is None else environ
     text = read_source(file)
     problems = Problems(file)
-    root = read_tree(text, problems)
+    root = read_tree(text, problems, environ)
     if root is None:
         if not problems.lines():
-            problems.add(START, "", f"the file is empty: expected a mapping with {', '.join(TOP_KEYS[:4])}")
+            problems.add(START, "", f"the file is empty: expected a mapping with {', '.join(list(CONFIG.keys)[:4])}")
         problems.raise_if_any()
-    return _read(file, Section(root, "", problems, START, TOP_KEYS), dsn, os.environ if environ is None else environ, machine or detect())
+    return _read(file, Section(root, "", problems, START, CONFIG.keys), dsn, environ, machine or detect())
 
 
 def _read(file: str, top: Section, dsn: str | None, environ: Mapping[str, str], machine: Machine) -> Config:
@@ -75,14 +61,14 @@ def _read(file: str, top: Section, dsn: str | None, environ: Mapping[str, str], 
         host=host,
         runners=_read_runners(top),
         lanes=read_lanes(top, host, machine, overcommit),
-        writer=_read_writer(top.section("writer", ("batch_max", "age_max"))),
-        drain_timeout_s=top.duration("drain_timeout", 30.0, 0.0, DAY_S),
-        heartbeat_s=top.duration("heartbeat", 1.0, 0.01, 60.0),
-        lease_s=top.duration("lease", 10.0, 0.1, 3600.0),
-        reap_every_s=top.duration("reap_every", 2.0, 0.01, 3600.0),
-        poll_s=top.duration("poll", 0.250, 0.001, 60.0),
-        claim_max=top.integer("claim_max", 2000, 1, 10_000),
-        spill_bytes_max=top.section("spill", ("max",)).size("max", 10**9, 2 * RESULT_BYTES_MAX, 1 << 50),
+        writer=_read_writer(top.section("writer", WRITER.keys)),
+        drain_timeout_s=top.duration("drain_timeout"),
+        heartbeat_s=top.duration("heartbeat"),
+        lease_s=top.duration("lease"),
+        reap_every_s=top.duration("reap_every"),
+        poll_s=top.duration("poll"),
+        claim_max=top.integer("claim_max"),
+        spill_bytes_max=top.section("spill", SPILL.keys).size("max"),
     )
     _check_times(config, top)
     top.problems.raise_if_any()
@@ -90,16 +76,15 @@ def _read(file: str, top: Section, dsn: str | None, environ: Mapping[str, str], 
 
 
 def _read_host(top: Section, machine: Machine) -> tuple[Host, bool]:
-    section = top.section("host", ("name", "memory", "overcommit"))
-    overcommit = section.boolean("overcommit", False)
+    section = top.section("host", HOST.keys)
+    overcommit = section.boolean("overcommit")
     name = INSTANCE_DEFAULT if section.says("name", "auto") else section.text("name")
-    if name is not None and check_name(name) is not None:
-        section.note("name", f"{check_name(name)}")
-    memory_bytes = machine.memory_bytes
-    if not section.says("memory", "auto"):
-        memory_bytes = section.size("memory", machine.memory_bytes, 1_000_000, 1 << 50, word="auto")
-        if memory_bytes > machine.memory_bytes and not overcommit:
-            section.note("memory", f"this machine has {format_size(machine.memory_bytes)}; or set host.overcommit: true")
+    node = section.node("name")
+    if name is not None and node is not None and (complaint := check_name(name, describe(node))) is not None:
+        section.note("name", complaint)
+    memory_bytes = section.size("memory", auto=machine.memory_bytes)
+    if memory_bytes > machine.memory_bytes and not overcommit:
+        section.note("memory", f"this machine has {format_size(machine.memory_bytes)}; or set host.overcommit: true")
     return Host(name=name or INSTANCE_DEFAULT, memory_bytes=memory_bytes), overcommit
 
 
@@ -115,7 +100,7 @@ def _read_runners(top: Section) -> dict[str, dict[str, Any]]:
             entry.problems.add(entry.key_place, entry.path, f"unknown runner{did_you_mean(name, known)} (there are: {', '.join(known)})")
             continue
         node = section.node(name)
-        if not isinstance(node, Table) or has_refused(node):
+        if not isinstance(node, Table) or has_refused(node) or not _knows_options(entry, node, runner):
             continue
         try:
             configured[name] = runner.configure(plain(node))
@@ -127,9 +112,18 @@ def _read_runners(top: Section) -> dict[str, dict[str, Any]]:
     return configured
 
 
-def _note_runner_error(section: Section, node: Node, error: RunnerError) -> None:
+def _knows_options(section: Section, node: Table, runner: type[Runner]) -> bool:
+    """Note the options that the runner has not; say whether there is none of them."""
+    unknown = [option for option in node.keys if option not in runner.options]
+    for option in unknown:
+        known = f"the {runner.name} runner has {', '.join(runner.options)}"
+        section.problems.add(node.keys[option], section.of(option), f"unknown option{did_you_mean(option, runner.options)} ({known})")
+    return not unknown
+
+
+def _note_runner_error(section: Section, section_node: Node, error: RunnerError) -> None:
     """Point at the option that the runner complains of, such as `allow` or `allow[2]`; at its whole section otherwise."""
-    place = node.place
+    node, place = section_node, section_node.place
     for step in re.findall(r"[^.\[\]]+", error.option):
         if isinstance(node, Table) and step in node.nodes:
             place, node = node.keys[step], node.nodes[step]
@@ -137,13 +131,21 @@ def _note_runner_error(section: Section, node: Node, error: RunnerError) -> None
             node = node.nodes[int(step)]
             place = node.place
     path = f"{section.path}.{error.option}" if error.option else section.path
-    section.problems.add(place, path, str(error))
+    section.problems.add(place, path, _with_names(str(error), filled_in(section_node)))
+
+
+def _with_names(message: str, scalars: list[Scalar]) -> str:
+    """Return a runner's message with the names of variables in the place of what they hold: a runner shows what it was given."""
+    for scalar in sorted(scalars, key=lambda scalar: -len(str(scalar.value))):
+        for text in (str(scalar.value), repr(scalar.value)[1:-1]):
+            message = message.replace(text, scalar.raw) if text else message
+    return message
 
 
 def _read_writer(section: Section) -> WriterOptions:
     return WriterOptions(
-        batch_max=section.integer("batch_max", 2000, 1, 20_000),
-        age_max_s=section.duration("age_max", 0.020, 0.0, 10.0),
+        batch_max=section.integer("batch_max"),
+        age_max_s=section.duration("age_max"),
     )
 
 

@@ -54,13 +54,13 @@ class Lane:
 class WriterOptions:
     """When the writer commits: at batch_max outcomes, or when the oldest one is age_max_s old."""
 
-    batch_max: int = 2000
-    age_max_s: float = 0.020
+    batch_max: int
+    age_max_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """One farm on one host. Made by farm.config.load; tests make it directly."""
+    """One farm on one host. Made by farm.config.load, which knows the defaults (farm/config/keys.py)."""
 
     path: str
     """The file it was read from, as the user named it."""
@@ -69,14 +69,14 @@ class Config:
     runners: dict[str, dict[str, Any]]
     """Per runner what its `configure` returned, JSON values only."""
     lanes: tuple[Lane, ...]
-    writer: WriterOptions = WriterOptions()
-    drain_timeout_s: float = 30.0
-    heartbeat_s: float = 1.0
-    lease_s: float = 10.0
-    reap_every_s: float = 2.0
-    poll_s: float = 0.250
-    claim_max: int = 2000
-    spill_bytes_max: int = 10**9
+    writer: WriterOptions
+    drain_timeout_s: float
+    heartbeat_s: float
+    lease_s: float
+    reap_every_s: float
+    poll_s: float
+    claim_max: int
+    spill_bytes_max: int
 
     @property
     def gate_s(self) -> float:

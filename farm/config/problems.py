@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import NamedTuple
 
 from farm.errors import ConfigError
@@ -11,6 +12,7 @@ from farm.errors import ConfigError
 PROBLEMS_MAX = 100
 """More lines than this help nobody."""
 SHOWN_MAX = 60
+MESSAGE_MAX = 400
 
 
 class Place(NamedTuple):
@@ -32,7 +34,8 @@ class Problems:
 
     def add(self, place: Place, path: str, message: str) -> None:
         """Note one problem; the same one twice is kept once."""
-        self._found[place, printable(path), printable(message)] = None
+        short = message if len(message) <= MESSAGE_MAX else message[: MESSAGE_MAX - 3] + "..."
+        self._found[place, printable(path), printable(short)] = None
 
     def lines(self) -> list[str]:
         """Return every problem as `file:line:column: path: message`, in the order of the file."""
@@ -50,8 +53,14 @@ class Problems:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'steal'?` for a word close to a known one, else ""."""
-    close = get_close_matches(word[:SHOWN_MAX], list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = _closest(word[:SHOWN_MAX], tuple(known))
+    return f"; did you mean {close!r}?" if close else ""
+
+
+@lru_cache(maxsize=256)
+def _closest(word: str, known: tuple[str, ...]) -> str | None:
+    # Kept, because a file of a megabyte may hold the same slip ten thousand times, at half a millisecond each.
+    return next(iter(get_close_matches(word, known, n=1, cutoff=0.6)), None)
 
 
 def shown(text: str) -> str:

@@ -1,17 +1,20 @@
-"""Typed reading of one mapping of a configuration. A problem is noted and the default returned, so that reading goes on."""
+"""Reads one mapping of a configuration by what is declared of its keys. A problem is noted and the default returned: reading goes on."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from farm.config.keys import Duration, Flag, Key, Size, Whole
 from farm.config.problems import Place, Problems, did_you_mean, shown
+from farm.config.scalars import Value, read_plain
 from farm.config.tree import Items, Node, Scalar, Table
 from farm.model import NAME_PATTERN
 from farm.units import format_duration, format_size, parse_duration, parse_size
 
 Default = TypeVar("Default")
+Declared = TypeVar("Declared", bound=Key)
 Number = TypeVar("Number", int, float)
 
 _NAME = re.compile(NAME_PATTERN, re.ASCII)
@@ -23,7 +26,8 @@ class Section:
     `keys` are those that it may have; None for a mapping of names that the user chooses.
     """
 
-    def __init__(self, node: Node | None, path: str, problems: Problems, place: Place, keys: Sequence[str] | None) -> None:
+    def __init__(self, node: Node | None, path: str, problems: Problems, place: Place, keys: Mapping[str, Key] | None) -> None:
+        self._keys = keys or {}
         self.path = path
         self.place = node.place if node is not None else place
         self.key_place = place
@@ -54,7 +58,7 @@ class Section:
         """Note a problem of one key."""
         self.problems.add(self.place_of(key), self.of(key), message)
 
-    def section(self, key: str, keys: Sequence[str] | None) -> Section:
+    def section(self, key: str, keys: Mapping[str, Key] | None) -> Section:
         """Return the mapping under a key; an empty one if the key is missing."""
         return Section(self.node(key), self.of(key), self.problems, self._table.keys.get(key, self.place), keys)
 
@@ -64,36 +68,48 @@ class Section:
             self.problems.add(self.place, self.path, f"required key '{key}' is missing")
         return key in self._table.nodes
 
-    def entries(self, keys: Sequence[str] | None) -> Iterator[tuple[str, Section]]:
+    def entries(self, keys: Mapping[str, Key] | None) -> Iterator[tuple[str, Section]]:
         """Go through a mapping of names; each must be a name as queues and lanes have it, each value a mapping with `keys`."""
         for name, node in self._table.nodes.items():
             if check_name(name) is not None:
                 self.problems.add(self._table.keys[name], self.of(name), f"{check_name(name)}")
             yield name, Section(node, self.of(name), self.problems, self._table.keys[name], keys)
 
-    def integer(self, key: str, default: int, low: int, high: int, word: str | None = None) -> int:
-        """Read a whole number from low to high; `word` (such as `auto`) gives the default too."""
+    def integer(self, key: str, auto: int | None = None) -> int:
+        """Read a whole number; auto is what the key's word (`auto`) comes to."""
+        declared = self._declared(key, Whole)
+        default = auto if isinstance(declared.default, str) else declared.default
+        assert default is not None, f"{key} can be {declared.word}: what is that?"
         scalar = self._scalar(key)
-        if scalar is None or (word is not None and scalar.value == word):
+        if scalar is None or (declared.word is not None and scalar.value == declared.word):
             return default
-        if type(scalar.value) is int and low <= scalar.value <= high:
-            return scalar.value
-        return self._wrong(key, f"{f'{word} or ' if word else ''}a whole number from {low} to {high}", default)
+        number = value_of(scalar)
+        if type(number) is int and declared.low <= number <= declared.high:
+            return number
+        return self._wrong(key, f"{_or(declared.word)}a whole number from {declared.low} to {declared.high}", default)
 
-    def boolean(self, key: str, default: bool) -> bool:
+    def boolean(self, key: str) -> bool:
         """Read true or false."""
+        default = self._declared(key, Flag).default
         scalar = self._scalar(key)
-        if scalar is None or type(scalar.value) is bool:
-            return default if scalar is None else bool(scalar.value)
-        return self._wrong(key, "true or false", default)
+        if scalar is None:
+            return default
+        value = value_of(scalar)
+        return value if type(value) is bool else self._wrong(key, "true or false", default)
 
-    def duration(self, key: str, default_s: float, low_s: float, high_s: float) -> float:
-        """Read a duration in seconds, from low_s to high_s."""
-        return self._quantity(key, parse_duration, format_duration, default_s, low_s, high_s)
+    def duration(self, key: str) -> float:
+        """Read a duration in seconds."""
+        declared = self._declared(key, Duration)
+        return self._quantity(key, parse_duration, format_duration, parse_duration(declared.default), declared.low_s, declared.high_s, "")
 
-    def size(self, key: str, default_bytes: int, low_bytes: int, high_bytes: int, word: str | None = None) -> int:
-        """Read a size in bytes, from low_bytes to high_bytes; `word` is named as what else may stand there."""
-        return self._quantity(key, parse_size, format_size, default_bytes, low_bytes, high_bytes, f"{word} or " if word else "")
+    def size(self, key: str, auto: int | None = None) -> int:
+        """Read a size in bytes; auto is what the key's word (`auto`) comes to."""
+        declared = self._declared(key, Size)
+        default = auto if declared.default == declared.word else parse_size(declared.default)
+        assert default is not None, f"{key} can be {declared.word}: what is that?"
+        if declared.word is not None and self.says(key, declared.word):
+            return default
+        return self._quantity(key, parse_size, format_size, default, declared.low_bytes, declared.high_bytes, _or(declared.word))
 
     def says(self, key: str, word: str) -> bool:
         """Say whether the key is missing or holds just this word, such as `auto`."""
@@ -124,7 +140,7 @@ class Section:
         default: Number,
         low: Number,
         high: Number,
-        other: str = "",
+        other: str,
     ) -> Number:
         scalar = self._scalar(key)
         if scalar is None:
@@ -132,10 +148,12 @@ class Section:
         try:
             value = parse(scalar.value)
         except ValueError as error:
-            self.note(key, str(error).replace("expected ", f"expected {other}", 1))
+            self.note(key, _without_value(str(error), scalar).replace("expected ", f"expected {other}", 1))
             return default
         if not low <= value <= high:
-            self.note(key, f"expected {other}{show(low)} to {show(high)}, got {shown(scalar.raw)}")
+            self.note(
+                key, f"expected {other}{show(low)} to {show(high)}, got {describe(scalar) if scalar.filled_in else shown(scalar.raw)}"
+            )
             return default
         return value
 
@@ -148,6 +166,11 @@ class Section:
             return node
         return self._wrong(key, "a single value", None)
 
+    def _declared(self, key: str, kind: type[Declared]) -> Declared:
+        declared = self._keys[key]
+        assert isinstance(declared, kind), f"{self.of(key)} is declared as {type(declared).__name__}"
+        return declared
+
     def _wrong(self, key: str, expected: str, default: Default) -> Default:
         node = self.node(key)
         self.note(key, f"expected {expected}, got {describe(node) if node is not None else 'nothing'}")
@@ -155,19 +178,32 @@ class Section:
 
 
 def describe(node: Node) -> str:
-    """Say what stands there, for `got ...`."""
+    """Say what stands there, for `got ...`; of a variable's value only whose it is."""
     if isinstance(node, Scalar):
+        if node.filled_in:
+            return f"the value of {shown(node.raw)}"
         if node.value is None:
             return "nothing"
         return f"'{shown(node.raw)}'" if isinstance(node.value, str) else shown(node.raw)
     return "a list" if isinstance(node, Items) else "a mapping"
 
 
-def check_name(name: str) -> str | None:
-    """Say what is wrong with the name of a queue, a lane or an instance; None if nothing is."""
+def value_of(scalar: Scalar) -> Value:
+    """Return a scalar's value; that of a variable is read as if it stood in the file without quotes, and is nothing but a scalar."""
+    if not scalar.filled_in or not isinstance(scalar.value, str):
+        return scalar.value
+    try:
+        return read_plain(scalar.value)
+    except ValueError:
+        return scalar.value
+
+
+def check_name(name: str, got: str | None = None) -> str | None:
+    """Say what is wrong with the name of a queue, a lane or an instance, None if nothing is; got is how to show it."""
     if _NAME.fullmatch(name):
         return None
-    return f"expected a name of up to 63 small letters, digits and _ . : - that begins with a letter or digit, got '{shown(name)}'"
+    expected = "expected a name of up to 63 small letters, digits and _ . : - that begins with a letter or digit"
+    return f"{expected}, got {got or _quoted(name)}"
 
 
 def plain(node: Node) -> Any:
@@ -179,6 +215,14 @@ def plain(node: Node) -> Any:
     return node.value
 
 
+def filled_in(node: Node) -> list[Scalar]:
+    """Return the scalars of this part of the file that hold what environment variables hold."""
+    if isinstance(node, Scalar):
+        return [node] if node.filled_in else []
+    children = node.nodes.values() if isinstance(node, Table) else node.nodes
+    return [scalar for child in children for scalar in filled_in(child)]
+
+
 def has_refused(node: Node) -> bool:
     """Say whether anything in this part of the file was refused while it was parsed."""
     if isinstance(node, Table):
@@ -186,6 +230,19 @@ def has_refused(node: Node) -> bool:
     if isinstance(node, Items):
         return any(has_refused(value) for value in node.nodes)
     return node.refused
+
+
+def _quoted(text: str) -> str:
+    return f"'{shown(text)}'"
+
+
+def _without_value(message: str, scalar: Scalar) -> str:
+    """Return a message of a parser, which ends with what it got; that of a variable is not shown."""
+    return f"{message.partition(', got ')[0]}, got {describe(scalar)}" if scalar.filled_in else message
+
+
+def _or(word: str | None) -> str:
+    return f"{word} or " if word else ""
 
 
 def _refused(node: Node) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from farm.config.environment import Environment
 from farm.config.problems import START, Place, Problems, shown
 from farm.config.scalars import Value, read_plain
 
@@ -28,6 +30,8 @@ class Scalar:
     value: Value
     raw: str
     refused: bool = False
+    filled_in: bool = False
+    """value holds what environment variables hold, so it is text of any shape, and no message may show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +58,9 @@ class _Unreadable(Exception):
     """Nothing after this can be read; the problem has been noted."""
 
 
-def read_tree(text: str, problems: Problems) -> Node | None:
+def read_tree(text: str, problems: Problems, environ: Mapping[str, str]) -> Node | None:
     """Return the root of the only document in text, or None if there is none. Problems are noted, never raised."""
-    composer = _Composer(problems)
+    composer = _Composer(problems, Environment(environ))
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             composer.take(event)
@@ -71,9 +75,10 @@ def read_tree(text: str, problems: Problems) -> Node | None:
 class _Composer:
     """Builds the tree from the parser's events without recursion: PyYAML's own composer overflows the stack on deep input."""
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: Problems, environment: Environment) -> None:
         self.root: Node | None = None
         self._problems = problems
+        self._environment = environment
         self._open: list[_Open] = []
         self._documents = 0
         self._nodes = 0
@@ -143,10 +148,19 @@ class _Composer:
             if event.tag not in (None, "!", _TAGS + "str"):
                 raise ValueError(f"tags ({shown(event.tag)}) are not supported")
             plain = event.tag is None and event.style in (None, "")
-            return Scalar(place, read_plain(raw) if plain else raw, raw)
+            value = read_plain(raw) if plain else raw
+            if not isinstance(value, str) or self._at_key:
+                return Scalar(place, value, raw)
+            text, filled_in = self._environment.fill_in(value)
+            return Scalar(place, text, raw, filled_in=filled_in)
         except ValueError as error:
             self._problems.add(place, self._path(), str(error))
             return Scalar(place, raw, raw, refused=True)
+
+    @property
+    def _at_key(self) -> bool:
+        """True where the next scalar is a key of a mapping: nothing is filled into keys."""
+        return bool(self._open) and isinstance(self._open[-1].node, Table) and not self._open[-1].wants_value
 
     def _count(self, event: Any) -> None:
         self._nodes += 1
@@ -197,6 +211,8 @@ def _note_syntax_error(error: yaml.YAMLError, text: str, problems: Problems) -> 
 
 
 def _hint(line: str, around: str) -> str:
+    if around == "${":
+        return "; a variable inside of {...} or [...] must be quoted"
     if "*" in around:
         return "; an asterisk must be quoted: '*'"
     if "\t" in line[: len(line) - len(line.lstrip())]:

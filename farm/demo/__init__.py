@@ -1,5 +1,5 @@
-"""A farm at work on real files: the tasks `farm.demo:noop`, `farm.demo:sleep` and `farm.demo:survey`, and the command `farm demo`."""
+"""A farm at work on real files: the tasks noop, sleep, spin and survey of `farm.demo`, and the command `farm demo`."""
 
-from farm.demo.tasks import noop, sleep, survey
+from farm.demo.tasks import noop, sleep, spin, survey
 
-__all__ = ["noop", "sleep", "survey"]
+__all__ = ["noop", "sleep", "spin", "survey"]

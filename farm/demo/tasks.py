@@ -17,6 +17,16 @@ def sleep(seconds: float) -> dict[str, Any]:
     return {"slept_s": seconds}
 
 
+def spin(seconds: float) -> dict[str, Any]:
+    """Keep a processor busy for so much CPU time of this thread. Returns `{}`."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        # Some microseconds between two looks, so that it is this code that takes the time and not the kernel's clock.
+        for _ in range(200):
+            pass
+    return {}
+
+
 def survey(path: str) -> dict[str, Any]:
     """Parse one Python source file, count what it consists of, hash it and compress it.
 

@@ -19,7 +19,7 @@ from farm.embedded.keeper import BUSY, READY, UNSEEN
 from farm.embedded.summons import summon_keeper
 from farm.errors import EmbeddedError, FarmError
 from farm.filelock import FileLock
-from farm.home import make_home
+from farm.home import cannot_use, make_home
 
 OPEN_S_MAX = 60.0
 """How long open_server waits for a start, a recovery or a stop under way before it says so."""
@@ -69,8 +69,7 @@ def open_server(home: Path, *, log: Callable[[str], None] | None = None) -> Embe
         make_home(home)
         return _Opening(home.resolve(), log or _silent).open()
     except OSError as error:
-        where = error.filename or home
-        raise EmbeddedError(f"cannot use {where}: {error.strerror or error} (FARM_HOME names another directory)") from error
+        raise EmbeddedError(str(cannot_use(Path(error.filename or home), error))) from error
     except EmbeddedError:
         raise
     except FarmError as error:

@@ -1,4 +1,4 @@
-"""What stands inside the frames: a claimed job on its way to a subworker, an outcome on its way to the writer.
+"""What stands inside the frames: claimed jobs on their way to a subworker, an outcome on its way to the writer.
 
 Plain struct, little endian, no pickle: a job's code can scribble over its subworker's rings, so the readers of outcomes
 must be able to look at hostile bytes without harm.
@@ -7,6 +7,10 @@ must be able to look at hostile bytes without harm.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import accumulate, groupby, pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 from farm.errors import RingBroken
@@ -14,9 +18,17 @@ from farm.model import Outcome
 
 SPILLED = 1
 """Flag of a frame whose JSON stands in a file; the frame holds the file's name instead."""
+WHOLE = 2
+"""Flag of a success that travels like any other outcome, see pack_outcome, and not as a part of its row (successes.py)."""
 
-JOB_HEAD = struct.Struct("<qqIIHHHH")
-"""lease id, job id, position, timeout (ms, 0: none), attempt, lost, bytes of the task, number of the runner in its lane's crew."""
+JOB_HEAD = struct.Struct("<qQIHHH")
+"""lease id, sequence of the first job, timeout (ms, 0: none), number of jobs, bytes of the task, number of the runner in its lane's crew.
+The task follows; then, job by job in columns, job id, position, bytes of arguments, attempt, lost; then the arguments."""
+JOB_COLUMNS_BYTES = 20
+FRAME_JOBS_MAX = 64
+"""Jobs in one frame: enough that what is done once for a frame no longer matters."""
+FRAME_BYTES_AIM = 8 << 10
+"""A frame is closed when its arguments are longer than this, so that a ring of few frames is still filled evenly."""
 
 OUTCOME_HEAD = struct.Struct("<qqqqQII")
 """lease id, job id, started (ns), finished (ns), sequence of the job's frame (0: never handed), position, attempt."""
@@ -26,33 +38,82 @@ _unpack_outcome_head = OUTCOME_HEAD.unpack_from
 _new_tuple = tuple.__new__
 
 
+HeldJob = tuple[int, int, int, int, int, int, int, int, bytes, bytes]
+"""(flags, lease id, job id, position, timeout in ms, attempt, lost, runner, task, args): a claimed job on its way into a ring. A plain
+tuple, since there is one for every job. args is JSON text, or the name of a spill file where flags say SPILLED."""
+
+_FLAGS, _LEASE, _TIMEOUT, _RUNNER, _TASK = 0, 1, 4, 7, 8
+_shared = itemgetter(_FLAGS, _LEASE, _TIMEOUT, _RUNNER, _TASK)
+"""What the jobs of one frame have in common."""
+
+
 class JobFrame(NamedTuple):
-    """A job frame, taken apart. args is JSON text, or the name of a spill file."""
+    """A job frame, taken apart: what its jobs share, and the rest in columns."""
 
     lease_id: int
-    job_id: int
-    position: int
+    first_seq: int
     timeout_ms: int
-    attempt: int
-    lost: int
     runner: int
     task: bytes
-    args: bytes
+    job_ids: Sequence[int]
+    positions: Sequence[int]
+    attempts: Sequence[int]
+    losts: Sequence[int]
+    args: Sequence[bytes]
 
 
-def pack_job(
-    lease_id: int, job_id: int, position: int, timeout_ms: int, attempt: int, lost: int, runner: int, task: bytes, args: bytes
-) -> bytes:
-    """Return the payload of a job frame."""
-    return JOB_HEAD.pack(lease_id, job_id, position, timeout_ms, attempt, lost, len(task), runner) + task + args
+def pack_jobs(jobs: Sequence[HeldJob], first_seq: int) -> Iterator[tuple[int, bytes, int]]:
+    """Pack jobs, whose sequences begin with first_seq, into as few frames as possible: (flags, payload, number of jobs) for each."""
+    for _shared_by, alike in groupby(jobs, _shared):
+        group = list(alike)
+        for start in range(0, len(group), FRAME_JOBS_MAX):
+            for part in _parts(group[start : start + FRAME_JOBS_MAX]):
+                yield part[0][0], _pack_frame(part, first_seq), len(part)
+                first_seq += len(part)
 
 
-def unpack_job(payload: bytes) -> JobFrame:
+def unpack_jobs(payload: bytes) -> JobFrame:
     """Take a job frame apart."""
-    lease_id, job_id, position, timeout_ms, attempt, lost, task_bytes, runner = JOB_HEAD.unpack_from(payload)
-    args_at = JOB_HEAD.size + task_bytes
-    task = payload[JOB_HEAD.size : args_at]
-    return JobFrame(lease_id, job_id, position, timeout_ms, attempt, lost, runner, task, payload[args_at:])
+    lease_id, first_seq, timeout_ms, count, task_bytes, runner = JOB_HEAD.unpack_from(payload)
+    columns_at = JOB_HEAD.size + task_bytes
+    columns = _columns(count).unpack_from(payload, columns_at)
+    ends = tuple(accumulate(columns[2 * count : 3 * count], initial=columns_at + count * JOB_COLUMNS_BYTES))
+    return JobFrame(
+        lease_id,
+        first_seq,
+        timeout_ms,
+        runner,
+        payload[JOB_HEAD.size : columns_at],
+        columns[:count],
+        columns[count : 2 * count],
+        columns[3 * count : 4 * count],
+        columns[4 * count :],
+        [payload[start:end] for start, end in pairwise(ends)],
+    )
+
+
+def _parts(jobs: list[HeldJob]) -> Iterator[list[HeldJob]]:
+    """Halve what would make too long a frame; one job makes a frame whatever its length."""
+    if len(jobs) > 1 and sum(len(job[-1]) for job in jobs) > FRAME_BYTES_AIM:
+        middle = len(jobs) // 2
+        yield from _parts(jobs[:middle])
+        yield from _parts(jobs[middle:])
+    else:
+        yield jobs
+
+
+def _pack_frame(jobs: Sequence[HeldJob], first_seq: int) -> bytes:
+    _flags, leases, job_ids, positions, timeouts, attempts, losts, runners, tasks, args = zip(*jobs, strict=True)
+    count, task = len(jobs), tasks[0]
+    head = JOB_HEAD.pack(leases[0], first_seq, timeouts[0], count, len(task), runners[0])
+    columns = _columns(count).pack(*job_ids, *positions, *map(len, args), *attempts, *losts)
+    return b"".join((head, task, columns, *args))
+
+
+@cache
+def _columns(count: int) -> struct.Struct:
+    """Return the format of the columns of so many jobs, JOB_COLUMNS_BYTES each."""
+    return struct.Struct(f"<{count}q{count}I{count}I{count}H{count}H")
 
 
 def pack_outcome(outcome: Outcome, job_seq: int) -> bytes:

@@ -8,11 +8,11 @@ process is ever used again. Only the two parties of a file write into it; a new 
 | 0 | creator | magic, version, number of slots, bytes of the job ring, bytes of the result ring; host_id (supervisor) |
 | 128 | subworker | pid, pid_start_time, pgid, ready, baseline_bytes: at its start |
 | 256 | supervisor | recall |
-| 384 | supervisor | gate_ns |
+| 384 | supervisor | gate_ns, clock_us |
 | 512 | subworker | ack_seq, ack |
 | 640 | subworker | marked |
 | 768 | writer | broken |
-| 896 | supervisor | refill |
+| 896 | supervisor | refill; in its desk file: waiters_ns |
 | 1024 | writer, in its ack file | counters (farm/shm/counters.py) |
 """
 
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Self, overload
 
 from farm.errors import RingBroken
+from farm.model import CONCURRENCY_MAX
 from farm.shm.mapping import MappedFile
 from farm.shm.ring import format_ring, ring_bytes
 from farm.shm.slots import SlotTable, slot_bytes
@@ -31,18 +32,20 @@ PAGE_BYTES: Final = 4096
 JOB_RING_BYTES: Final = 256 << 10
 RESULT_RING_BYTES: Final = 1 << 20
 ACK_RING_BYTES: Final = 256 << 10
-SLOTS_MAX: Final = 4096
-VERSION: Final = 1
+SLOTS_MAX: Final = CONCURRENCY_MAX
+VERSION: Final = 2
 _GENERATION_MAGIC: Final = int.from_bytes(b"FARMGEN1", "little")
 _RING_FILE_MAGIC: Final = int.from_bytes(b"FARMRNF1", "little")
 
 _MAGIC, _VERSION, _SLOTS, _JOB_BYTES, _RESULT_BYTES, _HOST_ID = range(6)
 RECALL_WORD: Final = 32
 GATE_WORD: Final = 48
+CLOCK_WORD: Final = 49
 ACK_SEQ_WORD: Final = 64
 ACK_WORD: Final = 65
 MARKED_WORD: Final = 80
 REFILL_WORD: Final = 112
+WAITERS_WORD: Final = 112
 BROKEN_WORD: Final = 96
 
 NOT_READY: Final = 0
@@ -108,11 +111,13 @@ class GenerationFile(HeaderPage):
     """Number of the recall that stands, 0 = none."""
     gate_ns = Word(GATE_WORD)
     """CLOCK_BOOTTIME after which nothing may start: a host that slept past its lease stops itself. 0 lets nothing start."""
+    clock_us = Word(CLOCK_WORD)
+    """The database's clock in microseconds since 2000, less CLOCK_MONOTONIC, as the last heartbeat found it: no host's clock is stored."""
     ack_seq = Word(ACK_SEQ_WORD)
     """First sequence that the subworker did not start; holds for the recall named by ack."""
     ack = Word(ACK_WORD)
     marked = Word(MARKED_WORD)
-    """Sequence of the last frame that was marked."""
+    """Sequence of the last job that was marked."""
     refill = Word(REFILL_WORD)
     """Sequence at whose start the subworker wakes the supervisor, once for each value: few are left then. An idle subworker
     always does. The supervisor stores it before the frames that it speaks of, never after them."""
@@ -168,6 +173,9 @@ class GenerationFile(HeaderPage):
 
 class RingFile(HeaderPage):
     """A file with one ring: the supervisor's desk (outcomes of its own for the writer), or the acks (writer to supervisor)."""
+
+    waiters_ns = Word(WAITERS_WORD)
+    """In the desk's file. CLOCK_MONOTONIC until which somebody waits for the end of a job: the writer then tells with each commit."""
 
     def __init__(self, file: MappedFile) -> None:
         """Use create() or open()."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from farm.errors import RingBroken
 from farm.shm.fence import fence, fence_enter, fence_leave
@@ -29,6 +29,9 @@ RING_BYTES_MIN: Final = 1024
 MAGIC: Final = int.from_bytes(b"FARMRNG1", "little")
 VERSION: Final = 1
 FRAME_ALIGN: Final = 16
+HEAD_BYTES: Final = 16
+ALIKE_MIN: Final = 8
+"""Fewer frames in a row that look alike are not worth the set-up of taking them apart together."""
 SPAN_BYTES_MAX: Final = 64 << 10
 """How much a consumer copies at once: small enough to stay in the cache while it is cut into frames."""
 
@@ -43,15 +46,37 @@ _HEADER: Final = Struct("<IHHQ")
 _pack = _HEADER.pack
 _pack_into = _HEADER.pack_into
 _unpack_from = _HEADER.unpack_from
+_first_word = Struct("<Q").unpack_from
 _PADDING: Final = tuple(bytes(-length % FRAME_ALIGN) for length in range(FRAME_ALIGN))
 
 Frame = tuple[int, int, int, bytes]
 """(seq, kind, flags, payload): a plain tuple, hot path."""
 
 
+class Alike(NamedTuple):
+    """A run of frames that look alike, as they stood in the ring."""
+
+    length: int
+    """Of each payload."""
+    frames: int
+    span: bytes
+    """All of them, headers and padding included."""
+    words: memoryview
+    """The same as words of 8 bytes: 0 and 1 are the header of the first frame."""
+
+    def column(self, word: int) -> memoryview:
+        """Return the same word of every frame."""
+        return self.words[word :: len(self.span) // self.frames >> 3]
+
+
 def ring_bytes(capacity: int) -> int:
     """Say how many bytes a ring with `capacity` bytes of data takes."""
     return RING_HEADER_BYTES + capacity
+
+
+def frame_bytes(payload: bytes) -> int:
+    """Say how many bytes of a ring a frame with this payload takes."""
+    return (len(payload) + 31) & -16
 
 
 def format_ring(memory: memoryview, capacity: int) -> None:
@@ -179,6 +204,10 @@ class RingProducer(Ring):
         self._words[_HEAD] = self._head = new_head
         return True
 
+    def show(self, head: int) -> None:
+        """Move the head over a frame that a subclass has written in its own way. No fence and no wake, as publish()."""
+        self._words[_HEAD] = self._head = head
+
     def wake_sleeper(self) -> None:
         """Wake the consumer if it sleeps. Only after a fence that follows the store of the head.
 
@@ -284,6 +313,40 @@ class RingConsumer(Ring):
     def read(self, frames_max: int) -> list[Frame]:
         """Copy up to frames_max frames from the private cursor; the tail stays until release()."""
         return self._frames(frames_max)
+
+    def read_alike(self, kind: int, frames_max: int) -> Alike | None:
+        """Copy a run of frames of one kind, without flags and of equal length, from the private cursor; None if there is none there.
+
+        What makes no sense is left to read(), which says so.
+        """
+        cursor = self._cursor
+        at = cursor & self._mask
+        available = min(self._checked_head() - cursor, self.capacity - at)
+        if not available:
+            return None
+        first = _first_word(self._data, at)[0]
+        if first >> 32 != kind:
+            return None
+        length = first & 0xFFFFFFFF
+        size = (length + 31) & -16
+        count = min(frames_max, available // size)
+        if count < ALIKE_MIN or size > self.frame_bytes_max:
+            return None
+        span = bytes(self._data[at : at + count * size])
+        words = memoryview(span).cast("Q")
+        heads = words[:: size >> 3].tolist()
+        if heads.count(first) != count:
+            count = next(index for index, head in enumerate(heads) if head != first)
+            if count < ALIKE_MIN:
+                return None
+            span = span[: count * size]
+            words = memoryview(span).cast("Q")
+        first_seq = self._next_seq or words[1]
+        if words[1 :: size >> 3].tolist() != list(range(first_seq, first_seq + count)):
+            return None
+        self._next_seq = first_seq + count
+        self._cursor = cursor + count * size
+        return Alike(length, count, span, words)
 
     def release(self, cursor: int) -> None:
         """Give back all bytes before a cursor that was read; wake the producer if it waits and half of the ring is free."""

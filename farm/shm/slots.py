@@ -131,10 +131,22 @@ class SlotTable:
         """Tell whether any job has started and not ended."""
         return RUNNING in self.states
 
+    def count_running(self) -> int:
+        """Count the jobs that have started and not ended. In one pass over the column: cheap beside a batch, not beside a job."""
+        states = self.states
+        return int(states[0] == RUNNING) if self.count == 1 else min(self.count, states.tobytes().count(RUNNING))
+
     def running(self) -> list[Slot]:
         """Read the rows whose job has started and has not ended."""
         rows = (self.read(slot) for slot in range(self.count) if self.state(slot) == RUNNING)
         return [row for row in rows if row is not None and row.state == RUNNING]
+
+    def overdue(self, now_ns: int) -> list[Slot]:
+        """Read the rows whose job runs and is past its deadline. Cheap when there are none: one pass over one column."""
+        at = _DEADLINE_COLUMN * self.count
+        column = self._words[at : at + self.count].tolist()
+        rows = (self.read(slot) for slot, deadline_ns in enumerate(column) if 0 < deadline_ns <= now_ns and self.states[slot] == RUNNING)
+        return [row for row in rows if row is not None and row.state == RUNNING and 0 < row.deadline_ns <= now_ns]
 
     def close(self) -> None:
         """Let go of the memory."""

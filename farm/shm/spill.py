@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import suppress
@@ -17,6 +18,8 @@ class Spill:
     """The directory of spilled payloads as one process uses it; `owner` begins the names of the files that it writes."""
 
     WAIT_S = 0.05
+    FULL_S_MAX = 5.0
+    """How long to wait for room on a full disk, which may come back when what others have spilled is committed."""
 
     def __init__(self, directory: Path, *, owner: str, bytes_max: int) -> None:
         self._directory = directory
@@ -25,15 +28,35 @@ class Spill:
         self._written = 0
 
     def write(self, payload: bytes, *, wait: bool) -> bytes | None:
-        """Write a payload and return its file's name, or None when the bound is reached and `wait` is off."""
-        while self._used_bytes() + len(payload) > max(self._bytes_max, len(payload)):
-            if not wait:
+        """Write a payload and return its file's name, or None when the bound is reached and `wait` is off.
+
+        Raises OSError when it cannot be written; with `wait` a full disk is given some seconds.
+        """
+        full_until: float | None = None
+        while True:
+            if self._used_bytes() + len(payload) <= max(self._bytes_max, len(payload)):
+                try:
+                    return self._write(payload)
+                except OSError as error:
+                    if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not wait:
+                        raise
+                    full_until = full_until or time.monotonic() + self.FULL_S_MAX
+                    if time.monotonic() >= full_until:
+                        raise
+            elif not wait:
                 return None
             time.sleep(self.WAIT_S)
+
+    def _write(self, payload: bytes) -> bytes:
+        """Write one file, or none: half a file is removed again."""
         self._written += 1
         name = f"{self._owner}-{self._written}"
-        with open(self._directory / name, "xb", opener=_private) as file:
-            file.write(payload)
+        try:
+            with open(self._directory / name, "xb", opener=_private) as file:
+                file.write(payload)
+        except OSError:
+            self.remove(name.encode())
+            raise
         return name.encode()
 
     def read(self, name: bytes, *, bytes_max: int) -> bytes | None:

@@ -122,6 +122,11 @@ class Recall:
             self._wake()
         return self._number
 
+    @property
+    def answered(self) -> bool:
+        """True when the subworker has answered: end() may be called."""
+        return self._generation.ack == self._number
+
     def state(self) -> Taken:
         """Look how far it is."""
         assert self.active

@@ -1,4 +1,5 @@
--- Say that a host is alive and what runs on it. No row: it was retired. Served by the primary key of heartbeat.
+-- Say that a host is alive and what runs on it; tells the database's clock, in microseconds since 2000, and whether anybody waits for the
+-- end of a job. No row: the host was retired. Served by the primary keys of heartbeat and waiter.
 UPDATE farm.heartbeat AS h
 SET beat = h.beat + 1,
     beat_at = now(),
@@ -9,4 +10,6 @@ SET beat = h.beat + 1,
         ORDER BY u.position
     )
 WHERE h.host_id = %(host_id)s::int AND h.state = 'live'
-RETURNING h.beat
+RETURNING
+    (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - 946684800000000,
+    EXISTS (SELECT FROM farm.waiter AS w WHERE w.shard = 0)

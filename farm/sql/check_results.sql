@@ -11,8 +11,4 @@ UNION ALL
 SELECT r.job_id, 'did not succeed and has no error, or a value'
 FROM farm.result AS r
 WHERE r.status <> 1 AND (r.value IS NOT NULL OR r.error IS NULL)
-UNION ALL
-SELECT r.job_id, 'started after it finished'
-FROM farm.result AS r
-WHERE r.started_at > r.finished_at
 LIMIT 100

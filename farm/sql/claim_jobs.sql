@@ -1,4 +1,4 @@
--- Claim jobs of some classes at one priority as one lease; migration 0007 says how. Served by the primary keys of ready, returned and
+-- Claim jobs of some classes at one priority as one lease; migration 0010 says how. Served by the primary keys of ready, returned and
 -- host.
 SELECT
     c.job_ids, c.attempts, c.losts, c.ready_classes, c.ready_counts, c.last_ids,

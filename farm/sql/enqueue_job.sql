@@ -8,5 +8,6 @@ SELECT farm.enqueue(
     delay_s => %(delay_s)s::float8,
     run_at => %(run_at)s::timestamptz,
     max_attempts => %(max_attempts)s::int,
-    timeout_s => %(timeout_s)s::float8
+    timeout_s => %(timeout_s)s::float8,
+    memory => %(memory)s::text
 )

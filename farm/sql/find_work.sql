@@ -1,4 +1,4 @@
--- Find the (class, priority) pairs that have work; migration 0007 says how. Served by the primary keys of ready and returned.
+-- Find the (class, priority) pairs that have work; migration 0010 says how. Served by the primary keys of ready and returned.
 SELECT w.class_id, w.priority, w.from_returned, w.first
 FROM farm.find_work(
     %(id_classes)s::int[],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import psycopg
 from psycopg import ClientCursor, Cursor
@@ -13,11 +13,14 @@ from psycopg.types.string import ByteaBinaryLoader
 
 from farm.model import Claim, JobRow, Share
 from farm.store.connection import DeadlineConnection
-from farm.store.session import Row, Session, bigint_array
-from farm.store.statements import load
+from farm.store.session import Row, Session, bigint_array, send
+from farm.store.statements import compose, load
 
 CLAIM_JOBS_MAX = 20_000
 """More than this in one lease would make its bits and its reaping slow."""
+
+FEW_JOBS = 8
+"""So many are read with a kept plan: it opens every partition, but to make a plan would take longer than that, and than the reading."""
 
 
 class JobClass(NamedTuple):
@@ -130,10 +133,19 @@ class ClaimStore:
         by_id = {row[0]: row for row in rows}
         return [by_id[job_id] for job_id in job_ids if job_id in by_id]
 
-    def declare_idle(self, host_id: int, lane: str, classes: Sequence[int] | None) -> None:
-        """Ask to be notified on channel farm_wake when jobs of these classes arrive (None: of any class)."""
-        wanted = None if classes is None else list(classes)
-        self._session.fetch("declare_idle", {"host_id": host_id, "lane": lane, "classes": wanted})
+    def declare_idle(self, host_id: int, lane: str, classes: Sequence[int] | None) -> int:
+        """Ask to be notified on channel farm_wake when jobs of these classes arrive (None: of any class).
+
+        Returns a number: transactions that have written jobs and could not see this have lower ones.
+        """
+        params = {"host_id": host_id, "lane": lane, "classes": None if classes is None else list(classes)}
+        # The number has to be taken by a transaction that begins when the declaration has committed.
+        message = compose("begin", "declare_idle", "commit", "take_number")
+        return cast(int, self._session.run(lambda connection: send(connection, message, params))[0][0][0])
+
+    def oldest_open(self) -> int:
+        """Return the number below which every transaction has ended: what they have left, the next statement sees."""
+        return cast(int, self._session.fetch("find_oldest")[0][0])
 
     def withdraw_idle(self, host_id: int, lane: str) -> None:
         """Ask no longer to be notified."""
@@ -148,6 +160,9 @@ class ClaimStore:
             params["job_ids"] = bigint_array(job_ids)
         if self._reader is None or self._reader.rows.connection is not connection:
             self._reader = _Reader(ClientCursor(connection), _JobCursor(connection))
+        if len(job_ids) <= FEW_JOBS and self._session.keeps_plans:
+            params["job_ids"] = bigint_array(job_ids)
+            return self._reader.rows.execute(load("read_jobs"), params, prepare=True).fetchall()
         # Written-in values let the planner prune partitions; a cursor of psycopg that writes them in can't take binary results.
         message = self._reader.values.mogrify(load(name), params)
         return self._reader.rows.execute(message.encode()).fetchall()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import struct
-from collections import defaultdict
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import psycopg
 
 from farm.errors import StoreError, StoreUnavailable
-from farm.model import CommitReport, Outcome, OutcomeKind
+from farm.model import CommitReport, Outcome, OutcomeKind, Outcomes
 from farm.store.connection import DeadlineConnection
 from farm.store.outcomes import COPY_HEAD, COPY_TAIL, CRASH_KINDS, Clock, Held, Rows
 from farm.store.session import Session, bigint_array, send
@@ -30,8 +28,10 @@ class CommitStore:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.tells = False
+        """Set by others: somebody may wait for the end of a job, and is to be told with the commit."""
 
-    def commit(self, outcomes: Sequence[Outcome], *, now_ns: int, again: bool = False) -> CommitReport:
+    def commit(self, outcomes: Outcomes, *, now_ns: int, again: bool = False) -> CommitReport:
         """Commit outcomes and account for every one of them; all are in the database when this returns.
 
         now_ns is CLOCK_MONOTONIC now: stored times are the database's clock minus ages by it. again says that an earlier try may
@@ -45,34 +45,32 @@ class CommitStore:
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             return self._commit_apart(outcomes, now_ns, again, error)
 
-    def _commit(self, outcomes: Sequence[Outcome], now_ns: int, again: bool) -> CommitReport:
-        if not outcomes:
+    def _commit(self, outcomes: Outcomes, now_ns: int, again: bool, moments: bytes = b"") -> CommitReport:
+        if not len(outcomes):
             return NOTHING
-        dropped = self._session.run(partial(_commit_once, outcomes=outcomes, now_ns=now_ns))
-        written = len(outcomes) - len(dropped.settled) - len(dropped.gone)
+        once = partial(_commit_once, outcomes=outcomes, now_ns=now_ns, moments=moments, tells=self.tells)
+        fenced = self._session.run(once)
+        written = len(outcomes) - len(fenced.settled) - len(fenced.gone)
         if not again:
-            return CommitReport(written, len(dropped.settled), len(dropped.gone), 0, 0)
-        doubtful = dropped.settled + dropped.gone
+            return CommitReport(written, len(fenced.settled), len(fenced.gone), 0, 0)
+        doubtful = fenced.settled + fenced.gone
         already = self._count_written(doubtful)
         return CommitReport(written, 0, 0, already, len(doubtful) - already)
 
-    def _count_written(self, outcomes: list[Outcome]) -> int:
-        if not outcomes:
+    def _count_written(self, dropped: list[_Dropped]) -> int:
+        if not dropped:
             return 0
-        params = {
-            "job_ids": bigint_array([outcome.job_id for outcome in outcomes]),
-            "lease_ids": bigint_array([outcome.lease_id for outcome in outcomes]),
-        }
+        job_ids, lease_ids = zip(*dropped, strict=True)
+        params = {"job_ids": bigint_array(job_ids), "lease_ids": bigint_array(lease_ids)}
         return len(self._session.transact("find_written", params))
 
-    def _commit_apart(self, outcomes: Sequence[Outcome], now_ns: int, again: bool, error: psycopg.Error) -> CommitReport:
+    def _commit_apart(self, outcomes: Outcomes, now_ns: int, again: bool, error: psycopg.Error) -> CommitReport:
         """Commit the halves of a batch that was refused, down to the outcome at fault, which fails its job instead."""
         if len(outcomes) == 1:
-            return self._commit_unstorable(outcomes[0], now_ns, again, error)
-        middle = len(outcomes) // 2
+            return self._commit_unstorable(*outcomes.only(), now_ns, again, error)
         reports: list[CommitReport] = []
         refused: StoreError | None = None
-        for half in (outcomes[:middle], outcomes[middle:]):
+        for half in outcomes.halves():
             try:
                 reports.append(self.commit(half, now_ns=now_ns, again=again))
             except StoreUnavailable:
@@ -83,8 +81,8 @@ class CommitStore:
             raise refused
         return CommitReport(*map(sum, zip(*reports, strict=True)))
 
-    def _commit_unstorable(self, outcome: Outcome, now_ns: int, again: bool, error: psycopg.Error) -> CommitReport:
-        """Fail the job that stands at this position in the place of an outcome that was refused."""
+    def _commit_unstorable(self, outcome: Outcome, moments: bytes, now_ns: int, again: bool, error: psycopg.Error) -> CommitReport:
+        """Fail the job that stands at this position in the place of an outcome that was refused. moments: see Rows."""
         reason = " ".join((error.diag.message_primary or str(error)).split())
         payload = json.dumps({"type": "UnstorableResult", "message": reason, "traceback": ""}).encode()
         kind = outcome.kind if outcome.kind in UNSUCCESSFUL else OutcomeKind.FAILED
@@ -95,21 +93,30 @@ class CommitStore:
         try:
             if isinstance(error, psycopg.errors.UniqueViolation) and job_id == outcome.job_id:
                 raise error
-            return self._commit([failed], now_ns, again)
+            # Times that the table has refused are not offered again.
+            known = b"" if isinstance(error, psycopg.errors.CheckViolation) else moments
+            return self._commit(Outcomes([failed]), now_ns, again, known)
         except (psycopg.DataError, psycopg.IntegrityError) as still:
             # A job that has its result already: a mistake of ours, to be heard of, but not one that should stop every other job.
-            self._session.run(partial(_commit_once, outcomes=[failed], now_ns=now_ns, rows_wanted=False))
+            self._session.run(partial(_commit_once, outcomes=Outcomes([failed]), now_ns=now_ns, rows_wanted=False))
             raise StoreError(
                 f"position {outcome.position} of lease {outcome.lease_id}, job {job_id}, had to be given up: {reason}"
             ) from still
 
 
 class _Dropped(NamedTuple):
-    """The outcomes of a commit that were not written."""
+    """An outcome of a commit that was not written."""
 
-    settled: list[Outcome]
+    job_id: int
+    lease_id: int
+
+
+class _Fenced(NamedTuple):
+    """What the fence kept out of a commit."""
+
+    settled: list[_Dropped]
     """Their position was settled before."""
-    gone: list[Outcome]
+    gone: list[_Dropped]
     """Their lease is gone."""
 
 
@@ -124,31 +131,36 @@ class _Lease(NamedTuple):
     clock_us: int
 
 
-def _commit_once(connection: DeadlineConnection, outcomes: Sequence[Outcome], now_ns: int, *, rows_wanted: bool = True) -> _Dropped:
-    groups: defaultdict[int, list[Outcome]] = defaultdict(list)
-    for outcome in outcomes:
-        groups[outcome[0]].append(outcome)
-    others = [outcome for outcome in outcomes if outcome[4] != _SUCCEEDED]
-    leases, limits, crashes = _lock(connection, sorted(groups), others)
-    dropped = _Dropped([], [])
+def _commit_once(
+    connection: DeadlineConnection,
+    outcomes: Outcomes,
+    now_ns: int,
+    *,
+    moments: bytes = b"",
+    rows_wanted: bool = True,
+    tells: bool = False,
+) -> _Fenced:
+    shares = outcomes.by_lease()
+    leases, limits, crashes = _lock(connection, sorted(shares), [one for one in outcomes.others if one.kind != _SUCCEEDED])
+    fenced = _Fenced([], [])
     bits: dict[int, bytes] = {}
     full: list[int] = []
-    rows = Rows(Clock(leases[0].clock_us if leases else 0, now_ns))
+    rows = Rows(Clock(leases[0].clock_us if leases else 0, now_ns), moments)
     for lease in leases:
-        kept, bits_after = _settle(lease, groups.pop(lease.id), dropped.settled)
-        if kept:
+        kept, bits_after = _settle(lease, shares.pop(lease.id), fenced.settled)
+        if len(kept):
             if rows_wanted:
                 _gather(rows, lease, kept, limits, crashes)
             if bits_after is None:
                 full.append(lease.id)
             else:
                 bits[lease.id] = bits_after
-    for group in groups.values():
-        dropped.gone.extend(group)
+    for lease_id, share in shares.items():
+        fenced.gone.extend(_Dropped(job_id, lease_id) for job_id in share.job_ids())
     _copy(connection, "copy_results", rows.results)
     _copy(connection, "copy_failures", rows.failures)
-    _finish(connection, rows, bits, full)
-    return dropped
+    _finish(connection, rows, bits, full, outcomes.job_ids() if tells else [])
+    return fenced
 
 
 def _lock(
@@ -170,39 +182,39 @@ def _lock(
     return leases, limits, crashes
 
 
-def _settle(lease: _Lease, group: list[Outcome], settled: list[Outcome]) -> tuple[list[Outcome], bytes | None]:
+def _settle(lease: _Lease, share: Outcomes, settled: list[_Dropped]) -> tuple[Outcomes, bytes | None]:
     """Keep the outcomes whose position is open, put the others into settled; returns the kept and the bits after (None: all set)."""
     before = int.from_bytes(lease.done, "little")
-    positions = {outcome[1] for outcome in group}
-    kept = group
+    positions = share.all_positions()
+    taken = set(positions)
+    kept = share
     # The common case, seen without looking at single bits: nothing settled yet, no position twice.
-    if before or len(positions) != len(group) or not 0 <= min(positions) <= max(positions) < lease.n:
-        kept, positions = [], set()
-        for outcome in group:
-            position = outcome[1]
-            if 0 <= position < lease.n and position not in positions and not before >> position & 1:
-                positions.add(position)
-                kept.append(outcome)
+    if before or len(taken) != len(positions) or not 0 <= min(taken) <= max(taken) < lease.n:
+        taken = set()
+        open_ones = []
+        for position, job_id in zip(positions, share.job_ids(), strict=True):
+            is_open = 0 <= position < lease.n and position not in taken and not before >> position & 1
+            open_ones.append(is_open)
+            if is_open:
+                taken.add(position)
             else:
-                settled.append(outcome)
+                settled.append(_Dropped(job_id, lease.id))
+        kept = share.where(open_ones)
     if before.bit_count() + len(kept) == lease.n:
         return kept, None
     flags = bytearray(b"0") * lease.n
-    for position in positions:
+    for position in taken:
         flags[position] = 49
     return kept, (before | int(flags[::-1], 2)).to_bytes(len(lease.done), "little")
 
 
-def _gather(rows: Rows, lease: _Lease, kept: list[Outcome], limits: dict[int, int], crashes: dict[int, int]) -> None:
+def _gather(rows: Rows, lease: _Lease, kept: Outcomes, limits: dict[int, int], crashes: dict[int, int]) -> None:
     attempts, losts = lease.attempts, lease.losts
-    successes = [outcome for outcome in kept if outcome[4] == _SUCCEEDED]
     try:
-        rows.add_successes(lease.id, successes, attempts)
-        if len(successes) < len(kept):
-            for outcome in kept:
-                if outcome.kind != _SUCCEEDED:
-                    held = Held(outcome, attempts[outcome.position] if attempts else 0, losts[outcome.position] if losts else 0)
-                    rows.add_other(held, limits.get(outcome.job_id), crashes.get(outcome.job_id, 0))
+        rows.add_successes(lease.id, kept.heads, kept.values, kept.positions, attempts)
+        for outcome in kept.others:
+            held = Held(outcome, attempts[outcome.position] if attempts else 0, losts[outcome.position] if losts else 0)
+            rows.add_other(held, limits.get(outcome.job_id), crashes.get(outcome.job_id, 0))
     except (struct.error, OverflowError, ValueError) as error:
         # A frame's numbers that fit no column, or a kind that does not exist: of the same sort as data that PostgreSQL refuses.
         raise psycopg.DataError(f"no such outcome: {error}") from error
@@ -214,8 +226,8 @@ def _copy(connection: DeadlineConnection, name: str, rows: list[bytes]) -> None:
             copy.write(b"".join((COPY_HEAD, *rows, COPY_TAIL)))
 
 
-def _finish(connection: DeadlineConnection, rows: Rows, bits: dict[int, bytes], full: list[int]) -> None:
-    """Put jobs back, settle the leases and close the transaction, all in one message."""
+def _finish(connection: DeadlineConnection, rows: Rows, bits: dict[int, bytes], full: list[int], told: list[int]) -> None:
+    """Put jobs back, settle the leases, tell who waits for one of told, and close the transaction, all in one message."""
     names: list[str] = []
     params: dict[str, Any] = {}
     if rows.returned:
@@ -229,4 +241,7 @@ def _finish(connection: DeadlineConnection, rows: Rows, bits: dict[int, bytes], 
     if full:
         names.append("drop_leases")
         params["full_ids"] = bigint_array(full)
+    if told:
+        names.append("tell_waiters")
+        params["ended_ids"] = bigint_array(told)
     send(connection, compose(*names, "commit"), params)

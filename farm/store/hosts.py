@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from farm.store.session import Session, bigint_array
+
+
+class Answer(NamedTuple):
+    """What a beat of a living host is answered."""
+
+    database_us: int
+    """The database's clock, in microseconds since 2000."""
+    waiters: bool
+    """Somebody waits for the end of a job."""
 
 
 class HostStore:
@@ -27,11 +36,16 @@ class HostStore:
         }
         return cast(int, self._session.fetch("register_host", params)[0][0])
 
-    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> bool:
-        """Say that the host lives and which jobs have run on it for how long. False: it was retired, which is for ever."""
+    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> Answer | None:
+        """Say that the host lives and which jobs have run on it for how long. None: it was retired, which is for ever."""
         assert len(running) == len(ages_s)
         params = {"host_id": host_id, "running": bigint_array(running), "ages_s": list(ages_s)}
-        return bool(self._session.fetch("beat", params))
+        rows = self._session.fetch("beat", params)
+        return Answer(*rows[0]) if rows else None
+
+    def clock_us(self) -> int:
+        """Return the database's clock, in microseconds since 2000."""
+        return cast(int, self._session.fetch("read_clock_us")[0][0])
 
     def retire(self, host_id: int, beat: int | None) -> bool:
         """Retire a host if its beat is still this one; None, for one's own or a predecessor's row: whatever it is.

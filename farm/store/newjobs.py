@@ -6,22 +6,27 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any, NamedTuple, Required, TypedDict
 
 import orjson
 
 from farm.errors import InvalidJob
-from farm.model import ARGS_BYTES_MAX, JSON_DEPTH_MAX, NAME_PATTERN, PRIORITY_DEFAULT, PRIORITY_MAX
+from farm.model import ARGS_BYTES_MAX, JSON_DEPTH_MAX, NAME_PATTERN, PRIORITY_DEFAULT, PRIORITY_MAX, memory_class_mb
+from farm.spelling import did_you_mean
+from farm.units import parse_size
 
 TASK_BYTES_MAX = 1024
 ATTEMPTS_MAX = 10_000
 TIMEOUT_S_MIN, TIMEOUT_S_MAX = 0.001, 2_000_000.0
 """The longest is what milliseconds in an int allow: 23 days."""
 DELAY_S_MAX = 3_155_760_000.0
+SHOWN_MAX = 80
 _NAME = re.compile(NAME_PATTERN)
 _PYTHON_TASK = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_ENCODING = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Whatever steers a terminal, or the direction of text. farm.job_fault in the database refuses the same."""
+ENCODING = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 _MICROSECONDS = 1_000_000
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _DUE_US_END = int((datetime(2200, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds()) * _MICROSECONDS
@@ -40,6 +45,7 @@ class NewJob(TypedDict, total=False):
     run_at: datetime | None
     max_attempts: int | None
     timeout_s: float | None
+    memory: str | int | None
 
 
 class ValidJob(NamedTuple):
@@ -56,6 +62,8 @@ class ValidJob(NamedTuple):
     """Microseconds since 2000; one of the two is None."""
     max_attempts: int | None
     timeout_ms: int | None
+    memory_mb: int
+    """The memory class; 0: none."""
 
 
 OPTIONS = frozenset(NewJob.__annotations__)
@@ -63,9 +71,10 @@ OPTIONS = frozenset(NewJob.__annotations__)
 
 def validate(job: Mapping[str, Any], where: str = "") -> ValidJob:
     """Check everything about a job. Raises InvalidJob: `<where><option>: expected ..., got ...`."""
+    if not isinstance(job, Mapping):
+        raise _unexpected(where.rstrip(".") or "job", "a dict with the arguments of enqueue", job)
     if not job.keys() <= OPTIONS:
-        unknown = sorted(map(str, job.keys() - OPTIONS))[0]
-        raise InvalidJob(f"{where}{unknown}: no such option, expected {', '.join(sorted(OPTIONS))}")
+        raise _unknown(min(job.keys() - OPTIONS, key=ascii), where)
     task = job.get("task")
     if not isinstance(task, str) or not task or len(encoded := _utf8(task, f"{where}task")) > TASK_BYTES_MAX or _CONTROL.search(task):
         raise _unexpected(f"{where}task", f"1 to {TASK_BYTES_MAX} bytes without control characters", task)
@@ -85,7 +94,14 @@ def validate(job: Mapping[str, Any], where: str = "") -> ValidJob:
         None if run_at is None else _moment(run_at, f"{where}run_at"),
         _whole(job.get("max_attempts"), 1, ATTEMPTS_MAX, f"{where}max_attempts"),
         None if timeout is None else math.ceil(timeout * 1000),
+        _memory(job.get("memory"), f"{where}memory"),
     )
+
+
+def _unknown(option: object, where: str) -> InvalidJob:
+    hint = did_you_mean(option, OPTIONS) if isinstance(option, str) else ""
+    shown = ascii(option)[1:-1] if isinstance(option, str) else ascii(option)
+    return InvalidJob(f"{where}{shown[:SHOWN_MAX]}: no such option{hint or ', expected ' + ', '.join(sorted(OPTIONS))}")
 
 
 def _unexpected(path: str, expected: str, got: object) -> InvalidJob:
@@ -94,7 +110,7 @@ def _unexpected(path: str, expected: str, got: object) -> InvalidJob:
     except Exception:
         # Whatever was given may not even have a working repr.
         shown = type(got).__name__
-    return InvalidJob(f"{path}: expected {expected}, got {shown if len(shown) <= 80 else shown[:77] + '...'}")
+    return InvalidJob(f"{path}: expected {expected}, got {shown if len(shown) <= SHOWN_MAX else shown[: SHOWN_MAX - 3] + '...'}")
 
 
 def _utf8(text: str, path: str) -> bytes:
@@ -134,6 +150,15 @@ def _seconds(seconds: object, lowest: float, highest: float, path: str) -> float
     return float(seconds)
 
 
+def _memory(memory: object, path: str) -> int:
+    if memory is None:
+        return 0
+    try:
+        return memory_class_mb(parse_size(memory))
+    except ValueError:
+        raise _unexpected(path, "a size such as 512MB or 2GB, at most 1TiB", memory) from None
+
+
 def _moment(moment: object, path: str) -> int:
     if not isinstance(moment, datetime) or moment.utcoffset() is None:
         raise _unexpected(path, "a datetime with a time zone", moment)
@@ -150,7 +175,7 @@ def _json(args: object, path: str) -> bytes:
     if not isinstance(args, dict | list | tuple):
         raise _unexpected(path, "an object or an array (dict, list or tuple)", args)
     try:
-        text = orjson.dumps(args, option=_ENCODING)
+        text = orjson.dumps(args, option=ENCODING)
     except (TypeError, RecursionError) as error:
         _refuse_json(args, path)
         raise _unexpected(path, f"JSON ({error})", args) from error
@@ -164,15 +189,19 @@ def _json(args: object, path: str) -> bytes:
 
 def _refuse_json(value: object, path: str, depth: int = 1) -> None:
     """Find what cannot be a job's argument. Raises InvalidJob with the path to it, or returns."""
+    if isinstance(value, Enum):
+        value = value.value
     if isinstance(value, dict | list | tuple):
         if depth > JSON_DEPTH_MAX:
-            raise InvalidJob(f"{path[:80]}...: expected at most {JSON_DEPTH_MAX} levels of nesting, got more")
+            raise InvalidJob(f"{path[:SHOWN_MAX]}...: expected at most {JSON_DEPTH_MAX} levels of nesting, got more")
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            if isinstance(value, dict):
-                if not isinstance(key, str):
-                    raise _unexpected(path, "text as the key of an object", key)
-                _refuse_text(key, f"{path}: a key")
-            _refuse_json(inner, f"{path}.{key}" if isinstance(value, dict) else f"{path}[{key}]", depth + 1)
+            if not isinstance(value, dict):
+                _refuse_json(inner, f"{path}[{key}]", depth + 1)
+                continue
+            if not isinstance(key, str):
+                raise _unexpected(path, "text as the key of an object", key)
+            _refuse_text(key, f"{path}: a key")
+            _refuse_json(inner, f"{path}.{_shown_key(key)}", depth + 1)
     elif isinstance(value, str):
         _refuse_text(value, path)
     elif isinstance(value, float):
@@ -183,9 +212,13 @@ def _refuse_json(value: object, path: str, depth: int = 1) -> None:
             raise _unexpected(path, "an integer of at most 64 bits", value)
     elif value is not None:
         try:
-            orjson.dumps(value, option=_ENCODING)
+            orjson.dumps(value, option=ENCODING)
         except TypeError:
             raise _unexpected(path, "a JSON value", value) from None
+
+
+def _shown_key(key: str) -> str:
+    return key if key.isprintable() and len(key) <= SHOWN_MAX else ascii(key[:SHOWN_MAX])
 
 
 def _refuse_text(text: str, path: str) -> None:

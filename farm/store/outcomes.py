@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import chain
 from struct import Struct
 from typing import NamedTuple
 
@@ -33,12 +34,8 @@ _FAILURE_KINDS = {
 _RESULT_COLUMNS = 8
 _FAILURE_COLUMNS = 7
 _NULL = b"\xff\xff\xff\xff"
-_JSONB_VERSION = 1
+_JSONB_VERSION = b"\x01"
 _EIGHT = b"\0\0\0\x08"
-_ROW_HEAD = _RESULT_COLUMNS.to_bytes(2, "big") + _EIGHT
-_success = Struct(">6sq16sq4sq16sIB").pack
-"""Columns and length; job_id; length, lease_id, length; started_at; length; finished_at; cells of status, attempt and (null) error;
-length of value and version of its format. The value itself follows, which is why it is the last column."""
 _int64 = Struct(">q").pack
 _int16 = Struct(">h").pack
 
@@ -81,36 +78,36 @@ class Clock(NamedTuple):
 class Rows:
     """The rows of one commit, gathered outcome by outcome."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, moments: bytes = b"") -> None:
+        """moments: the cells of started and finished for outcomes that do not know their own."""
         self._clock = clock
+        self._known_moments = moments
         self.results: list[bytes] = []
         self.failures: list[bytes] = []
         self.returned: list[Return] = []
 
-    def add_successes(self, lease_id: int, outcomes: Iterable[Outcome], attempts: list[int] | None) -> None:
-        """Add succeeded outcomes of one lease; the hot path, so plain bytes and local names."""
-        append, success, head, eight = self.results.append, _success, _ROW_HEAD, _EIGHT
-        now_ns = self._clock.now_ns
-        offset_us = self._clock.database_us - now_ns // 1000
-        middle = _EIGHT + _int64(lease_id) + _EIGHT
-        tails = _Tails()
-        tail = tails[1]
-        for _, position, job_id, _, _, started_ns, finished_ns, payload in outcomes:
-            if attempts is not None:
-                tail = tails[attempts[position] + 1]
-            if 0 < started_ns <= finished_ns <= now_ns:
-                started_us = offset_us + started_ns // 1000
-                finished_us = offset_us + finished_ns // 1000
-            else:
-                started_us, finished_us = self._clock.span(started_ns, finished_ns)
-            append(success(head, job_id, middle, started_us, eight, finished_us, tail, len(payload) + 1, _JSONB_VERSION) + payload)
+    def add_successes(
+        self, lease_id: int, heads: Sequence[bytes], values: Sequence[bytes], positions: Sequence[int], attempts: list[int] | None
+    ) -> None:
+        """Add successes of one lease. heads are the first cells of their rows, values JSON text; attempts is the lease's column."""
+        cells = _Cells(lease_id)
+        sizes = map(len, values)
+        middles = (
+            map(cells.__getitem__, sizes)
+            if attempts is None
+            else [cells.of(size, attempts[position] + 1) for size, position in zip(sizes, positions, strict=True)]
+        )
+        self.results.extend(chain.from_iterable(zip(heads, middles, values, strict=True)))
 
     def add_other(self, held: Held, attempts_max: int | None, crashes: int) -> None:
-        """Add an outcome that is not a success. attempts_max: what the job asked for; crashes: how many it had before."""
+        """Add an outcome by itself. attempts_max: what the job asked for; crashes: how many it had before."""
         outcome, attempt, lost = held
         kind = OutcomeKind(outcome.kind)
         if kind is OutcomeKind.RELEASED:
             self.returned.append(Return(outcome.job_id, attempt, lost))
+            return
+        if kind is OutcomeKind.SUCCEEDED:
+            self._add_result(outcome, attempt + 1, SUCCEEDED, b"")
             return
         used = uses_attempt(kind, outcome.started_ns)
         attempt += used
@@ -127,12 +124,11 @@ class Rows:
         self.results.append(
             _RESULT_COLUMNS.to_bytes(2, "big")
             + _cell(_int64(outcome.job_id))
-            + _cell(_int64(outcome.lease_id))
             + self._moments(outcome)
+            + _cell(_int64(outcome.lease_id))
             + _cell(_int16(status))
             + _cell(_int16(attempt))
-            + _json_cell(error or outcome.payload or NO_REASON)
-            + _NULL
+            + (_NULL + _json_cell(outcome.payload) if status == SUCCEEDED else _json_cell(error or outcome.payload or NO_REASON) + _NULL)
         )
 
     def _add_failure(self, outcome: Outcome, attempt: int, kind: bytes) -> None:
@@ -147,18 +143,28 @@ class Rows:
         )
 
     def _moments(self, outcome: Outcome) -> bytes:
+        if self._known_moments:
+            return self._known_moments
         if not outcome.started_ns:
             return _NULL + _cell(_int64(self._clock.at(outcome.finished_ns)))
         started_us, finished_us = self._clock.span(outcome.started_ns, outcome.finished_ns)
         return _cell(_int64(started_us)) + _cell(_int64(finished_us))
 
 
-class _Tails(dict[int, bytes]):
-    """The cells of status, attempt and error of successes, made once for every number of attempts."""
+class _Cells(dict[int, bytes]):
+    """The cells between times and value of successes of one lease at their first attempt, made once for every length of a value."""
 
-    def __missing__(self, attempt: int) -> bytes:
-        self[attempt] = made = _cell(_int16(SUCCEEDED)) + _cell(_int16(attempt)) + _NULL
+    def __init__(self, lease_id: int) -> None:
+        super().__init__()
+        self._lease = _cell(_int64(lease_id)) + _cell(_int16(SUCCEEDED))
+
+    def __missing__(self, size: int) -> bytes:
+        self[size] = made = self.of(size, 1)
         return made
+
+    def of(self, size: int, attempt: int) -> bytes:
+        """Make the cells of lease, status, attempt and (null) error, and the beginning of that of a value of this length."""
+        return self._lease + _cell(_int16(attempt)) + _NULL + (size + 1).to_bytes(4, "big") + _JSONB_VERSION
 
 
 def uses_attempt(kind: OutcomeKind, started_ns: int) -> bool:
@@ -196,4 +202,4 @@ def _cell(data: bytes) -> bytes:
 
 
 def _json_cell(text: bytes) -> bytes:
-    return _cell(b"\x01" + text)
+    return _cell(_JSONB_VERSION + text)

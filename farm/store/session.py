@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import ClientCursor, conninfo, pq
 
+from farm.dsn import describe_parts, why_not_connected
 from farm.errors import InvalidJob, SchemaMismatch, StoreError, StoreUnavailable
 from farm.store.connection import DeadlineConnection
 from farm.store.statements import compose, load
@@ -30,6 +31,7 @@ and prepared statements that a pooler or a migration has taken away."""
 TOO_MUCH_SQLSTATE = "54"
 """Limits of PostgreSQL that a single value went over, such as the depth of its JSON: the value's fault, like bad data."""
 
+NOT_ALLOWED_SQLSTATE = "42501"
 NO_SCHEMA_SQLSTATES = ("3F000", "42P01", "42883", "42703")
 
 
@@ -55,7 +57,7 @@ class Session:
     ) -> None:
         self.deadline_s = deadline_s
         self._pooled = pooled
-        self._keeps_plans = keeps_plans and not pooled
+        self.keeps_plans = keeps_plans and not pooled
         self._connection: DeadlineConnection | None = None
         try:
             self._options: dict[str, Any] = {
@@ -99,7 +101,7 @@ class Session:
 
         def unit(connection: DeadlineConnection) -> list[Row]:
             if deadline_s is None or deadline_s <= self.deadline_s:
-                return _fetch(connection, name, params, prepare=self._keeps_plans)
+                return _fetch(connection, name, params, prepare=self.keeps_plans)
             with connection.transaction():
                 _fetch(connection, "allow_time", {"statement_ms": _statement_ms(deadline_s)})
                 return _fetch(connection, name, params)
@@ -125,7 +127,7 @@ class Session:
         return self.run(unit)
 
     def _transact_once(self, connection: DeadlineConnection, name: str, params: Params | None) -> list[Row]:
-        if self._keeps_plans:
+        if self.keeps_plans:
             return connection.execute(load(name), params, prepare=True).fetchall()
         return send(connection, compose("begin", "plan_by_index", name, "commit"), params)[0]
 
@@ -138,14 +140,18 @@ class Session:
     def _connect(self) -> DeadlineConnection:
         # Unnamed statements are planned for their values every time, so partitions prune, and poolers can carry them. With a
         # threshold that is never reached, only those are prepared that ask for it.
-        threshold = PREPARE_NEVER if self._keeps_plans else None
-        connection = DeadlineConnection.connect(**self._options, autocommit=True, prepare_threshold=threshold)
+        threshold = PREPARE_NEVER if self.keeps_plans else None
+        try:
+            connection = DeadlineConnection.connect(**self._options, autocommit=True, prepare_threshold=threshold)
+        except psycopg.OperationalError as error:
+            reason = self._without_password(why_not_connected(str(error)))
+            raise StoreUnavailable(f"cannot connect to {describe_parts(self._options)}: {reason}") from error
         self._connection = connection
         connection.deadline = monotonic() + self.deadline_s
         if not self._pooled:
             # The server ends what we have given up on, so that a lock is not held by nobody.
             send(connection, load("set_session"), {"statement_ms": _statement_ms(self.deadline_s)})
-        if self._keeps_plans:
+        if self.keeps_plans:
             # What a message of its own sets for one transaction, this session sets for good.
             send(connection, load("plan_by_index").replace(b"SET LOCAL", b"SET") + b";\n" + load("plan_once"))
         return connection
@@ -165,10 +171,14 @@ class Session:
             return StoreUnavailable(text)
         if state in NO_SCHEMA_SQLSTATES:
             return SchemaMismatch(f"{text}: run `farm migrate` on this database")
+        if state == NOT_ALLOWED_SQLSTATE:
+            return StoreError(f"{text}: connect as a user that may, such as the owner of the schema farm, or have this one granted it")
         return StoreError(text)
 
     def _one_line(self, error: psycopg.Error) -> str:
-        text = " ".join((error.diag.message_primary or str(error)).split()) or type(error).__name__
+        return self._without_password(" ".join((error.diag.message_primary or str(error)).split()) or type(error).__name__)
+
+    def _without_password(self, text: str) -> str:
         password = self._options.get("password")
         return text.replace(str(password), "***") if password else text
 

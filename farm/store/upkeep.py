@@ -81,3 +81,7 @@ class UpkeepStore:
     def prune_hosts(self) -> list[int]:
         """Forget the heartbeats of hosts that were retired more than an hour ago and hold nothing; returns their ids."""
         return [row[0] for row in self._session.fetch("prune_hosts")]
+
+    def prune_waiters(self) -> None:
+        """Forget those who waited for the end of a job and are gone."""
+        self._session.fetch("prune_waiters")

@@ -11,6 +11,9 @@ RESERVE_BYTES = 32 << 20
 """Opened for the moment in which a job that hit its limit is turned into an outcome."""
 HARD_FACTOR = 1.25
 THREAD_STACK_BYTES = 512 << 10
+"""For threads that jobs make."""
+JOB_STACK_BYTES = 4 << 20
+"""For threads that run jobs: endless recursion through C must end as a RecursionError, and takes 2 MiB before it does."""
 
 
 def baseline_bytes() -> int:
@@ -25,17 +28,30 @@ def baseline_bytes() -> int:
 class MemoryLimit:
     """RLIMIT_DATA above the baseline: a job that asks for more gets a MemoryError, and its subworker lives on."""
 
-    def __init__(self, memory_bytes: int) -> None:
+    def __init__(self, memory_bytes: int, *, threads_max: int = 0) -> None:
+        """threads_max: how many threads may run jobs. The stack of each comes on top of the limit when it is made: it is hardly used."""
         self.memory_bytes = memory_bytes
         self.baseline_bytes = baseline_bytes()
         self._soft = self.baseline_bytes + memory_bytes
-        self._hard = self.baseline_bytes + int(memory_bytes * HARD_FACTOR) + RESERVE_BYTES
+        self._hard = self.baseline_bytes + int(memory_bytes * HARD_FACTOR) + RESERVE_BYTES + threads_max * JOB_STACK_BYTES
 
     def set(self) -> None:
         """Limit this process from now on. Small thread stacks: with the usual 8 MiB a few threads would use it all up."""
         threading.stack_size(THREAD_STACK_BYTES)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_DATA, (self._soft, self._hard))
+
+    def start_thread(self, thread: threading.Thread) -> None:
+        """Start a thread that runs jobs, with a stack of its own beside the limit. Raises RuntimeError if there cannot be another one."""
+        self._allow(JOB_STACK_BYTES)
+        threading.stack_size(JOB_STACK_BYTES)
+        try:
+            thread.start()
+        except BaseException:
+            self._allow(-JOB_STACK_BYTES)
+            raise
+        finally:
+            threading.stack_size(THREAD_STACK_BYTES)
 
     @contextmanager
     def reserve(self) -> Iterator[None]:
@@ -45,6 +61,10 @@ class MemoryLimit:
             yield
         finally:
             resource.setrlimit(resource.RLIMIT_DATA, (self._soft, self._hard))
+
+    def _allow(self, more_bytes: int) -> None:
+        self._soft += more_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (min(self._soft, self._hard), self._hard))
 
     def peak_bytes(self) -> int:
         """Return the largest resident size that this process ever had."""

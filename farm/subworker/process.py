@@ -2,80 +2,46 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import signal
 import sys
 import time
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import orjson
 
-import runners
 from farm import linux
-from farm.model import ARGS_BYTES_MAX, OutcomeKind
-from farm.ports import Job, SubworkerContext
-from farm.shm.fence import fence
-from farm.shm.frames import JOB_HEAD, OUTCOME_HEAD, SPILLED
-from farm.shm.generation import GATE_WORD, READY, REFILL_WORD, SETUP_FAILED, GenerationFile
-from farm.shm.ring import Frame, RingConsumer, RingProducer
-from farm.shm.spill import Spill
-from farm.shm.start import StartGate
-from farm.subworker.limits import MemoryLimit
+from farm.model import OutcomeKind
+from farm.ports import Job
+from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
+from farm.shm.generation import CLOCK_WORD, GATE_WORD, REFILL_WORD, SETUP_FAILED, GenerationFile
+from farm.shm.ring import Frame
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.results import NULL, ResultError, encode_error, encode_result, error_payload
 from farm.subworker.ways import way_to_run
+from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
 
 SUCCEEDED, FAILED, MEMORY = int(OutcomeKind.SUCCEEDED), int(OutcomeKind.FAILED), int(OutcomeKind.MEMORY)
 BOOTTIME = time.CLOCK_BOOTTIME
 any_clock, monotonic_clock = time.clock_gettime_ns, time.monotonic_ns
 new_tuple, loads = tuple.__new__, orjson.loads
-FRAMES_MAX = 256
-"""Frames taken from the ring at once: recall reaches what was taken, so it costs nothing to take many."""
-SLEEP_S_MAX = 1.0
-"""No wake-up is known to get lost; should one, this is how long it would cost."""
-GATE_SLEEP_S = 0.02
-TASKS_MAX = 10_000
+FRAMES_MAX = 16
+"""Frames of many jobs each, taken from the ring at once: recall reaches what was taken, so it costs nothing to take many."""
 FARM_FRAMES = 2
 """Frames of this module on top of every traceback."""
 
 
-class Subworker:
+class Subworker(Workbench):
     """Runs jobs in one slot. Modes: asleep (its ring is empty), running, held (recalled or past the gate), leaving (orphaned)."""
 
     def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile) -> None:
-        self._order = order
-        self._generation = generation
-        self._words = generation.words
-        self._wake_fd = descriptors.wake
-        self._supervisor_fd = descriptors.supervisor
-        self._jobs = RingConsumer(generation.job_ring)
-        self._results = RingProducer(generation.result_ring, wake=partial(os.eventfd_write, descriptors.writer, 1))
-        self._result_bytes_max = self._results.frame_bytes_max - 64 - OUTCOME_HEAD.size
+        super().__init__(order, descriptors, generation)
         self._poll = select.poll()
         self._poll.register(self._wake_fd, select.POLLIN)
-        self._spill = Spill(Path(order.spill_directory), owner=order.spill_owner, bytes_max=order.spill_bytes_max)
-        self._tasks: dict[bytes, str] = {}
-        self._runs = [way_to_run(runner) for runner in self._set_up_runners()]
-        self._limit = MemoryLimit(order.memory_bytes)
-        self._forked = False
-        self._answered = 0
-        """The last wish for a wake-up that was granted."""
-        self.gate = StartGate(generation, self._jobs)
-
-    def get_ready(self) -> None:
-        """Set the limits and say that frames may come."""
-        gc.freeze()
-        os.register_at_fork(after_in_child=self._note_fork)
-        self._limit.set()
-        self._generation.baseline_bytes = self._limit.baseline_bytes
-        self._generation.ready = READY
-        os.eventfd_write(self._supervisor_fd, 1)
+        self._runs = [way_to_run(runner) for runner in self._runners]
 
     def serve(self) -> None:
         """Run what comes until the supervisor is gone."""
@@ -84,27 +50,36 @@ class Subworker:
             if frames:
                 self._run_all(frames)
             elif self.gate.recall_number:
-                self._stand_back(self._jobs.next_seq)
+                self._stand_back(self._next_seq)
             else:
                 self._sleep()
 
     def _run_all(self, frames: list[Frame]) -> None:
-        """Run frames in order; return early when they were recalled. The hot path: one fence and two looks at a clock a job."""
+        """Run the jobs of frames in order; return early when they were recalled."""
+        for _seq, _kind, flags, payload in frames:
+            jobs = unpack_jobs(payload)
+            self._next_seq = jobs.first_seq + len(jobs.job_ids)
+            if not self._run_frame(jobs, flags):
+                return
+
+    def _run_frame(self, jobs: JobFrame, flags: int) -> bool:
+        """Run the jobs of a frame in order; False when they were recalled. The hot path: one fence and two looks at a clock a job."""
         gate, results, words = self.gate, self._results, self._words
-        unpack, pack, monotonic_ns, clock_ns, boottime = JOB_HEAD.unpack_from, OUTCOME_HEAD.pack, monotonic_clock, any_clock, BOOTTIME
-        head_bytes, inline_bytes_max = JOB_HEAD.size, self._result_bytes_max
+        start, publish, finish = gate.start, results.publish_success, gate.finish
+        monotonic_ns, clock_ns, boottime = monotonic_clock, any_clock, BOOTTIME
+        lease_id, seq, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
+        run, task_name, inline_bytes_max = self._runs[runner], self._tasks.get(task) or self._task(task), self._result_bytes_max
         started_ns = monotonic_ns()
-        for seq, _kind, flags, frame in frames:
+        for job_id, position, attempt, lost, args in zip(job_ids, positions, attempts, losts, all_args, strict=True):
             # What gate.blocked() asks, but for the recall, which start() looks for behind its fence.
             if gate.orphaned or clock_ns(boottime) >= words[GATE_WORD]:
                 if not self._wait_at_gate(seq):
-                    return
+                    return False
                 started_ns = monotonic_ns()
-            lease_id, job_id, position, timeout_ms, attempt, lost, task_bytes, runner = unpack(frame)
             deadline_ns = started_ns + timeout_ms * 1_000_000 if timeout_ms else 0
-            if not gate.start(0, seq, lease_id, position, job_id, attempt, lost, started_ns, deadline_ns):
+            if not start(0, seq, lease_id, position, job_id, attempt, lost, started_ns, deadline_ns):
                 self._stand_back(seq)
-                return
+                return False
             # The fence of start() stands behind the frame published last: now it is right to look who sleeps.
             try:
                 results.wake_sleeper()
@@ -112,42 +87,44 @@ class Subworker:
                     self._ask_for_more()
             except OSError:
                 # An earlier job has closed our descriptors: this one has not begun, and is not to be blamed for our end.
-                gate.finish(0)
+                finish(0)
                 raise
-            args_at = head_bytes + task_bytes
-            kind, payload = self._run_one(runner, job_id, attempt, frame[head_bytes:args_at], frame[args_at:], flags)
+            # Whatever the job does, an outcome comes of it.
+            try:
+                # Half the cost of calling the class: one for every job.
+                job: Job = new_tuple(Job, (job_id, task_name, loads(self._unspilled(args) if flags else args), attempt + 1))
+                value = run(job)
+                kind, text = SUCCEEDED, NULL if value is None else encode_result(value)
+            except BaseException as error:
+                kind, text = self._failure_of(error)
+            if self._forked:
+                # A fork that the job made came back from it too. Only one process may speak for this subworker.
+                os._exit(0)
             finished_ns = monotonic_ns()
-            head = pack(lease_id, job_id, started_ns, finished_ns, seq, position, attempt)
-            if len(payload) > inline_bytes_max:
-                self._generation.slots.lift_deadline(0)
-                self._publish(kind, SPILLED, head + self._spilled(payload))
+            clock_us = words[CLOCK_WORD]
+            started_us, finished_us = clock_us + started_ns // 1000, clock_us + finished_ns // 1000
+            if (
+                kind != SUCCEEDED
+                or len(text) > inline_bytes_max
+                or not publish(lease_id, seq, position, job_id, started_us, finished_us, finished_ns, text)
+            ):
+                self._publish(kind, OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, position, attempt), text)
                 finished_ns = monotonic_ns()
-            elif not results.publish(kind, 0, head + payload):
-                self._publish(kind, 0, head + payload)
-                finished_ns = monotonic_ns()
-            gate.finish(0)
+            finish(0)
+            # What the job has returned may be large, and the next one may be long in coming.
+            value = job = None  # type: ignore[assignment]
+            seq += 1
             # The next one starts when this one ended: nothing of note lies between.
             started_ns = finished_ns
+        return True
 
-    def _run_one(self, runner: int, job_id: int, attempt: int, task: bytes, args: bytes, flags: int) -> tuple[int, bytes]:
-        """Run one job; whatever it does, an outcome comes back: (kind, JSON text)."""
-        try:
-            if flags & SPILLED:
-                args = self._unspilled(args)
-            # Half the cost of calling the class: one for every job.
-            job: Job = new_tuple(Job, (job_id, self._tasks.get(task) or self._task(task), loads(args), attempt + 1))
-            value = self._runs[runner](job)
-            kind, payload = SUCCEEDED, NULL if value is None else encode_result(value)
-        except ResultError as error:
-            kind, payload = FAILED, error_payload("ResultError", str(error))
-        except MemoryError as error:
-            kind, payload = MEMORY, self._out_of_memory(error)
-        except BaseException as error:
-            kind, payload = FAILED, encode_error(error, skip_frames=FARM_FRAMES)
-        if self._forked:
-            # A fork that the job made came back from it too. Only one process may speak for this subworker.
-            os._exit(0)
-        return kind, payload
+    def _failure_of(self, error: BaseException) -> tuple[int, bytes]:
+        """Say what a job came to that raised: (kind, JSON text)."""
+        if isinstance(error, ResultError):
+            return FAILED, error_payload("ResultError", str(error))
+        if isinstance(error, MemoryError):
+            return MEMORY, self._out_of_memory(error)
+        return FAILED, encode_error(error, skip_frames=FARM_FRAMES)
 
     def _wait_at_gate(self, seq: int) -> bool:
         """Wait until jobs may start again; False when these frames are no longer ours: recalled, or no supervisor is left."""
@@ -184,63 +161,34 @@ class Subworker:
             self._wait(SLEEP_S_MAX)
         self._jobs.disarm()
 
-    def _publish(self, kind: int, flags: int, payload: bytes) -> None:
-        """Publish an outcome though the ring is full: wait until the writer has committed and given back some of it."""
+    def _publish(self, kind: int, head: bytes, text: bytes) -> None:
+        """Publish an outcome in the long way: it is no success, or too large for the ring, or the ring is full.
+
+        Then it waits until the writer has committed and given back some of it.
+        """
         self._generation.slots.lift_deadline(0)
+        flags = WHOLE
+        if len(text) > self._result_bytes_max:
+            kind, flags, text = self._spilled(kind, text)
+        payload = head + text
         while not self._results.publish(kind, flags, payload):
             self._wake_writer()
             if self._results.want_space(len(payload)):
                 self._wait(SLEEP_S_MAX)
-
-    def _ask_for_more(self) -> None:
-        """Wake the supervisor, once for each wish that it stored."""
-        self._answered = self._words[REFILL_WORD]
-        os.eventfd_write(self._supervisor_fd, 1)
-
-    def _wake_writer(self) -> None:
-        fence()
-        self._results.wake_sleeper()
 
     def _wait(self, wait_s: float) -> None:
         if self._poll.poll(wait_s * 1000):
             with suppress(BlockingIOError):
                 os.eventfd_read(self._wake_fd)
 
-    def _spilled(self, payload: bytes) -> bytes:
-        name = self._spill.write(payload, wait=True)
+    def _spilled(self, kind: int, text: bytes) -> tuple[int, int, bytes]:
+        """Spill what is too large for the ring: (kind, flags, text). Where the disk has no room for it, that is what the job came to."""
+        try:
+            name = self._spill.write(text, wait=True)
+        except OSError as error:
+            return FAILED, WHOLE, self._not_kept(text, error)
         assert name is not None, "write() waits for room when it is told to"
-        return name
-
-    def _unspilled(self, name: bytes) -> bytes:
-        args = self._spill.read(name, bytes_max=ARGS_BYTES_MAX * 2)
-        if args is None:
-            raise FileNotFoundError(f"the job's arguments were spilled to {name.decode()}, which is gone")
-        return args
-
-    def _out_of_memory(self, error: MemoryError) -> bytes:
-        error.__traceback__ = None  # its frames hold what the job had allocated
-        with self._limit.reserve():
-            limit_mb, peak_mb = self._limit.memory_bytes / 1e6, self._limit.peak_bytes() / 1e6
-            detail = f": {error}" if str(error) else ""
-            return error_payload("MemoryError", f"memory limit of {limit_mb:.0f} MB reached; peak {peak_mb:.0f} MB{detail}")
-
-    def _task(self, task: bytes) -> str:
-        """Decode a task's name once. Bounded: names come from whoever enqueues."""
-        if len(self._tasks) >= TASKS_MAX:
-            self._tasks.clear()
-        return self._tasks.setdefault(task, task.decode())
-
-    def _set_up_runners(self) -> list[Any]:
-        made = []
-        for name, options in self._order.runners:
-            runner = runners.load(name)()
-            path = tuple(options.get("path", ()))
-            runner.setup(options, SubworkerContext(lane=self._order.lane, concurrency=self._order.concurrency, path=path))
-            made.append(runner)
-        return made
-
-    def _note_fork(self) -> None:
-        self._forked = True
+        return kind, WHOLE | SPILLED, name
 
 
 def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
@@ -252,10 +200,11 @@ def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
     generation.pgid = generation.pid = os.getpid()
     os.environ.update(order.env)
     try:
-        subworker = Subworker(order, descriptors, generation)
-    except BaseException:
+        subworker = _subworker_of(order)(order, descriptors, generation)
+    except BaseException as error:
         generation.ready = SETUP_FAILED
-        raise
+        print(f"farm: a runner cannot be set up: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        os._exit(70)
     _leave_with_supervisor(order, subworker, descriptors)
     subworker.get_ready()
     try:
@@ -268,7 +217,16 @@ def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
     os._exit(0)
 
 
-def _leave_with_supervisor(order: ForkOrder, subworker: Subworker, descriptors: Descriptors) -> None:
+def _subworker_of(order: ForkOrder) -> type[Workbench]:
+    """Return the class of this lane's subworkers. One that runs many jobs at once needs asyncio, which the others do without."""
+    if order.concurrency == 1:
+        return Subworker
+    from farm.subworker.concurrent import ConcurrentSubworker
+
+    return ConcurrentSubworker
+
+
+def _leave_with_supervisor(order: ForkOrder, subworker: Workbench, descriptors: Descriptors) -> None:
     """Have the kernel tell when the supervisor dies: from then on nothing is started, and prints go nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 

@@ -1,9 +1,9 @@
-"""The three ways in which a runner may run jobs, seen as one: a function of a job."""
+"""The ways in which a runner may run jobs, seen as one: a function of a job."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
 
 from farm.ports import Job
 
@@ -23,6 +23,29 @@ def way_to_run(runner: Any) -> Callable[[Job], Any]:
         asyncio.set_event_loop(loop)
         return lambda job: loop.run_until_complete(runner.arun(job))
     return lambda job: _only(runner.run_many([job]))
+
+
+class WaysAtOnce(NamedTuple):
+    """How a runner runs jobs in a lane with many at once."""
+
+    begin: Callable[[Job], Coroutine[Any, Any, Any] | None]
+    """Returns the coroutine to await, or None: this job is to be `run` in a thread."""
+    run: Callable[[Job], Any]
+
+
+def ways_at_once(runner: Any) -> WaysAtOnce:
+    """Return how this runner runs jobs beside each other: `arun` on the loop, unless it says that a job blocks; the rest in threads."""
+    if not hasattr(runner, "arun"):
+        return WaysAtOnce(lambda job: None, way_to_run(runner))
+    arun: Callable[[Job], Coroutine[Any, Any, Any]] = runner.arun
+    if not hasattr(runner, "blocks"):
+        return WaysAtOnce(arun, _never)
+    blocks: Callable[[Job], bool] = runner.blocks
+    return WaysAtOnce(lambda job: None if blocks(job) else arun(job), way_to_run(runner))
+
+
+def _never(job: Job) -> Any:
+    raise AssertionError(f"job {job.id} was to be awaited")
 
 
 def _only(results: Any) -> Any:

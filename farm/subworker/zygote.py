@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from importlib import import_module
 
 import orjson
 
@@ -29,7 +30,10 @@ ADOPTION_S = 5.0
 
 
 def main() -> None:
-    """Serve fork orders until the control socket is closed. Arguments: the supervisor's pid, the names of runners to import."""
+    """Serve fork orders until the control socket is closed.
+
+    Arguments: the supervisor's pid, how many jobs its subworkers run at once at the most, the names of runners to import.
+    """
     control = socket.socket(fileno=CONTROL_FD)
     for descriptor in (CONTROL_FD, CREW_LOCK_FD):
         # Forks keep them, programs that jobs execute do not: a stray one must not hold the crew's lock.
@@ -45,7 +49,9 @@ def main() -> None:
     # A shell signals whole process groups: whether the farm goes is for the supervisor to say, and it drains first.
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, signal.SIG_IGN)
-    for name in sys.argv[2:]:
+    if int(sys.argv[2]) > 1:
+        import_module("farm.subworker.concurrent")
+    for name in sys.argv[3:]:
         runners.load(name)
     gc.collect()
     gc.freeze()

@@ -1,5 +1,5 @@
 """The supervisor: the parent of a farm. Owns children, signals, lanes, claims, dispatch, deadlines and heartbeats.
 
-Its main thread is one loop over descriptors and timers and never touches the database; claims, heartbeats, upkeep and LISTEN
+Its main thread is one loop over descriptors and timers and never touches the database; claims, heartbeats and upkeep
 are parts in threads of their own, each with its own connection.
 """

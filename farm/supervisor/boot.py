@@ -32,6 +32,7 @@ from farm.shm.spill import Spill
 from farm.supervisor import logs
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
+from farm.supervisor.generation import Generation
 from farm.supervisor.lane import Lane
 from farm.supervisor.loop import Loop
 from farm.supervisor.output import Output
@@ -83,7 +84,8 @@ def check_machine(config: Config) -> None:
     needed = DESCRIPTORS + DESCRIPTORS_A_SUBWORKER * subworkers
     allowed = linux.raise_descriptor_limit(needed)
     if allowed < needed:
-        raise FarmError(f"{subworkers} subworkers need {needed} open files, {allowed} are allowed: raise the limit (ulimit -n {needed})")
+        plural = "s need" if subworkers > 1 else " needs"
+        raise FarmError(f"{subworkers} subworker{plural} {needed} open files, {allowed} are allowed: raise the limit (ulimit -n {needed})")
     options_bytes = len(orjson.dumps(config.runners))
     if options_bytes > RUNNER_OPTIONS_BYTES_MAX:
         raise FarmError(f"runners: their options are {options_bytes:,} bytes; at most {RUNNER_OPTIONS_BYTES_MAX:,} reach a subworker")
@@ -134,16 +136,16 @@ class Boot:
         writer.start(self._writer_start(writer))
         from farm.supervisor.parts import Parts
 
-        desk = Desk(self._desk_file(), wake_writer=lambda: os.eventfd_write(self._writer_fd, 1))
+        desk = Desk(self._desk_file(), wake_writer=lambda: os.eventfd_write(self._writer_fd, 1), heartbeat_s=self._config.heartbeat_s)
         parts = Parts(self._config, self._answering.dsn, self._stack, revive=self._answering.revive)
         parts.prepare(embedded=self._answering.embedded)
         parts.take_over(self._old_places, writer=writer, spill=self._spill, check=self._check_alive(writer))
         lanes = [Lane(lane, claim_max=self._config.claim_max) for lane in self._config.lanes]
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         host_id = parts.register(self._state.instance)
-        crew = self._make_crew(lanes, desk, gate_ns=lambda: parts.gate_ns)
+        crew = self._make_crew(lanes, desk, admit=parts.admit)
         crew.host_id = desk.file.host_id = host_id
-        parts.make(lanes=lanes, crew=crew, inbox=inbox, loop=self._loop, burst=burst)
+        parts.make(lanes=lanes, crew=crew, desk=desk, inbox=inbox, loop=self._loop, burst=burst)
         self._attach_desk(writer, desk)
         supervisor = parts.supervisor(
             loop=self._loop, children=self, zygote=zygote, writer=writer, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst
@@ -158,7 +160,10 @@ class Boot:
 
     def make_zygote(self) -> Zygote:
         """Start a zygote; it imports the runners of the configuration once."""
-        return Zygote(runner_names=list(self._config.runners), crew_lock_fd=self._crew_lock.fd, output_fd=self._log_fd)
+        at_once = max(lane.concurrency for lane in self._config.lanes)
+        return Zygote(
+            runner_names=list(self._config.runners), concurrency_max=at_once, crew_lock_fd=self._crew_lock.fd, output_fd=self._log_fd
+        )
 
     def make_writer(self) -> Writer:
         """Start a successor of a writer that died: it is told everything at once."""
@@ -194,7 +199,8 @@ class Boot:
         )
 
     def _attach_desk(self, writer: Writer, desk: Desk) -> None:
-        writer.attach(name=Desk.NAME, number=DESK_NUMBER, path=str(desk.file.path), of_subworker=False, wake_fd=self._loop.wake_fd)
+        path = str(desk.file.path)
+        writer.attach(name=Desk.NAME, number=DESK_NUMBER, path=path, of_subworker=False, wake_fd=self._loop.wake_fd, desk=True)
 
     def _desk_file(self) -> RingFile:
         return RingFile.create(self._place.desk, host_id=0, capacity=RESULT_RING_BYTES)
@@ -225,7 +231,7 @@ class Boot:
     def _open_database(self) -> Answering:
         database = self._config.database
         if database.dsn is not None:
-            from farm.config.database import describe_dsn
+            from farm.dsn import describe_dsn
 
             return Answering(database.dsn, describe_dsn(database.dsn), False)
         from farm.embedded import open_server
@@ -233,7 +239,7 @@ class Boot:
         server = self._stack.enter_context(open_server(self._home, log=lambda line: log.info("%s", line)))
         return Answering(server.dsn, f"embedded PostgreSQL {server.version}", True, server.revive)
 
-    def _make_crew(self, lanes: list[Lane], desk: Desk, *, gate_ns: Callable[[], int]) -> Crew:
+    def _make_crew(self, lanes: list[Lane], desk: Desk, *, admit: Callable[[Generation], None]) -> Crew:
         return Crew(
             lanes=lanes,
             place=self._place,
@@ -244,7 +250,7 @@ class Boot:
             supervisor_fd=self._loop.wake_fd,
             writer_fd=self._writer_fd,
             desk=desk,
-            gate_ns=gate_ns,
+            admit=admit,
             watch_output=lambda output: self._loop.watch(output.fd, lambda: self._read_output(output)),
             unwatch_output=lambda output: self._loop.unwatch(output.fd),
         )
@@ -286,7 +292,9 @@ class Boot:
         self._place.remove()
         self._spill.remove_of_run(self._place.path.name)
         log.info("left: %s", summary)
-        return 1 if supervisor.gave_up else 0
+        if supervisor.gave_up:
+            return 1 if supervisor.served else 2
+        return 0
 
 
 def _wait_for(pid: int, wait_s: float) -> None:

@@ -8,8 +8,10 @@ import signal
 from typing import NamedTuple
 
 from farm.model import Outcome, OutcomeKind
+from farm.shm.frames import HeldJob
+from farm.shm.slots import Slot
 from farm.supervisor.desk import ended, outcome_of
-from farm.supervisor.generation import Generation, HeldFrame
+from farm.supervisor.generation import Generation, timed_out
 
 log = logging.getLogger("farm")
 
@@ -17,11 +19,11 @@ log = logging.getLogger("farm")
 class Estate(NamedTuple):
     """What a dead subworker leaves behind."""
 
-    back: list[HeldFrame]
+    back: list[HeldJob]
     """Never started: to be dispatched again, nothing is used up."""
     outcomes: list[Outcome]
     """Started and without an outcome of their own."""
-    over: list[HeldFrame]
+    over: list[HeldJob]
     """The frames of those."""
 
 
@@ -31,14 +33,15 @@ def judge(generation: Generation) -> Estate:
     broken = bool(generation.file.broken)
     marked = generation.file.marked
     running = {slot.seq: slot for slot in generation.running()}
-    back: list[HeldFrame] = []
+    back: list[HeldJob] = []
     outcomes: list[Outcome] = []
-    over: list[HeldFrame] = []
+    over: list[HeldJob] = []
+    struck: list[Slot] = []
     for seq, frame in generation.take_all():
         slot = running.get(seq)
         if slot is not None:
-            _tell(generation, slot.job_id)
-            outcomes.append(_ended_by(generation, seq, frame, slot.started_ns))
+            struck.append(slot)
+            outcomes.append(_ended_by(generation, slot, frame))
         elif broken and seq <= marked:
             # Its outcome may have been among the bytes that make no sense: it must not run again as if it had not started.
             outcomes.append(ended(frame, OutcomeKind.CRASHED, "RingBroken", "its subworker's result ring was overwritten", 0))
@@ -46,22 +49,31 @@ def judge(generation: Generation) -> Estate:
             back.append(frame)
             continue
         over.append(frame)
+    _tell(generation, struck)
     return Estate(back, outcomes, over)
 
 
-def _ended_by(generation: Generation, seq: int, frame: HeldFrame, started_ns: int) -> Outcome:
+def _ended_by(generation: Generation, slot: Slot, frame: HeldJob) -> Outcome:
     doom = generation.doom
     if doom is None:
-        return ended(frame, OutcomeKind.CRASHED, "SubworkerExited", _how_it_ended(generation.exit_status), started_ns)
-    if doom.seq in (seq, 0):
-        return ended(frame, doom.kind, doom.kind.name.title().replace("_", ""), doom.message, started_ns)
+        return ended(frame, OutcomeKind.CRASHED, "SubworkerExited", _how_it_ended(generation.exit_status), slot.started_ns)
+    if doom.seq in (slot.seq, 0):
+        return ended(frame, doom.kind, doom.kind.name.title().replace("_", ""), doom.message, slot.started_ns)
+    if 0 < slot.deadline_ns <= doom.at_ns:
+        # Many that hang for the same reason must not be sent back for each other, one timeout after the other.
+        return ended(frame, OutcomeKind.TIMED_OUT, "TimedOut", timed_out(slot, doom.at_ns).message, slot.started_ns)
     return outcome_of(frame, OutcomeKind.RELEASED, b"")
 
 
-def _tell(generation: Generation, job_id: int) -> None:
-    """Log that a job went down with its subworker: nobody else will."""
-    why = generation.doom.message if generation.doom is not None else _how_it_ended(generation.exit_status)
-    log.warning("%s (%s), while it ran job %d: %s", generation.post, generation.lane, job_id, why)
+def _tell(generation: Generation, struck: list[Slot]) -> None:
+    """Log that jobs went down with their subworker: nobody else will. One line, however many there were."""
+    if not struck:
+        return
+    doom = generation.doom
+    cause = next((slot for slot in struck if doom is not None and doom.seq == slot.seq), struck[0])
+    beside = f" and {len(struck) - 1} more" if len(struck) > 1 else ""
+    why = doom.message if doom is not None else _how_it_ended(generation.exit_status)
+    log.warning("%s (%s), while it ran job %d%s: %s", generation.post, generation.lane, cause.job_id, beside, why)
 
 
 def _how_it_ended(status: int | None) -> str:

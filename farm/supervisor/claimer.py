@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from farm.model import Claim, JobRow
+from farm.supervisor.idleness import Declarations, Idleness
 from farm.supervisor.lane import Lane
 from farm.supervisor.sweep import Sweep
 from farm.supervisor.worklist import Pair, Worklist
 
 LEASE_SHIFT = 32
 LEARN_EVERY_S = 2.0
+GIVE_WAY_S = 0.001
 SWEEP_S, SWEEP_SHARE = 1.0, 0.05
 """Late commits with ids below the bounds are looked for at most once in SWEEP_S, and with this share of the time at the most."""
-BUSY_S = 1.0
-"""Idleness is withdrawn after this long of steady work."""
 
 
 Bounds = Mapping[tuple[int, int], int]
@@ -26,7 +25,7 @@ Found = tuple[int, int, bool, int]
 """(class, priority, whether in `returned`, its first entry)."""
 
 
-class Claims(Protocol):
+class Claims(Declarations, Protocol):
     """What the claimer asks of the store."""
 
     def classes(self) -> Mapping[int, tuple[str, str, int]]: ...
@@ -47,8 +46,6 @@ class Claims(Protocol):
         jobs_max: int,
     ) -> Claim | None: ...
     def read_jobs(self, job_ids: Sequence[int]) -> Sequence[JobRow]: ...
-    def declare_idle(self, host_id: int, lane: str, classes: Sequence[int] | None) -> None: ...
-    def withdraw_idle(self, host_id: int, lane: str) -> None: ...
 
 
 class Arrival(NamedTuple):
@@ -96,6 +93,7 @@ class Claimer:
         self._deliver = deliver
         self._claim_max = claim_max
         self._poll_s = poll_s
+        self._idleness = Idleness(store=store, poll_s=poll_s)
         self._worklist = Worklist(runner_names=runner_names)
         self._claims_made = 0
         self._asked: Asked | None = None
@@ -103,18 +101,16 @@ class Claimer:
         self._learn_at = 0.0
         self._sweep_at = 0.0
         self._id_sweep, self._seq_sweep = Sweep(), Sweep()
+        self._sweep_owed = True
+        """Something may lie below the bounds: a look everywhere is to come as soon as it may."""
         self._burst = burst
         self._clock = clock
-        self._rumours: deque[tuple[int, int]] = deque()
-        self._idle_since: dict[str, float] = {}
-        self._working_since: dict[str, float] = {}
+        self._rumours: list[tuple[int, int]] = []
         self._new_host: int | None = None
         self.news = False
         """Set by others before they wake the thread: something may have become claimable."""
         self.closed = False
         """Set by others: claim nothing more."""
-        self.read_ahead: Callable[[Sequence[int]], Sequence[JobRow] | None] = lambda _job_ids: None
-        """Set by others: where the rows of announced jobs may be already."""
         self.nothing_left_since = float("-inf")
         """When the last look everywhere began, if it found nothing claimable for any lane."""
 
@@ -129,9 +125,16 @@ class Claimer:
         return not self.closed and self._worklist.has_pairs
 
     def hear(self, pairs: Sequence[tuple[int, int]]) -> None:
-        """Be told, from any thread, that (class, priority) pairs have work; none at all: that something may have been missed."""
+        """Be told, in the thread that steps, that (class, priority) pairs have work; none at all: that something else is new."""
         self._rumours.extend(pairs)
         self.news = self.news or not pairs
+
+    def hear_anew(self, heard: bool) -> None:
+        """Be told, in the thread that steps, that announcements are heard from now on, or no longer: some may have been missed."""
+        self._idleness.heard = heard
+        # The server may have begun anew, and with it what was declared.
+        self._idleness.forget()
+        self.news = True
 
     def begin_as(self, host_id: int) -> None:
         """Claim for a new host row from the next step on: the old one was retired by another host."""
@@ -149,7 +152,8 @@ class Claimer:
             self._look(now)
         claimed = [self._serve(lane, now) for lane in self._lanes]
         if any(claimed):
-            return 0.0
+            # With nothing more to claim the main thread, which has the jobs now, goes first: the interpreter runs one at a time.
+            return 0.0 if self._worklist.has_pairs else GIVE_WAY_S
         return max(0.0, self._look_at - now)
 
     def _become_new_host(self) -> None:
@@ -157,22 +161,26 @@ class Claimer:
             self._host_id, self._new_host = self._new_host, None
             self._claims_made = 0
             self._asked = None
-            self._idle_since.clear()
+            self._idleness.forget()
 
     def _heed_rumours(self) -> None:
         """Believe what was heard: a claim tells whether it is true, and costs no more than a look. Unknown classes need the look."""
-        while self._rumours:
-            if not self._worklist.note_rumour(*self._rumours.popleft()):
+        self._sweep_owed = self._sweep_owed or bool(self._rumours)
+        rumours, self._rumours = self._rumours, []
+        for class_id, priority in rumours:
+            if not self._worklist.note_rumour(class_id, priority):
                 self.news = True
 
     def _look(self, now: float) -> None:
         """Ask which classes have work at which priority; a class that is new to us is read first."""
-        if self.news or now >= self._learn_at:
+        learns = self.news or now >= self._learn_at
+        # Before anything is read: what is new from here on needs another look, and so does a look that fails.
+        self.news, self._look_at = False, now
+        if learns:
             # New classes are announced; reading them from time to time is for announcements that got lost.
             self._worklist.learn(self._store.classes())
             self._learn_at = now + LEARN_EVERY_S
-        self.news = False
-        self._look_at = now + self._poll_s
+        self._idleness.settle()
         if now >= self._sweep_at:
             self._sweep()
         # That nothing is left must be known for certain, but only once nothing is left above the bounds.
@@ -182,12 +190,13 @@ class Claimer:
         self._worklist.note_found(found)
         if everywhere:
             self.nothing_left_since = float("-inf") if found else now
+        self._look_at = now + self._idleness.pause_s(len(self._lanes))
+        if self._sweep_owed:
+            self._look_at = min(self._look_at, self._sweep_at)
 
     def _sweep(self) -> None:
         """Look below the bounds for late commits."""
         ready, returned = self._worklist.ready, self._worklist.returned
-        if not ready.bounds and not returned.bounds:
-            return
         begun = self._clock()
         found = self._store.find_late(
             ready.bounds,
@@ -200,6 +209,7 @@ class Claimer:
         self._id_sweep.note(taken_s, ready.newest)
         self._seq_sweep.note(taken_s, returned.newest)
         self._sweep_at = begun + SWEEP_S
+        self._sweep_owed = not (self._idleness.settled and self._id_sweep.whole and self._seq_sweep.whole)
         self._note_walk(taken_s)
 
     def _note_walk(self, taken_s: float) -> None:
@@ -211,9 +221,10 @@ class Claimer:
         wanted = min(lane.demand(now), self._claim_max)
         if wanted <= 0:
             return False
-        pairs = self._worklist.next_pairs(lane.config.queues)[:wanted]
+        pairs = self._worklist.next_pairs(lane.config.queues, lane.memory_mb)[:wanted]
         if not pairs:
-            self._note_idle(lane, now)
+            if self._idleness.rest(self._host_id, lane.name, self._worklist.classes_wanted(lane.config.queues, lane.memory_mb)):
+                self._look_at = now
             return False
         returned_max = 0
         if any(pair.returned for pair in pairs):
@@ -233,7 +244,8 @@ class Claimer:
         }
         went_back = any(key in ready.late or key in returned.late for key in keys)
         self._asked = Asked(lane, pairs, went_back, arguments)
-        self._note_work(lane, now)
+        if self._idleness.work(self._host_id, lane.name, now):
+            self._look_at = min(self._look_at, now + self._poll_s)
         return self._finish(self._asked)
 
     def _finish(self, asked: Asked) -> bool:
@@ -255,23 +267,8 @@ class Claimer:
                 self._look_at = 0.0
         claim = asked.claim
         if claim is not None:
-            rows = self.read_ahead(claim.job_ids) or self._store.read_jobs(claim.job_ids)
+            rows = self._store.read_jobs(claim.job_ids)
             asked.lane.claimed += len(claim.job_ids)
             self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, self._worklist.runner(asked.pairs[0].class_id), claim, rows))
         self._asked = None
         return claim is not None
-
-    def _note_idle(self, lane: Lane, now: float) -> None:
-        """Declare the lane idle once, then look again at once: a job enqueued just before was not announced."""
-        self._working_since.pop(lane.name, None)
-        if lane.name not in self._idle_since:
-            self._store.declare_idle(self._host_id, lane.name, self._worklist.classes_wanted(lane.config.queues))
-            self._idle_since[lane.name] = now
-            self._look_at = now
-
-    def _note_work(self, lane: Lane, now: float) -> None:
-        """Withdraw idleness after a second of steady work, so that enqueues under load need not ring."""
-        since = self._working_since.setdefault(lane.name, now)
-        if lane.name in self._idle_since and now - since >= BUSY_S:
-            self._store.withdraw_idle(self._host_id, lane.name)
-            del self._idle_since[lane.name]

@@ -13,14 +13,14 @@ from typing import Any
 
 from farm.errors import FarmError
 from farm.model import OutcomeKind
-from farm.shm.frames import SPILLED, unpack_job
+from farm.shm.frames import SPILLED, HeldJob
 from farm.shm.generation import GenerationFile
 from farm.shm.place import Place
 from farm.shm.spill import Spill, owner_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.supervisor.burial import judge
 from farm.supervisor.desk import Desk
-from farm.supervisor.generation import Doom, Generation, HeldFrame, Phase
+from farm.supervisor.generation import Doom, Generation, Phase
 from farm.supervisor.lane import Lane
 from farm.supervisor.output import Output
 from farm.supervisor.writer import Writer
@@ -60,7 +60,7 @@ class Crew:
         supervisor_fd: int,
         writer_fd: int,
         desk: Desk,
-        gate_ns: Callable[[], int],
+        admit: Callable[[Generation], None],
         watch_output: Callable[[Output], None],
         unwatch_output: Callable[[Output], None],
     ) -> None:
@@ -76,12 +76,14 @@ class Crew:
         self._supervisor_fd = supervisor_fd
         self._writer_fd = writer_fd
         self._desk = desk
-        self._gate_ns = gate_ns
+        self._admit = admit
         self._watch_output = watch_output
         self._unwatch_output = unwatch_output
         indexes = itertools.count()
         self.posts = [Post(next(indexes), lane) for lane in lanes for _ in range(lane.config.subworkers)]
         self.by_number: dict[int, Generation] = {}
+        self.setup_failures = 0
+        """How often a subworker ended because its runners could not be set up."""
         self._outputs: dict[str, Output] = {}
         self._numbers = itertools.cycle(range(1, NUMBERS_MAX + 1))
         self._born = itertools.count(1)
@@ -125,16 +127,19 @@ class Crew:
         if births:
             self._early_deaths.clear()
 
-    def note_ready(self) -> None:
-        """Let those serve whose runners are set up; kill those whose ring was found to be broken."""
+    def note_ready(self) -> bool:
+        """Let those serve whose runners are set up, True if there are any; kill those whose ring was found to be broken."""
+        any_ready = False
         for generation in self.generations:
             if generation.phase is Phase.BORN and generation.ready:
-                generation.file.gate_ns = self._gate_ns()
+                self._admit(generation)
                 generation.phase = Phase.SERVING
                 self._post(generation).pause_s = PAUSE_S_MIN
+                any_ready = True
             elif generation.phase is Phase.SERVING and generation.file.broken:
                 log.error("%s has overwritten its result ring: killed", generation.name)
                 generation.kill(Doom(OutcomeKind.CRASHED, "its subworker's result ring was overwritten, so it was killed", 0))
+        return any_ready
 
     def note_death(self, pid: int, status: int) -> bool:
         """Take in that a child was reaped; False if it is none of ours, or not yet known."""
@@ -155,7 +160,7 @@ class Crew:
     def settle(self, number: int, sequences: Sequence[int]) -> list[bytes]:
         """Take in acks of one generation: those jobs are committed. Returns the names of spill files that can go."""
         generation = self.by_number.get(number)
-        return [] if generation is None else [_spill_name(frame) for frame in generation.settle(sequences)]
+        return [] if generation is None else [job[-1] for job in generation.settle(sequences)]
 
     def consumed(self) -> list[Generation]:
         """Return the dead whose rings are consumed: when the acks that are there now have been taken, they can be buried."""
@@ -177,14 +182,10 @@ class Crew:
                 self.drop_arguments(estate.back + estate.over)
             self._forget(generation, lane, writer)
 
-    def finish_recalls(self) -> None:
-        """Take back what was recalled from those that have answered, and let them go on. Not while closing: then nobody goes on."""
-        for generation in self.generations:
-            if generation.phase is Phase.SERVING and generation.recall_active:
-                frames = generation.recalled()
-                if frames is not None:
-                    self._lane(generation).take_back(frames)
-                    generation.lift_recall()
+    def finish_recalls(self) -> bool:
+        """Take back what was recalled from those that have answered, and let them go on; True if anybody has. Not while closing."""
+        answered = [lane.finish_recalls() for lane in self.lanes]
+        return any(answered)
 
     def abandon(self) -> None:
         """Kill everybody and drop what is held: the host was retired, and its jobs are somebody else's now."""
@@ -194,11 +195,11 @@ class Crew:
         for generation in self.generations:
             generation.kill(None)
 
-    def drop_arguments(self, frames: Iterable[HeldFrame]) -> None:
-        """Remove the spilled arguments of frames that will not be handed out again."""
-        for frame in frames:
-            if frame[1] & SPILLED:
-                self._spill.remove(_spill_name(frame))
+    def drop_arguments(self, jobs: Iterable[HeldJob]) -> None:
+        """Remove the spilled arguments of jobs that will not be handed out again."""
+        for job in jobs:
+            if job[0] & SPILLED:
+                self._spill.remove(job[-1])
 
     def in_flight(self) -> int:
         """Return how many claimed jobs have no committed outcome yet, as far as the main thread knows."""
@@ -273,6 +274,7 @@ class Crew:
         post = self._post(generation)
         post.generation = None
         if not served and not expected:
+            self.setup_failures += setup_failed
             why = "its runners could not be set up; see its output" if setup_failed else "it ended before it was ready"
             log.error("%s (lane %s): %s; next try in %.1f s", generation.name, generation.lane, why, post.pause_s)
             self._pause(post)
@@ -297,7 +299,3 @@ class Crew:
 
     def _lane(self, generation: Generation) -> Lane:
         return next(lane for lane in self.lanes if lane.name == generation.lane)
-
-
-def _spill_name(frame: HeldFrame) -> bytes:
-    return unpack_job(frame[2]).args

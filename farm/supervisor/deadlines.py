@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 
-from farm.model import OutcomeKind
 from farm.shm.slots import Slot
 from farm.supervisor.crew import Crew
-from farm.supervisor.generation import Doom, Generation, Phase
+from farm.supervisor.generation import Doom, Generation, Phase, timed_out
 
 LOOK_S = 0.025
 """A job is ended at most this long after its deadline, and a stir of the machine."""
@@ -24,9 +23,8 @@ class Deadlines:
         busy = [generation for generation in self._crew.generations if generation.handed and generation.phase is Phase.SERVING]
         now_ns = time.monotonic_ns()
         for generation in busy:
-            for slot in generation.running():
-                if 0 < slot.deadline_ns <= now_ns:
-                    end_job(generation, slot, _timed_out(slot))
+            for slot in generation.file.slots.overdue(now_ns):
+                end_job(generation, slot, timed_out(slot, now_ns))
         return LOOK_S if busy else float("inf")
 
 
@@ -35,8 +33,3 @@ def end_job(generation: Generation, slot: Slot, doom: Doom) -> None:
     generation.recall()
     if any(row.seq == slot.seq for row in generation.running()):
         generation.kill(doom)
-
-
-def _timed_out(slot: Slot) -> Doom:
-    limit_s = (slot.deadline_ns - slot.started_ns) / 1e9
-    return Doom(OutcomeKind.TIMED_OUT, f"timeout of {limit_s:g} s reached; its subworker was killed", slot.seq)

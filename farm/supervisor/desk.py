@@ -7,13 +7,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from farm.model import Outcome, OutcomeKind
-from farm.shm.frames import JOB_HEAD, pack_outcome
+from farm.shm.frames import HeldJob, pack_outcome
 from farm.shm.generation import RingFile
 from farm.shm.ring import RingProducer
 from farm.subworker.results import error_payload
-from farm.supervisor.generation import HeldFrame
 
 PUT_MAX = 512
+WAITERS_S = 5.0
+"""Longer than two beats; and who waits says so again before it is over."""
 
 
 class Desk:
@@ -21,10 +22,15 @@ class Desk:
 
     NAME = "desk"
 
-    def __init__(self, file: RingFile, *, wake_writer: Callable[[], None]) -> None:
+    def __init__(self, file: RingFile, *, wake_writer: Callable[[], None], heartbeat_s: float) -> None:
         self.file = file
+        self._waiters_ns = int(max(WAITERS_S, 2 * heartbeat_s) * 1e9)
         self._ring = RingProducer(file.ring, wake=wake_writer)
         self._waiting: deque[tuple[int, int, bytes]] = deque()
+
+    def note_waiters(self) -> None:
+        """Tell the writer that somebody waits for the end of a job, from any thread: it then tells with each commit, for a while."""
+        self.file.waiters_ns = time.monotonic_ns() + self._waiters_ns
 
     def push(self, outcomes: Iterable[Outcome]) -> None:
         """Publish outcomes, now or as soon as there is room."""
@@ -52,17 +58,17 @@ class Desk:
         return len(self._waiting)
 
 
-def released(frames: Iterable[HeldFrame]) -> list[Outcome]:
+def released(jobs: Iterable[HeldJob]) -> list[Outcome]:
     """Return the outcomes that give unstarted jobs back, without an attempt used."""
-    return [outcome_of(frame, OutcomeKind.RELEASED, b"") for frame in frames]
+    return [outcome_of(job, OutcomeKind.RELEASED, b"") for job in jobs]
 
 
-def ended(frame: HeldFrame, kind: OutcomeKind, error: str, message: str, started_ns: int) -> Outcome:
+def ended(job: HeldJob, kind: OutcomeKind, error: str, message: str, started_ns: int) -> Outcome:
     """Return the outcome of a job that was ended from outside while it ran."""
-    return outcome_of(frame, kind, error_payload(error, message), started_ns)
+    return outcome_of(job, kind, error_payload(error, message), started_ns)
 
 
-def outcome_of(frame: HeldFrame, kind: OutcomeKind, payload: bytes, started_ns: int = 0) -> Outcome:
-    """Return an outcome for the job of a frame."""
-    lease_id, job_id, position, _timeout_ms, attempt, _lost, _task_bytes, _runner = JOB_HEAD.unpack_from(frame[2])
+def outcome_of(job: HeldJob, kind: OutcomeKind, payload: bytes, started_ns: int = 0) -> Outcome:
+    """Return an outcome for a job that was handed out."""
+    _flags, lease_id, job_id, position, _timeout_ms, attempt, *_ = job
     return Outcome(lease_id, position, job_id, attempt, kind, started_ns, time.monotonic_ns(), payload)

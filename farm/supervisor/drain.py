@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 from farm.model import OutcomeKind
+from farm.shm.frames import HeldJob
 from farm.supervisor.crew import Crew
-from farm.supervisor.deadlines import end_job
 from farm.supervisor.desk import Desk, released
-from farm.supervisor.generation import Doom, Generation, HeldFrame, Phase
+from farm.supervisor.generation import Doom, Generation, Phase
 
 LOOK_S = 0.02
 COMMIT_S_MAX = 10.0
@@ -71,15 +71,11 @@ class Drain:
             # It stands back and holds nothing: what it had published is in its ring, and the writer's.
             generation.kill(None)
         elif now >= self._deadline:
-            doom = Doom(OutcomeKind.STOPPED, "still running when the farm was stopped", 0)
+            # What it runs, or nothing: stopped by somebody between two jobs, it does not answer. It can start nothing more.
             self.stopped += len(running)
-            if running:
-                end_job(generation, running[0], doom)
-            else:
-                # Between two jobs, and it does not answer: somebody has stopped it. It can start nothing more.
-                generation.kill(doom)
+            generation.kill(Doom(OutcomeKind.STOPPED, "still running when the farm was stopped", 0))
 
-    def _release(self, frames: list[HeldFrame]) -> None:
+    def _release(self, frames: list[HeldJob]) -> None:
         if frames:
             self.released += len(frames)
             self._desk.push(released(frames))

@@ -5,26 +5,29 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
+from itertools import repeat
 from typing import NamedTuple
 
 from farm.model import OutcomeKind
-from farm.shm.frames import SPILLED
+from farm.shm.frames import SPILLED, HeldJob, pack_jobs
 from farm.shm.generation import READY, SETUP_FAILED, GenerationFile
-from farm.shm.ring import Ring, RingProducer
+from farm.shm.ring import Ring, RingProducer, frame_bytes
 from farm.shm.slots import Slot
 from farm.shm.start import Recall
 from farm.supervisor.pace import Pace
 
-DEPTH_S = 0.05
-"""Seconds of work handed to a subworker ahead of its current job: what another one would have to wait for at the worst."""
-DEPTH_MAX = 4096
+DEPTH_S = 0.1
+"""Seconds of work handed to a subworker ahead of its running jobs. Behind a job that takes longer, nothing is put: handing the next
+one out when it ends costs half a millisecond, and until then it is anybody's."""
+DEPTH_MAX = 2048
 
-HeldFrame = tuple[int, int, bytes]
-"""(kind, flags, payload) of a job frame, as the ring takes it."""
+Appetite = tuple[int, int]
+"""(spare, behind): jobs wanted for slots that have nothing to do, and to wait behind running jobs."""
+FULL: Appetite = (0, 0)
 
 
 class Phase(StrEnum):
@@ -47,7 +50,18 @@ class Doom(NamedTuple):
     kind: OutcomeKind
     message: str
     seq: int
-    """The frame whose job it was killed for; jobs beside it are released."""
+    """The frame whose job it was killed for, 0: all that run. Jobs beside it are released, unless they were over their time as well."""
+    at_ns: int = 0
+    """CLOCK_MONOTONIC of the look that found it over its time; 0 for other reasons."""
+
+
+class Skipped(NamedTuple):
+    """What is gone from a ring though never started: it was recalled. Replaced as a whole, since other threads read it."""
+
+    to: int
+    """No frame up to this sequence is in the ring."""
+    started: int
+    """How many of those had been started."""
 
 
 class Generation:
@@ -65,16 +79,20 @@ class Generation:
         self.born_at = time.monotonic()
         self.exit_status: int | None = None
         self.doom: Doom | None = None
-        self.handed: dict[int, HeldFrame] = {}
-        """Frames by sequence that were put into its ring and not acknowledged by the writer."""
+        self.handed: dict[int, HeldJob] = {}
+        """Jobs by sequence that were put into its ring and not acknowledged by the writer."""
+        self.next_seq = 1
+        """The sequence of the next job that it is handed: dense, whatever the number of jobs in a frame."""
         # No method of ours: that would be a circle, and the memory is to go with the last one who looks at it (see close).
         wake = partial(os.eventfd_write, wake_fd, 1)
         self._jobs = RingProducer(file.job_ring, wake=wake)
         self._results = Ring(file.result_ring)
         self._recall = Recall(file, wake=wake)
-        self._skipped_to = 0
-        """Frames up to this sequence are gone from the ring though never marked: they were recalled."""
-        self._pace = Pace(ahead_s=DEPTH_S, width=1, jobs_min=1, jobs_max=DEPTH_MAX)
+        self._slots = file.slots.count
+        self._skipped = Skipped(0, 0)
+        self._pace = Pace(ahead_s=DEPTH_S, width=self._slots, jobs_min=0, jobs_max=DEPTH_MAX)
+        self._fits = DEPTH_MAX
+        """How many frames its ring holds, as far as is known: arguments may be large."""
 
     @property
     def post(self) -> str:
@@ -92,65 +110,108 @@ class Generation:
     @property
     def started(self) -> int:
         """Jobs that it has marked since it was born."""
-        return self.file.marked
+        marked, skipped = self.file.marked, self._skipped
+        return skipped.started + max(0, marked - skipped.to)
 
     @property
     def unstarted(self) -> int:
-        """Frames in its hands that it has not marked."""
-        return self._jobs.next_seq - 1 - max(self.file.marked, self._skipped_to) if self.phase is Phase.SERVING else 0
-
-    def room(self, now: float) -> int:
-        """Return how many frames it should be given now."""
+        """Frames in its hands that it has not marked, and that are not being taken back."""
         if self.phase is not Phase.SERVING or self._recall.active:
             return 0
-        self._pace.note(self.file.marked, now)
-        unstarted = self.unstarted
-        if unstarted == 0 and not self.file.slots.any_running():
-            return self._pace.high
-        # Nothing waits behind a job that takes longer than what is handed out ahead: another subworker may be free sooner.
-        ahead = self._pace.high if self._pace.high > 1 else 0
-        return ahead - unstarted if unstarted <= self._pace.low else 0
+        return self.next_seq - 1 - max(self.file.marked, self._skipped.to)
 
-    def give(self, frames: list[HeldFrame]) -> int:
-        """Put frames into its ring; returns how many fitted. It will wake the supervisor when half of them are started."""
-        first = self._jobs.next_seq
+    @property
+    def occupied(self) -> int:
+        """Slots whose job has started and not ended."""
+        return self.file.slots.count_running()
+
+    @property
+    def spare(self) -> int:
+        """Slots that could start a job at once, and have none. None while it is recalled: it would find nothing."""
+        if self.phase is not Phase.SERVING or self._recall.active:
+            return 0
+        unstarted = self.unstarted
+        return 0 if unstarted >= self._slots else max(0, self._slots - self.occupied - unstarted)
+
+    @property
+    def waiting(self) -> int:
+        """Frames in its hands that wait for a running job to end."""
+        unstarted = self.unstarted
+        return unstarted and max(0, unstarted - max(0, self._slots - self.occupied))
+
+    def waiting_s(self, now: float) -> float:
+        """Return the seconds that the waiting ones take at the pace that is measured now."""
+        self._pace.note(self.started - self.occupied, now)
+        return self.waiting * DEPTH_S / max(1, self._pace.high)
+
+    def appetite(self, now: float) -> Appetite:
+        """Return how many frames it should be given now."""
+        if self.phase is not Phase.SERVING or self._recall.active:
+            return FULL
+        unstarted = self.unstarted
+        high = min(self._pace.high, self._fits)
+        # Woken for one at its low watermark, the supervisor also fills those that would wake it soon.
+        if unstarted > self._slots + high - high // 4:
+            # Enough, whatever its slots do. Most of those that are asked leave here.
+            return FULL
+        occupied = self.occupied
+        self._pace.note(self.started - occupied, now, was_idle=not unstarted and occupied < self._slots)
+        high = min(self._pace.high, self._fits)
+        waiting = unstarted - max(0, self._slots - occupied)
+        if waiting < 0:
+            return -waiting, high
+        return 0, high - waiting if waiting <= high - high // 4 else 0
+
+    def give(self, jobs: list[HeldJob]) -> int:
+        """Put jobs into its ring; returns how many fitted. It will wake the supervisor at the start that leaves the low watermark."""
+        first, free_bytes, written = self.next_seq, self._jobs.free_bytes, 0
+        frames: list[tuple[int, int, bytes]] = []
+        for flags, payload, count in pack_jobs(jobs, first):
+            free_bytes -= frame_bytes(payload)
+            if free_bytes < 0:
+                break
+            frames.append((0, flags, payload))
+            written += count
+        if written < len(jobs):
+            self._fits = max(1, first + written - 1 - max(self.file.marked, self._skipped.to))
+        else:
+            self._fits = min(2 * self._fits, DEPTH_MAX)
         # Before the frames: a subworker that runs them all at once must find the wish already there.
-        self.file.refill = max(1, first + len(frames) - self._pace.low)
-        written = self._jobs.put_frames(frames)
-        if written < len(frames):
-            self.file.refill = max(1, first + written - self._pace.low)
-        self.handed.update(zip(range(first, first + written), frames, strict=False))
+        self.file.refill = self._wish(first + written)
+        self.next_seq = first + written
+        self.handed.update(zip(range(first, first + written), jobs, strict=False))
+        put = self._jobs.put_frames(frames)
+        assert put == len(frames), "there was room for all of them"
         return written
 
-    def settle(self, sequences: Iterable[int]) -> list[HeldFrame]:
-        """Forget frames whose outcome is committed; returns those that had a spill file."""
-        pop = self.handed.pop
-        frames = [pop(seq, None) for seq in sequences]
-        return [frame for frame in frames if frame is not None and frame[1] & SPILLED]
+    def settle(self, sequences: Sequence[int]) -> list[HeldJob]:
+        """Forget jobs whose outcome is committed; returns those that had a spill file."""
+        jobs = map(self.handed.pop, sequences, repeat(None))
+        return [job for job in jobs if job is not None and job[0] & SPILLED]
 
     def recall(self) -> None:
         """Begin to take back everything that is not started."""
         if not self._recall.active:
             self._recall.begin()
+            self._pace.back_off()
 
     @property
     def recall_active(self) -> bool:
         return self._recall.active
 
-    def recalled(self) -> list[HeldFrame] | None:
+    def recalled(self) -> list[HeldJob] | None:
         """Return the frames that came back, in order, and lift nothing; None while the subworker has not answered."""
-        state = self._recall.state()
-        if not state.finished:
-            return None
-        return self._take_from(state.mine_from)
+        return self._take_from(self._recall.state().mine_from) if self._recall.answered else None
 
-    def recall_now(self) -> list[HeldFrame]:
-        """Return the frames that are the supervisor's without any answer, though the subworker be stuck."""
+    def recall_now(self) -> list[HeldJob]:
+        """Return the frames that are the supervisor's without any answer, though the subworker be stuck. It gets none before its answer."""
         return self._take_from(self._recall.state().mine_from)
 
     def lift_recall(self) -> None:
         """Let the subworker go on after a recall that it has answered."""
-        self._skipped_to = self._jobs.next_seq - 1
+        acked_from = self._recall.state().acked_from
+        assert acked_from is not None, "lifted only after an answer"
+        self._skipped = Skipped(self.next_seq - 1, self._skipped.started + max(0, acked_from - 1 - self._skipped.to))
         self._recall.end()
 
     def running(self) -> list[Slot]:
@@ -176,7 +237,7 @@ class Generation:
         """True when the writer has committed all that a dead subworker published, or has given its ring up as broken."""
         return self._results.drained or bool(self.file.broken)
 
-    def take_all(self) -> list[tuple[int, HeldFrame]]:
+    def take_all(self) -> list[tuple[int, HeldJob]]:
         """Return everything still handed with its sequence, in order, and forget it."""
         left = sorted(self.handed.items())
         self.handed = {}
@@ -188,7 +249,12 @@ class Generation:
         with suppress(OSError):
             os.close(self.wake_fd)
 
-    def _take_from(self, first: int) -> list[HeldFrame]:
+    def _wish(self, next_seq: int) -> int:
+        """Return the sequence at whose start it should wake the supervisor; behind the last one where nothing is put behind a job."""
+        high = min(self._pace.high, self._fits)
+        return max(1, next_seq - 1 - high // 2) if high else next_seq
+
+    def _take_from(self, first: int) -> list[HeldJob]:
         taken = sorted(seq for seq in self.handed if seq >= first)
         return [self.handed.pop(seq) for seq in taken]
 
@@ -200,3 +266,9 @@ def signal_group(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
+
+
+def timed_out(slot: Slot, at_ns: int) -> Doom:
+    """Return why a subworker is killed whose job was found past its deadline."""
+    limit_s = (slot.deadline_ns - slot.started_ns) / 1e9
+    return Doom(OutcomeKind.TIMED_OUT, f"timeout of {limit_s:g} s reached; its subworker was killed", slot.seq, at_ns)

@@ -18,10 +18,19 @@ REVIVE_AFTER_S = 5.0
 log = logging.getLogger("farm")
 
 
+class Answer(Protocol):
+    """What a beat of a living host is answered."""
+
+    @property
+    def database_us(self) -> int: ...
+    @property
+    def waiters(self) -> bool: ...
+
+
 class Hosts(Protocol):
     """What the heartbeat asks of the store."""
 
-    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> bool: ...
+    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> Answer | None: ...
 
 
 class Heartbeat:
@@ -40,8 +49,10 @@ class Heartbeat:
         generations: Callable[[], Sequence[Generation]],
         retired: Callable[[int], None],
         registered_boot_ns: int,
+        clock_us: int,
         revive: Callable[[], None] | None,
         retry_s_max: float,
+        waiters: Callable[[], None],
     ) -> None:
         self._store = store
         self._host_id = host_id
@@ -50,16 +61,24 @@ class Heartbeat:
         self._generations = generations
         self._retired = retired
         self._revive = revive
+        self._waiters = waiters
         self._retry_s = min(RETRY_S, every_s, retry_s_max)
         self._asked_at = 0.0
         self._away_since: float | None = None
         self.gate_ns = registered_boot_ns + self._gate_ns
         """CLOCK_BOOTTIME past which nothing may start. New generations begin with this one."""
+        self.clock_us = clock_us
+        """The database's clock less CLOCK_MONOTONIC: see GenerationFile.clock_us."""
         self.closed = False
 
     @property
     def away(self) -> bool:
         return self._away_since is not None
+
+    def admit(self, generation: Generation) -> None:
+        """Let a subworker start jobs up to the gate, and tell it the time."""
+        generation.file.clock_us = self.clock_us
+        generation.file.gate_ns = self.gate_ns
 
     def begin_as(self, host_id: int, registered_boot_ns: int) -> None:
         """Beat for a new host row from now on."""
@@ -75,16 +94,19 @@ class Heartbeat:
         monotonic_ns = time.monotonic_ns()
         ages_s = [max(0, monotonic_ns - slot.started_ns) / 1e9 for slot in slots]
         try:
-            alive = self._store.beat(host_id, [slot.job_id for slot in slots], ages_s)
+            answer = self._store.beat(host_id, [slot.job_id for slot in slots], ages_s)
         except StoreUnavailable as error:
             self._note_away(now, error)
             self._ask_for_server(now)
             return self._retry_s
         self._note_back(now)
-        if alive:
-            self._open_gate(sent_ns)
-        else:
+        if answer is None:
             self._retired(host_id)
+        else:
+            self.clock_us = less_monotonic(answer.database_us, monotonic_ns)
+            self._open_gate(sent_ns)
+            if answer.waiters:
+                self._waiters()
         return max(0.0, self._every_s - (time.monotonic() - now))
 
     def _open_gate(self, since_boot_ns: int) -> None:
@@ -92,7 +114,7 @@ class Heartbeat:
         for generation in self._generations():
             # What was handed out for a row that was retired is somebody else's: its gate stays as it is until it is killed.
             if generation.host_id == self._host_id:
-                generation.file.gate_ns = self.gate_ns
+                self.admit(generation)
 
     def _note_away(self, now: float, error: StoreUnavailable) -> None:
         if self._away_since is None:
@@ -112,3 +134,9 @@ class Heartbeat:
         if self._away_since is not None:
             log.warning("the database is back after %.1f s", now - self._away_since)
             self._away_since = None
+
+
+def less_monotonic(database_us: int, sent_ns: int) -> int:
+    """Return the database's clock less CLOCK_MONOTONIC, in microseconds, from an answer that has just come to a question of sent_ns."""
+    # No server's clock stands before 2000, but a word of shared memory could not even say so.
+    return max(0, database_us - (sent_ns + time.monotonic_ns()) // 2000)

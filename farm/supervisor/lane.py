@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterable, Sequence
 
 from farm.config.model import Lane as LaneConfig
-from farm.supervisor.generation import Generation, HeldFrame, Phase
+from farm.shm.frames import HeldJob
+from farm.supervisor.generation import FULL, Appetite, Generation, Phase
 from farm.supervisor.pace import Pace
 
-CLAIM_AHEAD_S = 0.2
-"""Seconds of work claimed ahead: a claim and the reading of its jobs take a few milliseconds, a busy database more."""
+CLAIM_AHEAD_S = 0.5
+"""Seconds of work claimed ahead: a claim and the reading of its jobs take a few milliseconds, a busy database more; and four claims
+a second are little beside jobs of any length. What is claimed is not another host's any more, so it is no more than that."""
 CLAIMS_AHEAD_MAX = 4
 """Batches of claim_max held at the most."""
+CLAIMED_MIN = 2
+"""Jobs claimed ahead, however long they take."""
 
 
 class Lane:
@@ -22,11 +25,13 @@ class Lane:
     def __init__(self, config: LaneConfig, *, claim_max: int) -> None:
         self.config = config
         self.name = config.name
-        self.held: deque[HeldFrame] = deque()
+        self.memory_mb = config.memory_bytes // 1_000_000
+        """What a job may need here, in millions of bytes, as memory classes count."""
+        self.held: deque[HeldJob] = deque()
         self.generations: list[Generation] = []
         """Those that take frames or may yet; the buried are gone. Replaced as a whole, so that other threads may read it."""
         slots = config.subworkers * config.concurrency
-        self._pace = Pace(ahead_s=CLAIM_AHEAD_S, width=slots, jobs_min=2 * slots, jobs_max=max(CLAIMS_AHEAD_MAX * claim_max, 2 * slots))
+        self._pace = Pace(ahead_s=CLAIM_AHEAD_S, width=slots, jobs_min=CLAIMED_MIN, jobs_max=max(CLAIMS_AHEAD_MAX * claim_max, 2 * slots))
         self._slots = slots
         self._started_before = 0
         self.arrived = 0
@@ -51,39 +56,50 @@ class Lane:
 
     def demand(self, now: float) -> int:
         """Return how many jobs to claim: 0 above the low watermark, else up to the high one and one for each free slot."""
-        self._pace.note(self.started, now)
+        occupied = sum(generation.occupied for generation in self.generations)
+        self._pace.note(self.started - occupied, now)
         buffered = self.buffered
         if not self.serving or buffered > self._pace.low:
             return 0
-        busy = sum(generation.file.slots.any_running() for generation in self.generations)
-        return self._pace.high - buffered + max(0, self._slots - busy)
+        return self._pace.high - buffered + max(0, self._slots - occupied)
 
     def wants_more(self) -> bool:
         """True at or below the low watermark, as last measured."""
         return self.buffered <= self._pace.low
 
-    def arrive(self, claimed: int, frames: list[HeldFrame]) -> None:
-        """Take in the frames of a claim of so many jobs; fewer where some were refused, or are no longer ours."""
+    def arrive(self, claimed: int, jobs: list[HeldJob]) -> None:
+        """Take in the jobs of a claim of so many; fewer where some were refused, or are no longer ours."""
         self.arrived += claimed
-        self.held.extend(frames)
+        self.held.extend(jobs)
 
-    def take_back(self, frames: Iterable[HeldFrame]) -> None:
+    def take_back(self, jobs: Iterable[HeldJob]) -> None:
         """Hold jobs again that were handed out and not started: ahead of the others, in their old order."""
-        self.held.extendleft(reversed(list(frames)))
+        self.held.extendleft(reversed(list(jobs)))
+
+    def finish_recalls(self) -> bool:
+        """Hold again what was recalled from subworkers that have answered, and let them go on; True if anybody has."""
+        anybody = False
+        for generation in self.generations:
+            if generation.recall_active and generation.phase is Phase.SERVING:
+                frames = generation.recalled()
+                if frames is not None:
+                    self.take_back(frames)
+                    generation.lift_recall()
+                    anybody = True
+        return anybody
 
     def dispatch(self, now: float) -> None:
-        """Put held jobs into the rings of its subworkers, each as far ahead as its pace allows."""
+        """Put held jobs into rings: for free slots first, then behind running jobs as far ahead as their pace allows."""
         if not self.held:
             return
-        hungry = [(room, generation) for generation in self.generations if (room := generation.room(now)) > 0]
-        for left, (room, generation) in zip(range(len(hungry), 0, -1), hungry, strict=True):
-            # What there is, is shared out: the first one must not get all that could keep two busy.
-            share = min(room, -(-len(self.held) // left))
-            if share <= 0:
-                return
-            written = generation.give(list(islice(self.held, share)))
-            for _ in range(written):
-                self.held.popleft()
+        asked = [(generation, appetite) for generation in self.generations if (appetite := generation.appetite(now)) != FULL]
+        shares = share_out(len(self.held), [appetite for _generation, appetite in asked])
+        for (generation, _appetite), share in zip(asked, shares, strict=True):
+            if share:
+                frames = [self.held.popleft() for _ in range(share)]
+                written = generation.give(frames)
+                if written < share:
+                    self.take_back(frames[written:])
 
     def add(self, generation: Generation) -> None:
         self.generations = [*self.generations, generation]
@@ -92,3 +108,26 @@ class Lane:
         """Forget a buried generation; what it started still counts."""
         self._started_before += generation.started
         self.generations = [other for other in self.generations if other is not generation]
+
+
+def share_out(jobs: int, appetites: Sequence[Appetite]) -> list[int]:
+    """Say how many of so many jobs each subworker gets, never more than it asked for.
+
+    Slots that have nothing to do come first, and what there is, is shared out: the first one must not get all that could keep
+    two busy. The rest goes behind running jobs, but only if there is some for each that asked: else it is held for whoever is free first.
+    """
+    shares = [0] * len(appetites)
+    left = jobs
+    # Those that want least first: what they leave of an even share is for the others.
+    idle = sorted((spare, index) for index, (spare, _behind) in enumerate(appetites) if spare)
+    for takers, (spare, index) in zip(range(len(idle), 0, -1), idle, strict=True):
+        shares[index] = min(spare, -(-left // takers))
+        left -= shares[index]
+    hungry = sorted((behind, index) for index, (_spare, behind) in enumerate(appetites) if behind)
+    if left < len(hungry):
+        return shares
+    for takers, (behind, index) in zip(range(len(hungry), 0, -1), hungry, strict=True):
+        share = min(behind, left // takers)
+        shares[index] += share
+        left -= share
+    return shares

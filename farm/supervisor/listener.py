@@ -1,20 +1,21 @@
-"""Hears when work is enqueued while a lane is idle, and wakes whoever it concerns."""
+"""How the claim thread sleeps: at the connection that hears announcements, so that a claim is sent by whoever hears of the work."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from time import monotonic
+from typing import Protocol
 
 from farm.errors import StoreUnavailable
 from farm.model import PRIORITY_MAX
 
-LATER = "later"
-"""Payload of a wake-up for a job that is due later; any other is `class:priority`, or `class:priority:job`, of one that is ready now."""
+LATER, WAITERS = "later", "waiters"
+"""Payloads of wake-ups for a job that is due later, and for a program that begins to wait for the end of one; any other is
+`class:priority`, or `class:priority:job`, of one that is ready now."""
 Pair = tuple[int, int]
 """(class id, priority)."""
-LISTEN_S = 30.0
-GIVE_WAY_S = 0.0002
+RETRY_S = 0.25
+"""How long to leave a connection alone that could not be made: to try may take long, and claims would have to wait."""
 ID_DIGITS_MAX = 18
 """Any such number is a bigint."""
 
@@ -22,64 +23,79 @@ ID_DIGITS_MAX = 18
 class Wakeups(Protocol):
     """A connection that listens."""
 
-    def wait(self, timeout_s: float) -> list[str]: ...
+    def wait(self, timeout_s: float) -> list[str] | None: ...
+    def pause(self, timeout_s: float) -> None: ...
     def interrupt(self) -> None: ...
 
 
+class Hearer(Protocol):
+    """Whom announcements are passed on to."""
+
+    def hear(self, pairs: list[Pair]) -> None: ...
+    def hear_anew(self, heard: bool) -> None: ...
+
+
 class Listener:
-    """A part. Its steps block for long: close() before its thread is stopped."""
+    """The sleep of one thread. Modes: hearing; deaf (the connection is lost, or was never made: sleeps without, and tries again)."""
 
     def __init__(
         self,
         *,
         wakeups: Wakeups,
-        work: Callable[[list[Pair]], None],
-        announced: Callable[[list[int]], None],
+        claimer: Hearer,
         later: Callable[[], None],
+        waiters: Callable[[], None],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._wakeups = wakeups
-        self._announced = announced
-        self._work = work
+        self._claimer = claimer
         self._later = later
+        self._waiters = waiters
+        self._clock = clock
+        self._hears = False
+        self._deaf_until = float("-inf")
 
-    def close(self) -> None:
-        """End the step that is under way, from another thread."""
+    def wake(self) -> None:
+        """End the sleep that is under way, else the next one; from any thread."""
         self._wakeups.interrupt()
 
-    def step(self, now: float) -> float:
-        """Wait for wake-ups and pass them on. A lost connection is one too: something may have been missed."""
+    def sleep(self, wait_s: float) -> None:
+        """Sleep for so long at the most, and pass on what wakes."""
+        deaf_s = self._deaf_until - self._clock()
+        if deaf_s > 0:
+            self._wakeups.pause(min(wait_s, deaf_s))
+            return
         try:
-            payloads = self._wakeups.wait(LISTEN_S)
+            payloads = self._wakeups.wait(wait_s)
         except StoreUnavailable:
-            self._work([])
-            raise
-        news = [_read(payload) for payload in payloads if payload != LATER]
-        if news:
-            self._work(list({one.pair for one in news if one.pair is not None}))
+            self._deaf_until = self._clock() + RETRY_S
+            if self._hears:
+                self._hears = False
+                self._claimer.hear_anew(False)
+            return
+        if payloads is None:
+            self._hears = True
+            self._claimer.hear_anew(True)
+        elif payloads:
+            self._pass_on(payloads)
+
+    def _pass_on(self, payloads: list[str]) -> None:
+        pairs = {_read(payload) for payload in payloads if payload not in (LATER, WAITERS)}
+        if None in pairs:
+            self._claimer.hear([])
+        if known := [pair for pair in pairs if pair is not None]:
+            self._claimer.hear(known)
         if LATER in payloads:
             self._later()
-        job_ids = [one.job_id for one in news if one.job_id is not None]
-        if job_ids:
-            # First the claim must be on its way: the interpreter runs one thread at a time.
-            time.sleep(GIVE_WAY_S)
-            self._announced(job_ids)
-        return 0.0
+        if WAITERS in payloads:
+            self._waiters()
 
 
-class _News(NamedTuple):
-    """What one payload says."""
-
-    pair: Pair | None
-    job_id: int | None
-
-
-def _read(payload: str) -> _News:
-    """Read a payload; nothing of what is none of ours: anybody may notify a channel."""
+def _read(payload: str) -> Pair | None:
+    """Read a payload; None for what is none of ours: anybody may notify a channel."""
     fields = payload.split(":")
     if not 2 <= len(fields) <= 3 or not all(field.isdecimal() and len(field) <= ID_DIGITS_MAX for field in fields):
-        return _News(None, None)
-    numbers = [int(field) for field in fields]
-    if numbers[1] > PRIORITY_MAX:
-        # A claim of it would fail, be asked again, and nothing else would be claimed any more.
-        return _News(None, None)
-    return _News((numbers[0], numbers[1]), numbers[2] if len(numbers) == 3 else None)
+        return None
+    class_id, priority = int(fields[0]), int(fields[1])
+    # A claim of one out of range would fail, be asked again, and nothing else would be claimed any more.
+    return (class_id, priority) if priority <= PRIORITY_MAX else None

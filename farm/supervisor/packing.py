@@ -1,22 +1,33 @@
-"""Turns claimed jobs into the frames that go into rings, and into refusals. Main thread: it works while the claim thread waits."""
+"""Turns claims into the jobs that are handed out, and into refusals. Main thread: it works while the claim thread waits."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from itertools import count, repeat
+from operator import itemgetter
 from typing import NamedTuple
 
 from farm.model import Claim, JobRow, Outcome, OutcomeKind
-from farm.shm.frames import JOB_HEAD, SPILLED
+from farm.shm.frames import JOB_COLUMNS_BYTES, JOB_HEAD, SPILLED, HeldJob
 from farm.shm.spill import Spill
 from farm.subworker.results import error_payload
-from farm.supervisor.generation import HeldFrame
 from farm.supervisor.refusals import Refusals
+
+TASK_BYTES_MAX = 1 << 10
+"""The longest task that an enqueue lets through."""
+QUIET_S = 60.0
+"""Between two warnings that arguments cannot be spilled."""
+_args = itemgetter(2)
+
+log = logging.getLogger("farm")
 
 
 class Packed(NamedTuple):
-    """A claimed batch, or as much of it as there was room for, ready to be dispatched."""
+    """A claimed batch, or as much of it as there was room for, ready to be handed out."""
 
-    frames: list[HeldFrame]
+    jobs: list[HeldJob]
     refused: list[Outcome]
     end: int
     """The first position that is not among them: the number of jobs claimed, unless there was no room to spill more arguments."""
@@ -29,17 +40,32 @@ class Packer:
         self._runner_names = list(runner_names)
         self._refusals = refusals
         self._spill = spill
-        self._args_bytes_max = frame_bytes_max - JOB_HEAD.size
+        self._args_bytes_max = frame_bytes_max - JOB_HEAD.size - JOB_COLUMNS_BYTES - TASK_BYTES_MAX
+        self._quiet_until = 0.0
 
-    def pack(self, claim: Claim, rows: Sequence[JobRow], runner_name: str, *, first: int = 0) -> Packed:
-        """Return the frames of a claim in its order, from one position up to the first whose arguments cannot be spilled now."""
+    def pack(self, claim: Claim, rows: Sequence[JobRow], runner_name: str, *, first: int = 0, to_release: bool = False) -> Packed:
+        """Return the jobs of a claim in its order, from one position up to the first whose arguments cannot be spilled now.
+
+        to_release: none of them will go into a ring, so nothing is spilled for them.
+        """
         runner = self._runner_names.index(runner_name)
         lease_id, job_ids, attempts, losts, _from_ready = claim
-        by_id = {row[0]: row for row in rows}
         reasons = {task: self._refusals.reason(runner_name, task) for task in {row[1] for row in rows}}
-        frames: list[HeldFrame] = []
+        allowed = not any(reasons.values())
+        if allowed and not first and len(rows) == len(job_ids) and max(map(len, map(_args, rows))) <= self._args_bytes_max:
+            # The common case, for which nothing need be looked at one by one.
+            ids, tasks, args, timeouts = zip(*rows, strict=True)
+            jobs = zip(repeat(0), repeat(lease_id), ids, count(), timeouts, attempts, losts or repeat(0), repeat(runner), tasks, args)
+            return Packed(list(jobs), [], len(job_ids))
+        return self._pack_each(claim, rows, runner, reasons, first, to_release)
+
+    def _pack_each(
+        self, claim: Claim, rows: Sequence[JobRow], runner: int, reasons: Mapping[bytes, str | None], first: int, to_release: bool
+    ) -> Packed:
+        lease_id, job_ids, attempts, losts, _from_ready = claim
+        by_id = {row[0]: row for row in rows}
+        jobs: list[HeldJob] = []
         refused: list[Outcome] = []
-        pack, append = JOB_HEAD.pack, frames.append
         for position in range(first, len(job_ids)):
             job_id = job_ids[position]
             attempt = attempts[position]
@@ -53,15 +79,24 @@ class Packer:
                 refused.append(_rejected(lease_id, position, job_id, attempt, task, reason))
                 continue
             flags = 0
-            if len(args) + len(task) > self._args_bytes_max:
-                name = self._spill.write(args, wait=False)
+            if len(args) > self._args_bytes_max and not to_release:
+                name = self._spilled(args)
                 if name is None:
                     # A batch as large as all the room there is must not wait for all of it: what fits, runs and makes room.
-                    return Packed(frames, refused, position)
+                    return Packed(jobs, refused, position)
                 args, flags = name, SPILLED
-            lost = losts[position] if losts else 0
-            append((0, flags, pack(lease_id, job_id, position, timeout_ms, attempt, lost, len(task), runner) + task + args))
-        return Packed(frames, refused, len(job_ids))
+            jobs.append((flags, lease_id, job_id, position, timeout_ms, attempt, losts[position] if losts else 0, runner, task, args))
+        return Packed(jobs, refused, len(job_ids))
+
+    def _spilled(self, args: bytes) -> bytes | None:
+        """Spill arguments; None when there is no room for them now. A disk that is full is said once in a while: those jobs wait."""
+        try:
+            return self._spill.write(args, wait=False)
+        except OSError as error:
+            if time.monotonic() >= self._quiet_until:
+                self._quiet_until = time.monotonic() + QUIET_S
+                log.warning("jobs with large arguments wait: they cannot be spilled to the state directory (%s)", error.strerror)
+            return None
 
 
 def _rejected(lease_id: int, position: int, job_id: int, attempt: int, task: bytes, reason: str) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import queue
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -25,12 +26,12 @@ from farm.store.wakeups import Wakeups
 from farm.supervisor.claimer import Claimer
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
-from farm.supervisor.heartbeat import Heartbeat
+from farm.supervisor.generation import Generation
+from farm.supervisor.heartbeat import Heartbeat, less_monotonic
 from farm.supervisor.lane import Lane
 from farm.supervisor.listener import Listener
 from farm.supervisor.loop import Loop
 from farm.supervisor.packing import Packer
-from farm.supervisor.readahead import ReadAhead
 from farm.supervisor.refusals import Refusals
 from farm.supervisor.supervisor import Children, Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
@@ -59,14 +60,13 @@ class Parts:
         self._claims_store = ClaimStore(self._session("claims", keeps_plans=True))
         self._host_id = 0
         self._registered_boot_ns = 0
+        self._clock_us = 0
         self._instance = ""
         self._threads: list[PartThread] = []
-        self._listener: Listener | None = None
 
-    @property
-    def gate_ns(self) -> int:
-        """CLOCK_BOOTTIME past which nothing may start."""
-        return self._heartbeat.gate_ns
+    def admit(self, generation: Generation) -> None:
+        """Let a subworker start jobs."""
+        self._heartbeat.admit(generation)
 
     def prepare(self, *, embedded: bool) -> None:
         """See that the schema is ours: the embedded database is migrated, any other must be. Raises FarmError."""
@@ -93,9 +93,11 @@ class Parts:
             memory_bytes=self._config.host.memory_bytes,
             version=farm.__version__,
         )
+        sent_ns = time.monotonic_ns()
+        self._clock_us = less_monotonic(self._hosts.clock_us(), sent_ns)
         return self._host_id
 
-    def make(self, *, lanes: Sequence[Lane], crew: Crew, inbox: queue.SimpleQueue[Any], loop: Loop, burst: bool) -> None:
+    def make(self, *, lanes: Sequence[Lane], crew: Crew, desk: Desk, inbox: queue.SimpleQueue[Any], loop: Loop, burst: bool) -> None:
         """Make the parts and their threads."""
         config = self._config
         self._inbox, self._loop = inbox, loop
@@ -117,10 +119,11 @@ class Parts:
             generations=lambda: crew.generations,
             retired=self._begin_again,
             registered_boot_ns=self._registered_boot_ns,
+            clock_us=self._clock_us,
             revive=self._revive,
             retry_s_max=config.reconnect_pause_s,
+            waiters=desk.note_waiters,
         )
-        self._claims = PartThread("claims", self._claimer)
         listen = config.database.listen or (None if config.database.pooled else self._dsn)
         # What is due earlier than everything else is announced: where announcements are heard, polling is only the safety net.
         self._upkeep = PartThread(
@@ -134,14 +137,13 @@ class Parts:
                 promoted=self._hear_of_work,
             ),
         )
-        self._beats = PartThread("heartbeat", self._heartbeat)
-        self._threads = [self._claims, self._upkeep, self._beats]
+        listener: Listener | None = None
         if listen is not None:
-            session = self._session("listen", dsn=listen)
-            ahead = ReadAhead(ClaimStore(session))
-            self._claimer.read_ahead = ahead.take
-            self._listener = Listener(wakeups=Wakeups(session), work=self._hear_of_pairs, announced=ahead.fill, later=self._upkeep.wake)
-            self._threads.append(PartThread("listen", self._listener))
+            wakeups = Wakeups(self._session("listen", dsn=listen))
+            self._stack.callback(wakeups.close)
+            listener = Listener(wakeups=wakeups, claimer=self._claimer, later=self._upkeep.wake, waiters=desk.note_waiters)
+        self._claims = PartThread("claims", self._claimer, listener)
+        self._threads = [self._claims, self._upkeep, PartThread("heartbeat", self._heartbeat)]
 
     def supervisor(
         self,
@@ -190,8 +192,6 @@ class Parts:
         self._heartbeat.closed = True
         for thread in self._threads:
             thread.stop(0.0)
-        if self._listener is not None:
-            self._listener.close()
         for thread in self._threads:
             thread.stop(STOP_S)
         if retire:
@@ -207,10 +207,6 @@ class Parts:
         self._inbox.put(Retired(new_id))
         self._claimer.begin_as(new_id)
         self._loop.wake()
-
-    def _hear_of_pairs(self, pairs: list[tuple[int, int]]) -> None:
-        self._claimer.hear(pairs)
-        self._claims.wake()
 
     def _hear_of_work(self) -> None:
         self._claimer.news = True

@@ -21,12 +21,17 @@ from farm.supervisor.drain import Drain
 from farm.supervisor.generation import Phase, signal_group
 from farm.supervisor.loop import Loop
 from farm.supervisor.packing import Packer
+from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
 from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.supervisor.zygote import Zygote
 
 SLEEP_S_MAX = 1.0
+ACKS_S_MAX = 0.03
+"""Acks are waited for only when nothing else wakes the supervisor sooner: they free memory, and nobody waits for that."""
 QUICK_S, QUICK_ENDS_MAX = 1.0, 10
+SETUP_TRIES = 4
+"""Of each subworker, before any has served: what cannot be set up at the start is a mistake in the configuration, or of the machine."""
 LOOK_S = 0.02
 """How often to look whether the ring of a dead subworker is consumed, and with --burst whether the last look found nothing."""
 
@@ -84,6 +89,7 @@ class Supervisor:
         self._claims = claims
         self._burst = burst
         self._deadlines = Deadlines(crew)
+        self._take_back = TakeBack(crew.lanes)
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
         self._served = False
@@ -109,7 +115,7 @@ class Supervisor:
         self._watch(self._zygote.control.fileno())
         wait_s = 0.0
         while True:
-            for number in self._loop.wait(wait_s if self._writer.arm() else 0.0):
+            for number in self._loop.wait(wait_s if wait_s <= ACKS_S_MAX or self._writer.arm() else 0.0):
                 self._obey(number)
             self._writer.disarm()
             now = time.monotonic()
@@ -119,6 +125,11 @@ class Supervisor:
                     return 0
                 if self._drain.given_up(now):
                     return self._drain.uncommitted()
+
+    @property
+    def served(self) -> bool:
+        """True once a lane has been ready."""
+        return self._served
 
     def summary(self) -> str:
         """Say what came of the jobs, in words."""
@@ -137,8 +148,7 @@ class Supervisor:
         self._take_arrivals()
         if self._drain is None:
             self._dispatch(now)
-        self._crew.hear_births(self._zygote)
-        self._crew.note_ready()
+        changed = self._crew.note_ready()
         self._crew.give_up_unborn(now)
         dying = any(generation.phase in (Phase.DEAD, Phase.DOOMED) for generation in self._crew.generations)
         # In this order: the writer pushes acks before it moves a tail, so those of a ring that was consumed before can be taken now.
@@ -147,10 +157,14 @@ class Supervisor:
         self._take_acks()
         self._crew.bury(consumed, self._writer)
         if self._drain is None:
-            self._crew.finish_recalls()
-            self._dispatch(now)
+            changed = self._crew.finish_recalls() or changed or bool(consumed)
+            if changed:
+                # There are jobs to hand out again, or somebody new to have them.
+                self._dispatch(now)
         self._desk.step()
         wait_s = min(self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
+        if self._drain is None:
+            wait_s = min(wait_s, self._take_back.step(now))
         self._tell_first_ready()
         if self._drain is not None:
             self._writer.drain()
@@ -203,8 +217,8 @@ class Supervisor:
             # Claimed just before our host row was retired: they are somebody else's now, too.
             arrival.lane.arrive(claimed - first, [])
             return True
-        packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first)
-        arrival.lane.arrive(packed.end - first, packed.frames)
+        packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first, to_release=self._drain is not None)
+        arrival.lane.arrive(packed.end - first, packed.jobs)
         self._desk.push(packed.refused)
         if packed.end < claimed:
             self._packed_to = packed.end
@@ -284,6 +298,10 @@ class Supervisor:
             self._served = True
             log.info("ready")
             self._claims.wake()
+        elif not self._served and self._drain is None and self._crew.setup_failures >= SETUP_TRIES * len(self._crew.posts):
+            log.error("no runner could be set up, in %d tries: the farm gives up", self._crew.setup_failures)
+            self.gave_up = True
+            self.begin_drain()
 
     def _look_for_end(self, now: float) -> float:
         """With --burst: drain once nothing is in flight and a look that began after that has found nothing runnable."""

@@ -19,6 +19,11 @@ class Sweep:
         self._width = WIDTH_MAX
         self._older = 0
 
+    @property
+    def whole(self) -> bool:
+        """True when the last windows reached down to the first number."""
+        return self._older == 0
+
     def windows(self, newest: int) -> list[tuple[int, int]]:
         """Return what to look through, given the highest bound there is."""
         if newest <= self._width:

@@ -1,4 +1,4 @@
-"""What somebody has to do for the whole database, and every supervisor does: promote, reap, keep partitions ahead, prune hosts."""
+"""What somebody has to do for the whole database, and every supervisor does: promote, reap, keep partitions ahead, prune."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from farm.model import Beat
 
 PROMOTE_MAX = 2_000
 PARTITIONS_EVERY_S = 5.0
-PRUNE_EVERY_S = 300.0
+PRUNE_EVERY_S = 60.0
 
 log = logging.getLogger("farm")
 
@@ -25,6 +25,7 @@ class UpkeepStore(Protocol):
     def promote(self, jobs_max: int) -> tuple[int, float | None]: ...
     def keep_partitions_ahead(self) -> int: ...
     def prune_hosts(self) -> Sequence[int]: ...
+    def prune_waiters(self) -> None: ...
 
 
 class Watch:
@@ -107,6 +108,7 @@ class Upkeep:
             if now >= self._prune_at:
                 self._prune_at = now + PRUNE_EVERY_S
                 self._store.prune_hosts()
+                self._store.prune_waiters()
         except StoreUnavailable:
             self._watch.begin_anew()
             raise

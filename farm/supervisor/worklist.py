@@ -85,13 +85,13 @@ class Worklist:
 
     def class_ids(self, lanes: Sequence[Lane]) -> list[int]:
         """Return the classes that any of these lanes can serve."""
-        return [class_id for class_id, of in self._classes.items() if any(_serves(lane.config.queues, of[0]) for lane in lanes)]
+        return [class_id for class_id, of in self._classes.items() if any(_serves(lane, of) for lane in lanes)]
 
-    def classes_wanted(self, queues: Sequence[str]) -> list[int] | None:
+    def classes_wanted(self, queues: Sequence[str], memory_mb: int = 0) -> list[int] | None:
         """Return the classes that a lane waits for; None for any, including those that do not exist yet."""
         if ANY_QUEUE in queues:
             return None
-        return [class_id for class_id, of in self._classes.items() if of[0] in queues]
+        return [class_id for class_id, of in self._classes.items() if of[0] in queues and of[2] <= memory_mb]
 
     def runner(self, class_id: int) -> str:
         return self._classes[class_id][1]
@@ -128,14 +128,16 @@ class Worklist:
         self._pairs.setdefault((class_id, priority), Pair(class_id, priority)).ready = True
         return True
 
-    def next_pairs(self, queues: Sequence[str]) -> list[Pair]:
+    def next_pairs(self, queues: Sequence[str], memory_mb: int = 0) -> list[Pair]:
         """Return the pairs to claim from at once, none if there is nothing for a lane with these queues.
 
         The first queue of the chain that has work, there the most urgent priority; there the one that was served longest ago, and
         with it others that need the same of a subworker.
+
+        memory_mb is what the lane allows a job, in millions of bytes: pairs of higher memory classes are left to others.
         """
         for queue in queues:
-            named = [pair for pair in self._pairs.values() if self._is_for(pair, queue, queues)]
+            named = [pair for pair in self._pairs.values() if self._is_for(pair, queue, queues, memory_mb)]
             if named:
                 priority = min(pair.priority for pair in named)
                 chosen = [pair for pair in named if pair.priority == priority]
@@ -170,12 +172,13 @@ class Worklist:
             pair.ready = True
             self.ready.note_first(key, first)
 
-    def _is_for(self, pair: Pair, queue: str, queues: Sequence[str]) -> bool:
+    def _is_for(self, pair: Pair, queue: str, queues: Sequence[str], memory_mb: int) -> bool:
         of = self._classes.get(pair.class_id)
-        if of is None:
+        if of is None or of[2] > memory_mb:
             return False
         return of[0] == queue or (queue == ANY_QUEUE and of[0] not in queues)
 
 
-def _serves(queues: Sequence[str], queue: str) -> bool:
-    return queue in queues or ANY_QUEUE in queues
+def _serves(lane: Lane, of: tuple[str, str, int]) -> bool:
+    queues = lane.config.queues
+    return (of[0] in queues or ANY_QUEUE in queues) and of[2] <= lane.memory_mb

@@ -50,9 +50,9 @@ class Writer:
         """Tell it all it needs; before that it only imports."""
         self._tell(start)
 
-    def attach(self, *, name: str, number: int, path: str, of_subworker: bool, wake_fd: int | None) -> None:
+    def attach(self, *, name: str, number: int, path: str, of_subworker: bool, wake_fd: int | None, desk: bool = False) -> None:
         """Have a result ring read from now on; wake_fd is written when its producer waits and there is room again."""
-        attach = Attach(name=name, number=number, path=path, of_subworker=of_subworker)
+        attach = Attach(name=name, number=number, path=path, of_subworker=of_subworker, desk=desk)
         self._tell(attach, () if wake_fd is None else (wake_fd,))
 
     def detach(self, name: str) -> None:

@@ -29,15 +29,16 @@ class Birth(NamedTuple):
 class Zygote:
     """One zygote process. When it dies another one is made; the subworkers that it forked live on."""
 
-    def __init__(self, *, runner_names: Sequence[str], crew_lock_fd: int, output_fd: int) -> None:
+    def __init__(self, *, runner_names: Sequence[str], concurrency_max: int, crew_lock_fd: int, output_fd: int) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         nothing = os.open(os.devnull, os.O_RDONLY)
         self.control = ours
         self.born_at = time.monotonic()
         self.control.setblocking(False)
+        arguments = [str(os.getpid()), str(concurrency_max), *runner_names]
         try:
             descriptors = {0: nothing, 1: output_fd, 2: output_fd, CONTROL_FD: theirs.fileno(), CREW_LOCK_FD: crew_lock_fd}
-            self.pid = spawn("farm.subworker.zygote", [str(os.getpid()), *runner_names], descriptors, SINGLE_THREADED)
+            self.pid = spawn("farm.subworker.zygote", arguments, descriptors, SINGLE_THREADED)
         finally:
             theirs.close()
             os.close(nothing)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from farm.errors import StoreError, StoreUnavailable
-from farm.model import CommitReport, Outcome
+from farm.model import CommitReport, Outcomes
 from farm.shm.counters import Counts
 from farm.writer.sources import Source
 
@@ -27,7 +27,7 @@ log = logging.getLogger("farm.writer")
 class Commits(Protocol):
     """Where outcomes go."""
 
-    def commit(self, outcomes: Sequence[Outcome], *, now_ns: int, again: bool = False) -> CommitReport: ...
+    def commit(self, outcomes: Outcomes, *, now_ns: int, again: bool = False) -> CommitReport: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,8 +60,8 @@ class Batch:
     """Outcomes read from the rings and not yet committed.
 
     Filling: takes from all sources in turn until `batch_max` outcomes are held. Due: full; or its oldest outcome is `age_max_s`
-    old; or nothing else runs or waits and the last commit is that long ago; or the farm drains. Held: a commit did not reach
-    the database; the same outcomes are offered again, and nothing more is read, until it does.
+    old; or nothing else runs or waits, and the last commit is that long ago or somebody waits for a job; or the farm drains.
+    Held: a commit did not reach the database; the same outcomes are offered again, and nothing more is read, until it does.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Batch:
         self._batch_max = batch_max
         self._age_max_ns = int(age_max_s * 1e9)
         self._report = report
-        self._outcomes: list[Outcome] = []
+        self._outcomes = Outcomes()
         self._read_from: list[Source] = []
         self._oldest_ns = 0
         self._last_commit_ns = 0
@@ -86,6 +86,8 @@ class Batch:
         self._held = False
         self._complaint = ""
         self.draining = False
+        self.awaited = False
+        """Set by others: somebody waits for the end of a job."""
         self.tally = Tally()
 
     def __len__(self) -> int:
@@ -111,8 +113,7 @@ class Batch:
                 return
             held = len(self._outcomes)
             if source.read_into(self._outcomes, room):
-                # A ring is in order of finishing, so its first outcome is its oldest.
-                self._oldest_ns = min(self._oldest_ns, self._outcomes[held].finished_ns) if held else self._outcomes[0].finished_ns
+                self._oldest_ns = min(self._oldest_ns, source.oldest_ns) if held else source.oldest_ns
                 if source not in self._read_from:
                     self._read_from.append(source)
 
@@ -120,13 +121,15 @@ class Batch:
         """Return the seconds until the batch is to be committed, 0 for now."""
         if self._held:
             return max(0, self._retry_at_ns - now_ns) / 1e9
-        if not self._outcomes:
+        if not len(self._outcomes):
             return IDLE_S
         if len(self._outcomes) >= self._batch_max or self.draining:
             return 0.0
-        if now_ns - self._last_commit_ns >= self._age_max_ns and not any(source.busy for source in sources):
-            return 0.0
-        return max(0, min(self._oldest_ns, now_ns) + self._age_max_ns - now_ns) / 1e9
+        due_ns = min(self._oldest_ns, now_ns) + self._age_max_ns
+        if not any(source.busy for source in sources):
+            # No company is in sight: then only commits one after the other are to be kept from following each other too closely.
+            due_ns = now_ns if self.awaited else min(due_ns, self._last_commit_ns + self._age_max_ns)
+        return max(0, due_ns - now_ns) / 1e9
 
     def commit(self, now_ns: int) -> bool:
         """Commit all that is held, push the acks, then move the tails: in that order. False if the database is away."""
@@ -152,7 +155,7 @@ class Batch:
                 self._acknowledge(source.number, source.acks[start : start + ACKS_A_FRAME_MAX].tobytes())
         for source in self._read_from:
             source.release()
-        self._outcomes.clear()
+        self._outcomes = Outcomes()
         self._read_from.clear()
         return True
 

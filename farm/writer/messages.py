@@ -33,6 +33,8 @@ class Attach:
     number: int
     path: str
     of_subworker: bool
+    desk: bool
+    """It is the desk of the living supervisor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,8 +53,11 @@ class WriterProcess:
         self._ack_file.pid = os.getpid()
         self._acks = RingProducer(self._ack_file.ring, wake=lambda: os.eventfd_write(SUPERVISOR_FD, 1))
         self._session = Session(start.dsn, application_name="farm writer", pooled=start.pooled)
+        self._commits = CommitStore(self._session)
+        self._desk: RingFile | None = None
+        """Where the supervisor says whether anybody waits for the end of a job."""
         self._batch = Batch(
-            commits=CommitStore(self._session),
+            commits=self._commits,
             acknowledge=self._acknowledge,
             batch_max=start.batch_max,
             age_max_s=start.age_max_s,
@@ -91,9 +94,11 @@ class WriterProcess:
         """Read what there is, commit if it is due. Returns the seconds until the writer wants to run again, 0 for at once."""
         sources = list(self._sources.values())
         self._batch.fill(sources)
+        self._batch.awaited = self._desk is not None and now_ns < self._desk.waiters_ns
         wait_s = self._batch.due_in_s(now_ns, sources)
         if wait_s > 0:
             return min(wait_s, SLEEP_S_MAX)
+        self._commits.tells = self._batch.awaited
         self._batch.commit(now_ns)
         store_counts(self._ack_file, self._batch.tally.counts())
         return 0.0 if not self._batch.held else self._batch.due_in_s(time.monotonic_ns(), sources)
@@ -137,6 +142,8 @@ class WriterProcess:
     def _attached(self, attach: Attach, descriptors: list[int]) -> Source:
         path = Path(attach.path)
         file = GenerationFile.open(path) if attach.of_subworker else RingFile.open(path)
+        if attach.desk and isinstance(file, RingFile):
+            self._desk = file
         wake_fd = descriptors[0] if descriptors else None
         ring = RingConsumer(
             file.result_ring if isinstance(file, GenerationFile) else file.ring,

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from typing import Protocol
 
 from farm.errors import RingBroken
-from farm.model import RESULT_BYTES_MAX, Outcome, OutcomeKind
+from farm.model import RESULT_BYTES_MAX, Outcome, OutcomeKind, Outcomes
 from farm.shm.frames import SPILLED, unpack_outcome
 from farm.shm.generation import GenerationFile
-from farm.shm.ring import RingConsumer
+from farm.shm.ring import Frame, RingConsumer
 from farm.shm.spill import Spill
+from farm.shm.successes import SUCCEEDED, add_alike, add_success
 
-SUCCEEDED = int(OutcomeKind.SUCCEEDED)
 KINDS_OF_SUBWORKERS = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.FAILED, OutcomeKind.MEMORY})
 """What a process that runs foreign code may say of a job; everything else is the supervisor's to say."""
+FRAMES_MAX = 32
+"""Frames that do not look alike are taken so many at a time; then it may be that others do again."""
 SPILL_GONE = b'{"type":"SpillGone","message":"the result was spilled to a file that is gone","traceback":""}'
 
 
@@ -60,6 +62,8 @@ class Source:
         self._on_broken = on_broken
         self._spilled: list[bytes] = []
         self._first_pass_end = ring.head
+        self.oldest_ns = 0
+        """When the first outcome of the last reading finished: a ring is in order of finishing."""
 
     @property
     def busy(self) -> bool:
@@ -73,26 +77,23 @@ class Source:
         """True when everything published has been committed, or the ring can never be read again."""
         return self.broken or self.ring.drained
 
-    def read_into(self, outcomes: list[Outcome], frames_max: int) -> bool:
-        """Append up to frames_max outcomes; True if there were any. A broken ring is reported once and left alone."""
-        if self.broken:
-            return False
-        append, acknowledge, unpack = outcomes.append, self.acks.append, unpack_outcome
-        trusted = self.generation is None
-        held = len(outcomes)
+    def read_into(self, outcomes: Outcomes, frames_max: int) -> int:
+        """Add up to frames_max outcomes; returns how many there were. A broken ring is reported once and left alone."""
+        read = 0
         try:
-            for _seq, kind, flags, payload in self.ring.read(frames_max):
-                outcome, job_seq = unpack(kind, payload)
-                if kind != SUCCEEDED and not trusted and kind not in KINDS_OF_SUBWORKERS:
-                    raise RingBroken(f"a subworker cannot say outcome {kind}")
-                append(self._unspilled(outcome) if flags & SPILLED else outcome)
-                acknowledge(job_seq)
+            while read < frames_max and not self.broken:
+                count, finished_ns = self._read_some(outcomes, frames_max - read)
+                if not count:
+                    break
+                if not read:
+                    self.oldest_ns = finished_ns
+                read += count
         except RingBroken as error:
             self.broken = True
             if self.generation is not None:
                 self.generation.broken = 1
             self._on_broken(f"{self.name}: {error}")
-        return len(outcomes) > held
+        return read
 
     def release(self) -> None:
         """Give back what was read: its commit has succeeded. Spilled results are removed with it."""
@@ -110,6 +111,31 @@ class Source:
         self._file.close()
         if self._wake_fd is not None:
             os.close(self._wake_fd)
+
+    def _read_some(self, outcomes: Outcomes, frames_max: int) -> tuple[int, int]:
+        """Add outcomes from the cursor on; returns how many, and when the first of them finished."""
+        run = self.ring.read_alike(SUCCEEDED, frames_max)
+        if run is not None:
+            sequences, finished_ns = add_alike(run, outcomes)
+            self.acks.frombytes(sequences)
+            return run.frames, finished_ns
+        frames = self.ring.read(min(frames_max, FRAMES_MAX))
+        finished = [self._add(frame, outcomes) for frame in frames]
+        return len(frames), finished[0] if finished else 0
+
+    def _add(self, frame: Frame, outcomes: Outcomes) -> int:
+        """Add one outcome, whatever it is; returns when it finished."""
+        _seq, kind, flags, payload = frame
+        if kind == SUCCEEDED and not flags:
+            seq, finished_ns = add_success(payload, outcomes)
+        else:
+            if self.generation is not None and kind not in KINDS_OF_SUBWORKERS:
+                raise RingBroken(f"a subworker cannot say outcome {kind}")
+            outcome, seq = unpack_outcome(kind, payload)
+            outcomes.others.append(self._unspilled(outcome) if flags & SPILLED else outcome)
+            finished_ns = outcome.finished_ns
+        self.acks.append(seq)
+        return finished_ns
 
     def _unspilled(self, outcome: Outcome) -> Outcome:
         name = outcome.payload

@@ -43,7 +43,7 @@ def test_all_files_are_checked_and_all_problems_said(farm: Farm, tmp_path: Path)
         == f"""\
 {bad}:6:1: pol: unknown key; did you mean 'poll'?
 {bad}:7:8: lease: expected a duration such as 250ms, 10s, 5m, 1h or a number of seconds, got 'soon'
-{worse}: cannot be read: No such file or directory
+{worse}: cannot be read: No such file or directory (there are: bad.yaml, good.yaml)
 """
     )
 

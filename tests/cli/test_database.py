@@ -9,7 +9,7 @@ import pytest
 
 from farm.cli.database import chosen_database, differs_from_environment
 from farm.config import Database
-from farm.config.database import describe_dsn
+from farm.dsn import describe_dsn
 from farm.errors import ConfigError
 
 CONFIG = "database: postgresql://file/d\nrunners: {python: {}}\nlanes: {a: {queues: [q]}}\n"

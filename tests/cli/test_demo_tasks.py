@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import time
 import warnings
 import zlib
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from farm.demo import noop, sleep, survey
+from farm.demo import noop, sleep, spin, survey
 from farm.demo.sources import find_sources
 
 
@@ -61,6 +62,12 @@ def test_whatever_a_file_holds_the_result_can_be_stored(tmp_path: Path, source: 
 def test_nothing_and_a_sleep() -> None:
     assert orjson.dumps(noop({"any": 1}, named=2)) == b"{}"
     assert sleep(0.001) == {"slept_s": 0.001}
+
+
+def test_a_spin_takes_processor_time() -> None:
+    before = time.thread_time()
+    assert spin(0.01) == {}
+    assert time.thread_time() - before >= 0.01
 
 
 def test_the_sources_of_this_machine_are_many_and_each_is_there_once() -> None:

@@ -69,7 +69,7 @@ def test_many_of_the_same_kind_are_one_transaction(farm: Farm, dsn: str) -> None
         (["app:f", "--timeout", "0s"], "farm: timeout_s: expected 0.001 to 2000000 seconds, got 0.0"),
         (["app:f", "--queue", "Bad"], "farm: queue: expected a name like"),
         (["app:f", "--count", "0"], "farm: --count: expected 1 to 10000000, got 0"),
-        ([], "farm enqueue: the following arguments are required: TASK"),
+        ([], "farm: TASK is missing: what to run, such as module:function, or --file"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_no_database_is_touched(
@@ -108,3 +108,12 @@ def test_on_a_terminal_it_says_which_database_it_used(terminal: Callable[..., tu
     assert shown.startswith("database: PostgreSQL farm@/tmp/")
     assert shown.endswith("\n1\n")
     assert "s3cret" not in shown
+
+
+def test_waiting_takes_one_job_and_ends_in_time(farm: Farm, dsn: str) -> None:
+    done = farm("enqueue", "app:f", "--wait", "--count", "2", "--dsn", dsn)
+    assert (done.returncode, done.stderr) == (2, "farm: --wait: expected one job to wait for, not --count\n")
+    assert rows(dsn, "SELECT id FROM farm.job") == []
+    done = farm("enqueue", "app:f", "--wait-timeout", "10ms", "--dsn", dsn)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "has not ended within 0.01 s; it goes on" in done.stderr

@@ -34,6 +34,11 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
         (FarmError("no such thing: do that"), 2, "farm: no such thing: do that\n"),
         (ConfigError(["a.yaml:1:2: x: wrong", "a.yaml:3:4: y: wrong"]), 2, "a.yaml:1:2: x: wrong\na.yaml:3:4: y: wrong\n"),
         (KeyboardInterrupt(), 130, ""),
+        (
+            RuntimeError("postgresql://u:s3cret@h/d"),
+            1,
+            "farm: a mistake in farm itself: RuntimeError: postgresql://u:***@h/d (FARM_TRACEBACK=1 shows where)\n",
+        ),
         (RuntimeError("odd\nthing"), 1, "farm: a mistake in farm itself: RuntimeError: odd thing (FARM_TRACEBACK=1 shows where)\n"),
     ],
 )
@@ -48,6 +53,22 @@ def test_errors_become_lines_and_exit_codes(
 def test_an_unknown_command_is_told_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["strat", "x.yaml"]) == 2
     assert capsys.readouterr().err == "farm: there is no command 'strat'; did you mean 'start'? (farm --help lists them)\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["jobs", "--limt", "3"], "farm jobs: there is no option '--limt'; did you mean --limit? (farm jobs --help says more)"),
+        (["jobs", "--nothing-like-it"], "farm jobs: there is no option '--nothing-like-it' (farm jobs --help says more)"),
+        (["check", "extra"], "farm check: one argument too many: 'extra' (farm check --help says more)"),
+        (["--vrsion"], "farm: there is no option '--vrsion'; did you mean --version? (farm --help says more)"),
+    ],
+)
+def test_an_argument_too_many_is_named(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == said + "\n"
 
 
 def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,9 +38,9 @@ def test_what_is_not_said_has_the_documented_default(tmp_path: Path) -> None:
     assert config.lanes == (Lane(name="default", queues=("*",), subworkers=4, concurrency=1, memory_bytes=512_000_000),)
     assert config.host.name == "default"
     assert config.host.memory_bytes == 8_000_000_000
-    assert config.writer == WriterOptions(batch_max=2000, age_max_s=0.020)
+    assert config.writer == WriterOptions(batch_max=4000, age_max_s=0.020)
     assert (config.heartbeat_s, config.lease_s, config.reap_every_s, config.poll_s) == (1.0, 10.0, 2.0, 0.250)
-    assert (config.drain_timeout_s, config.claim_max, config.spill_bytes_max) == (30.0, 2000, 10**9)
+    assert (config.drain_timeout_s, config.claim_max, config.spill_bytes_max) == (30.0, 4000, 10**9)
     assert config.runners == {"python": {"allow": ["farm.demo:*"], "path": []}}
     assert config.gate_s == pytest.approx(8.0)
 
@@ -51,7 +51,7 @@ database: {dsn: postgresql://u@h/d, pooled: true, listen: "host=h dbname=d"}
 host: {name: north, memory: 2GB}
 runners: {python: {}}
 lanes:
-  fast: {queues: [mail], subworkers: 1, concurrency: 1, memory: 100MB}
+  fast: {queues: [mail], subworkers: 1, concurrency: 4096, memory: 100MB}
   rest: {queues: [reports, "*"], subworkers: 3, memory: 256MiB}
 writer: {batch_max: 10, age_max: 5ms}
 spill: {max: 64MiB}
@@ -65,9 +65,9 @@ claim_max: 7
     config = load_text(tmp_path, text)
     assert config.database == Database(kind="dsn", dsn="postgresql://u@h/d", pooled=True, listen="host=h dbname=d", source="config")
     assert config.host.name == "north"
-    assert [(lane.name, lane.queues, lane.subworkers, lane.memory_bytes) for lane in config.lanes] == [
-        ("fast", ("mail",), 1, 100_000_000),
-        ("rest", ("reports", "*"), 3, 256 << 20),
+    assert [(lane.name, lane.queues, lane.subworkers, lane.concurrency, lane.memory_bytes) for lane in config.lanes] == [
+        ("fast", ("mail",), 1, 4096, 100_000_000),
+        ("rest", ("reports", "*"), 3, 1, 256 << 20),
     ]
     assert config.writer == WriterOptions(batch_max=10, age_max_s=0.005)
     assert (config.heartbeat_s, config.lease_s, config.reap_every_s, config.poll_s) == (0.05, 0.5, 0.1, 0.02)
@@ -91,7 +91,7 @@ runners:
   python: {alow: ["a:b"]}
 lanes:
   A: {queues: [], subworkers: 0}
-  b: {queues: ["*", a, a, 12], concurrency: 4, memory: 12XB, subworkers: true}
+  b: {queues: ["*", a, a, 12], concurrency: 0, memory: 12XB, subworkers: true}
   c:
   d: {queues: x}
   b: {queues: [q]}
@@ -113,14 +113,14 @@ spill: {max: 1}
         f"c.yaml:3:14: host.name: {name}, got 'Foo'",
         f"c.yaml:3:27: host.memory: {size}, got 'lots'",
         "c.yaml:5:3: runners.pyhton: unknown runner; did you mean 'python'? (there are: python)",
-        "c.yaml:6:12: runners.python.alow: unknown option; the python runner has allow and path",
+        "c.yaml:6:12: runners.python.alow: unknown option; did you mean 'allow'? (the python runner has allow, path)",
         f"c.yaml:8:3: lanes.A: {name}, got 'A'",
         "c.yaml:8:15: lanes.A.queues: expected at least one queue, or '*' for any",
         "c.yaml:8:31: lanes.A.subworkers: expected auto or a whole number from 1 to 1000, got 0",
         "c.yaml:9:16: lanes.b.queues[0]: '*' takes from any queue, so it can only be the last one",
         "c.yaml:9:24: lanes.b.queues[2]: 'a' stands in this chain already",
         "c.yaml:9:27: lanes.b.queues[3]: expected the name of a queue, got 12",
-        "c.yaml:9:45: lanes.b.concurrency: only 1 works in this version: a subworker runs one job at a time; got 4",
+        "c.yaml:9:45: lanes.b.concurrency: expected a whole number from 1 to 4096, got 0",
         f"c.yaml:9:56: lanes.b.memory: {size}, got '12XB' (units are B, kB, KB, MB, GB, TB, KiB, MiB, GiB, TiB)",
         "c.yaml:9:74: lanes.b.subworkers: expected auto or a whole number from 1 to 1000, got true",
         "c.yaml:10:5: lanes.c: expected a mapping with queues, subworkers, concurrency, memory, got nothing",
@@ -146,10 +146,11 @@ spill: {max: 1}
         ("runners: {}\nlanes: {a: {queues: [q]}}", "1:10: runners: expected at least one runner: without one no lane can run anything"),
         ("runners: {python: {}}\nlanes: {}", "2:8: lanes: expected at least one lane"),
         ("runners: {python: {}}\nlanes: {a: {}}", "2:12: lanes.a: required key 'queues' is missing"),
-        ("runners: {python: {allow: [1]}}", "1:20: runners.python.allow: expected a list of strings, got [1]"),
+        ("runners: {python: {allow: [1]}}", "1:28: runners.python.allow[0]: expected a string, got 1"),
+        ("runners: {python: {allow: null}}", "1:20: runners.python.allow: expected a list of strings, got nothing"),
         (
             "runners: {python: {path: [/no/such/dir]}}",
-            "1:20: runners.python.path: there is no directory '/no/such/dir' (looked for /no/such/dir)",
+            "1:27: runners.python.path[0]: there is no directory '/no/such/dir' (looked for /no/such/dir)",
         ),
         ("runners: [python]", "1:10: runners: expected a mapping, got a list"),
         (

@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
 from farm.config import load
-from farm.config.loader import TOP_KEYS
 from farm.config.machine import Machine
 from farm.config.problems import Problems
 from farm.config.section import plain
@@ -25,14 +22,6 @@ def problems(tmp_path: Path, text: str | bytes) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load(file, machine=MACHINE, environ={})
     return [problem.removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
-
-
-def problems_or_none(file: Path) -> list[str] | None:
-    try:
-        load(file, machine=MACHINE, environ={})
-    except ConfigError as error:
-        return list(error.problems)
-    return None
 
 
 @pytest.mark.parametrize(
@@ -104,68 +93,9 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path, enco
 def test_plain_scalars_are_those_of_yaml_1_2() -> None:
     text = "[1, -2, 0o17, 0x1F, 1.5, 1e3, true, False, ~, null, '1', \"no\", 1_000, 12:30:00, 2026-01-01, on2, 0, -0.5, +3, !!str 4]"
     problems = Problems("f")
-    root = read_tree(text, problems)
+    root = read_tree(text, problems, {})
     assert not problems.lines()
     assert root is not None
     values = [1, -2, 15, 31, 1.5, 1000.0, True, False, None, None, "1", "no", "1_000", "12:30:00", "2026-01-01", "on2", 0, -0.5, 3, "4"]
     assert plain(root) == values
     assert [type(value) for value in plain(root)] == [type(value) for value in values]
-
-
-WORDS = st.sampled_from(
-    """database host runners python lanes default queues * '*' auto memory name 1 -1 no ~ { } [ ] : ? &a *a !!str !x | > " ' # % ---
-    ... 10s 512MB writer batch_max lease poll allow path é 0x 1e9 .inf <<""".split()  # noqa: SIM905 (readable)
-)
-SPACES = st.sampled_from([": ", "- ", ", ", "\n", "\n  ", "\t", "\x85", "\u2028", "\U0001f600"])
-
-
-@settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(
-    st.one_of(
-        st.binary(max_size=200),
-        st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")),
-        st.lists(WORDS | SPACES).map("".join).map(str.encode),
-    )
-)
-@example(b"\xff\xfe")
-@example(b"\xff\xfea")
-@example(b"\xef\xbb\xbf")
-@example(b"? " * 5000)
-@example(b"{" * 5000)
-@example(b"!" * 5000)
-@example(b"&a " * 500)
-@example(b"lanes: {a: {queues: !!seq {}}}")
-def test_whatever_the_file_only_config_errors_come_out(tmp_path: Path, data: bytes) -> None:
-    file = tmp_path / "c.yaml"
-    file.write_bytes(data)
-    found = problems_or_none(file)
-    assert found is None or found
-    assert all(line.isprintable() and line.startswith(str(file)) for line in found or [])
-
-
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.sampled_from(["auto", "*", "10s", "512MB", "x", ""]),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["queues", "memory", "name", "allow", "dsn", "x"]), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
-
-
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(
-    st.dictionaries(
-        st.sampled_from([*TOP_KEYS, "x"]),
-        VALUES | st.dictionaries(st.sampled_from(["a", "python", "A"]), VALUES, max_size=3),
-    )
-)
-def test_whatever_stands_under_the_known_keys_only_config_errors_come_out(tmp_path: Path, data: object) -> None:
-    import yaml
-
-    file = tmp_path / "c.yaml"
-    file.write_text(yaml.safe_dump(data))
-    assert all(line.isprintable() and line.startswith(str(file)) for line in problems_or_none(file) or [])

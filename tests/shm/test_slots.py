@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from farm.shm.slots import FREE, RUNNING, Slot, SlotTable, slot_bytes
+from farm.shm.slots import FREE, MARKED, RUNNING, Slot, SlotTable, slot_bytes
 
 
 @pytest.fixture
@@ -40,3 +40,20 @@ def test_a_torn_row_is_told_apart(memory: memoryview) -> None:
     assert table.read(0) is None
     table.set_running(0)
     assert table.running() == []
+
+
+@pytest.mark.parametrize("count", [1, 3, 500])
+def test_what_runs_is_counted(count: int) -> None:
+    """Only what has started and not ended; bytes that make no sense never make it more than there are slots."""
+    memory = memoryview(bytearray(slot_bytes(count)))
+    table = SlotTable(memory, count)
+    assert table.count_running() == 0
+    table.states[0] = MARKED
+    assert table.count_running() == 0
+    for slot in range(count):
+        table.set_running(slot)
+        assert table.count_running() == slot + 1
+    table.clear(0)
+    assert table.count_running() == count - 1
+    memory[:] = b"\x02" * len(memory)
+    assert 0 <= table.count_running() <= count

@@ -6,10 +6,8 @@ import mmap
 import os
 import random
 import select
-import shutil
 import time
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,34 +29,49 @@ SLEEP_MS_MAX = 30_000
 class Crewman:
     """A subworker as a child process: its file, what it holds, and what its supervisor does with it."""
 
+    slots = 1
+
     def __init__(self, path: Path, runs: memoryview, kill_at: int) -> None:
         self.kill_at = kill_at
         """Marked sequence at which it is to be killed."""
-        self.file = GenerationFile.create(path, slots=1, host_id=1, job_bytes=16 << 10, result_bytes=16 << 10)
+        self.file = GenerationFile.create(path, slots=self.slots, host_id=1, job_bytes=16 << 10, result_bytes=16 << 10)
         self.file.gate_ns = 1 << 62
-        self._wakes = os.eventfd(0)
+        self._wakes = os.eventfd(0, os.EFD_NONBLOCK)
         self._jobs = RingProducer(self.file.job_ring, wake=self._wake)
         self._results = RingConsumer(self.file.result_ring, wake_producer=self._wake)
         self.handed: dict[int, int] = {}
         self.recall = Recall(self.file, wake=self._wake)
-        self.child = Child(lambda: run_subworker(self.file, self._wakes, runs))
+        self.child = Child(lambda: self.serve(runs))
+
+    def serve(self, runs: memoryview) -> None:
+        """Be the subworker, in the child."""
+        run_subworker(self.file, self._wakes, runs)
+
+    def seq_of(self, flags: int, outcome: bytes) -> int:
+        """Read of which frame a result tells."""
+        return int.from_bytes(outcome[:8], "little")
 
     def send(self, jobs: deque[int]) -> None:
         """Hand over what fits, but nothing during a recall."""
         if self.recall.active or len(self.handed) > JOBS_AHEAD:
             return
         batch = [jobs.popleft() for _ in range(min(BATCH, len(jobs)))]
+        written = self.put(batch)
+        jobs.extendleft(reversed(batch[written:]))
+
+    def put(self, batch: list[int]) -> int:
+        """Put jobs into the ring; returns how many fitted."""
         seq = self._jobs.next_seq
         written = self._jobs.put([job.to_bytes(8, "little") for job in batch])
         self.handed.update(zip(range(seq, seq + written), batch, strict=False))
-        jobs.extendleft(reversed(batch[written:]))
+        return written
 
     def collect(self) -> list[int]:
         """Return the jobs whose results have come, as the writer and its acks would tell."""
         ended = []
-        for _, _, _, payload in self._results.take(BATCH):
-            seq = int.from_bytes(payload[:8], "little")
-            assert next(iter(self.handed), None) == seq, "an earlier frame was handed over and never started"
+        for _, _, flags, payload in self._results.take(BATCH):
+            seq = self.seq_of(flags, payload)
+            assert self.slots > 1 or next(iter(self.handed), None) == seq, "an earlier frame was handed over and never started"
             ended.append(self.handed.pop(seq))
         return ended
 
@@ -129,7 +142,8 @@ def run_subworker(file: GenerationFile, wakes: int, runs: memoryview) -> None:
 class Farm:
     """A crew of two, and the books of a supervisor that hands out numbered jobs without end."""
 
-    def __init__(self, directory: Path, runs: memoryview) -> None:
+    def __init__(self, directory: Path, runs: memoryview, crewman: type[Crewman] = Crewman) -> None:
+        self._crewman = crewman
         self._directory = directory
         self._runs = runs
         self._chance = random.Random(3)
@@ -169,22 +183,19 @@ class Farm:
         self.waiting.extend(back)
 
     def _hire(self, k: int) -> Crewman:
-        return Crewman(self._directory / f"w{k}.{self.kills}", self._runs, self._chance.randrange(1, 800))
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    path = Path(f"/dev/shm/farm-test-{os.getpid()}")
-    path.mkdir(mode=0o700)
-    yield path
-    shutil.rmtree(path)
+        return self._crewman(self._directory / f"w{k}.{self.kills}", self._runs, self._chance.randrange(1, 800))
 
 
 def test_every_job_is_in_one_place_and_none_runs_twice(directory: Path) -> None:
+    run_farm(directory, Crewman, KILLS)
+
+
+def run_farm(directory: Path, crewman: type[Crewman], kills: int) -> None:
+    """Kill so many, then look into the books."""
     runs = memoryview(mmap.mmap(-1, 16 << 20))
-    farm = Farm(directory, runs)
+    farm = Farm(directory, runs, crewman)
     try:
-        while farm.kills < KILLS:
+        while farm.kills < kills:
             farm.step()
     finally:
         for man in farm.crew:

@@ -1,7 +1,8 @@
 """Every interleaving of the stores of start and recall, with store buffers and a kill of the subworker at any moment.
 
 In no world is a frame both the supervisor's again and started, and in no end is one lost. Every mistake that is planted is found,
-so the order of stores in farm/shm/start.py is as it is for a reason each time.
+so the order of stores in farm/shm/start.py is as it is for a reason each time. Explored with one slot, where a job ends before
+the next one is looked at, and with two, where jobs end whenever they like, during an answer's wait too.
 """
 
 from __future__ import annotations
@@ -16,26 +17,41 @@ from tests.shm.tso import Action, Fence, Load, Memory, Store, World, explore, fl
 
 pytestmark = pytest.mark.model
 
-RECALL, ACK, ACK_SEQ, MARKED_SEQ, ROW_SEQ, STATE, JOB_HEAD, RESULTS = range(8)
+RECALL, ACK, ACK_SEQ, MARKED_SEQ, JOB_HEAD, RESULTS, ROW_SEQ, STATE = (0, 1, 2, 3, 4, 5, (6, 8), (7, 9))
+"""Words of the memory; the last two are a word for each slot."""
+WORDS = 10
 FREE, MARKED, RUNNING = range(3)
-FRAMES_FIRST, FRAMES_MAX, RECALLS_MAX = 3, 7, 3
 SUBWORKER, SUPERVISOR = 0, 1
 
-START = ("look", "take", "row", "marked", "state", "fence", "recall", "begin", "publish", "free")
+
+class Bounds(NamedTuple):
+    """How much is explored."""
+
+    slots: int
+    frames_first: int
+    frames_max: int
+    recalls_max: int
+
+
+ONE_SLOT, TWO_SLOTS = Bounds(1, 3, 7, 3), Bounds(2, 2, 4, 2)
+
+START = ("look", "take", "row", "marked", "state", "fence", "recall", "begin")
+END = ("publish", "free")
 ANSWER = ("empty", "ack_seq", "ack", "withdraw")
 TAKE_BACK = ("store", "fence", "marked", "answer", "answered", "lift", "send")
 
-OTHER_ORDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
-    "no fence before the look at recall": (tuple(step for step in START if step != "fence"), ANSWER, TAKE_BACK),
-    "recall not looked at": (tuple(step for step in START if step != "recall"), ANSWER, TAKE_BACK),
-    "marked stored after the look": (("look", "take", "row", "state", "fence", "recall", "marked", *START[7:]), ANSWER, TAKE_BACK),
-    "started before the look": (("look", "take", "row", "marked", "begin", "fence", "recall", "publish", "free"), ANSWER, TAKE_BACK),
-    "slot freed before publishing": ((*START[:8], "free", "publish"), ANSWER, TAKE_BACK),
-    "ack before ack_seq": (START, ("empty", "ack", "ack_seq", "withdraw"), TAKE_BACK),
-    "ring emptied after the ack": (START, ("ack_seq", "ack", "empty", "withdraw"), TAKE_BACK),
-    "no fence after the store of recall": (START, ANSWER, tuple(step for step in TAKE_BACK if step != "fence")),
-    "marked looked at before the store of recall": (START, ANSWER, ("marked", "store", "fence", *TAKE_BACK[3:])),
-    "recall lifted before the ack": (START, ANSWER, ("store", "fence", "marked", "lift", "send")),
+Orders = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+OTHER_ORDERS: dict[str, Orders] = {
+    "no fence before the look at recall": (tuple(step for step in START if step != "fence"), END, ANSWER, TAKE_BACK),
+    "recall not looked at": (tuple(step for step in START if step != "recall"), END, ANSWER, TAKE_BACK),
+    "marked stored after the look": (("look", "take", "row", "state", "fence", "recall", "marked", "begin"), END, ANSWER, TAKE_BACK),
+    "started before the look": (("look", "take", "row", "marked", "begin", "fence", "recall"), END, ANSWER, TAKE_BACK),
+    "slot freed before publishing": (START, ("free", "publish"), ANSWER, TAKE_BACK),
+    "ack before ack_seq": (START, END, ("empty", "ack", "ack_seq", "withdraw"), TAKE_BACK),
+    "ring emptied after the ack": (START, END, ("ack_seq", "ack", "empty", "withdraw"), TAKE_BACK),
+    "no fence after the store of recall": (START, END, ANSWER, tuple(step for step in TAKE_BACK if step != "fence")),
+    "marked looked at before the store of recall": (START, END, ANSWER, ("marked", "store", "fence", *TAKE_BACK[3:])),
+    "recall lifted before the ack": (START, END, ANSWER, ("store", "fence", "marked", "lift", "send")),
 }
 OTHER_RULES = (
     "an old ack counts",
@@ -49,13 +65,20 @@ OTHER_RULES = (
 
 class Subworker(NamedTuple):
     at: str
+    slots: tuple[int, ...]
+    """The frame of the job that is marked or runs in each slot, 0 = free."""
     next_seq: int = 1
     """What it will start next."""
     taken: int = 0
     """The last frame that it has out of the ring."""
     number: int = 0
+    slot: int = 0
+    """The one at which it is."""
+    then: str = ""
+    """Where it goes on when a job has ended."""
     started: int = 0
     """As a set of bits, kept by the model: frames whose job has begun."""
+    published: int = 0
 
 
 class Supervisor(NamedTuple):
@@ -64,7 +87,7 @@ class Supervisor(NamedTuple):
     at: str
     number: int = 0
     marked: int = 0
-    handed: int = FRAMES_FIRST
+    handed: int = 0
     mine: int = 0
     running: int = 0
     """Frames that it has declared started, because it saw their row."""
@@ -76,47 +99,60 @@ def frames(first: int, last: int) -> int:
     return sum(1 << seq for seq in range(first, last + 1))
 
 
-def run_subworker(start: Sequence[str], answer: Sequence[str], me: Subworker) -> Sequence[Action]:
-    """The program of StartGate and of the loop around it: one action for each store and each look."""
-    seq = me.next_seq
+def run_subworker(orders: Orders, me: Subworker) -> Sequence[Action]:
+    """The program of StartGate and of the loops around it: one action for each store and each look."""
+    start, end, answer, _ = orders
+    seq, slot = me.next_seq, me.slot
 
     def on(**changes: Any) -> Subworker:
-        order = start if me.at in start else answer
+        order = next(order for order in (start, end, answer) if me.at in order)
+        after = me._replace(**changes)
         if me.at != order[-1]:
-            return me._replace(at=order[order.index(me.at) + 1], **changes)
-        me_after = me._replace(**changes)
-        return (
-            me_after._replace(at="look", next_seq=seq + 1) if order is start else me_after._replace(at="wait", next_seq=me_after.taken + 1)
-        )
+            return after._replace(at=order[order.index(me.at) + 1])
+        if order is start:
+            alone = len(me.slots) == 1
+            return after._replace(next_seq=seq + 1, at=end[0] if alone else "look", then="look")
+        if order is end:
+            return after._replace(at=me.then, slots=occupied(after, 0))
+        return after._replace(at="wait", next_seq=after.taken + 1)
 
     def recalled(memory: Memory) -> Subworker:
         return me._replace(at=answer[0], number=memory[RECALL]) if memory[RECALL] else on()
 
     def take(memory: Memory) -> Subworker:
         taken = max(me.taken, memory[JOB_HEAD])
-        return on(taken=taken) if taken >= seq else me._replace(at="idle")
+        free = me.slots.index(0) if 0 in me.slots else None
+        return on(taken=taken, slot=free) if taken >= seq and free is not None else me._replace(at="idle")
 
+    ends: list[Action] = []
+    if me.at in ("look", "idle", "wait"):
+        # The loop of many slots publishes what has ended before it does anything else.
+        ends = [Load(lambda memory, k=k: me._replace(at=end[0], slot=k, then=me.at)) for k, job in enumerate(me.slots) if job]  # type: ignore[misc]
     match me.at:
         case "look" | "recall":
-            return [Load(recalled)]
+            return [Load(recalled), *ends]
         case "take":
             return [Load(take)]
         case "idle":
-            return [Load(lambda memory: me._replace(at="look") if memory[RECALL] or memory[JOB_HEAD] >= seq else me)]
+            ready = 0 in me.slots
+            return [Load(lambda memory: me._replace(at="look") if memory[RECALL] or (ready and memory[JOB_HEAD] >= seq) else me), *ends]
         case "row":
-            return [Store(ROW_SEQ, seq, on())]
+            return [Store(ROW_SEQ[slot], seq, on())]
         case "marked":
             return [Store(MARKED_SEQ, seq, on())]
         case "state":
-            return [Store(STATE, MARKED, on())]
+            return [Store(STATE[slot], MARKED, on())]
         case "fence":
             return [Fence(on())]
         case "begin":
-            return [Store(STATE, RUNNING, on(started=me.started | 1 << seq))]
+            return [Store(STATE[slot], RUNNING, on(started=me.started | 1 << seq, slots=occupied(me, seq)))]
         case "publish":
-            return [Store(RESULTS, me.started, on())]
-        case "free" | "withdraw":
-            return [Store(STATE, FREE, on())]
+            published = me.published | 1 << me.slots[slot]
+            return [Store(RESULTS, published, on(published=published))]
+        case "free":
+            return [Store(STATE[slot], FREE, on())]
+        case "withdraw":
+            return [Store(STATE[slot], FREE, on())] if not me.slots[slot] else [Load(lambda memory: on())]
         case "empty":
             return [Load(lambda memory: on(taken=memory[JOB_HEAD]))]
         case "ack_seq":
@@ -124,11 +160,16 @@ def run_subworker(start: Sequence[str], answer: Sequence[str], me: Subworker) ->
         case "ack":
             return [Store(ACK, me.number, on())]
         case "wait":
-            return [Load(lambda memory: me if memory[RECALL] == me.number else me._replace(at="look"))]
+            return [Load(lambda memory: me if memory[RECALL] == me.number else me._replace(at="look")), *ends]
     return []  # dead
 
 
-def run_supervisor(order: Sequence[str], rule: str, me: Supervisor) -> Sequence[Action]:
+def occupied(me: Subworker, seq: int) -> tuple[int, ...]:
+    """Return its slots when the one at which it is holds that job."""
+    return (*me.slots[: me.slot], seq, *me.slots[me.slot + 1 :])
+
+
+def run_supervisor(order: Sequence[str], rule: str, bounds: Bounds, me: Supervisor) -> Sequence[Action]:
     """The program of Recall and of a supervisor that sends what it took back once more."""
 
     def on(**changes: Any) -> Supervisor:
@@ -141,7 +182,7 @@ def run_supervisor(order: Sequence[str], rule: str, me: Supervisor) -> Sequence[
     match me.at:
         case "idle":
             begin = me._replace(at=order[0], number=me.number + 1)
-            return [Load(lambda memory: begin)] if me.number < RECALLS_MAX else []
+            return [Load(lambda memory: begin)] if me.number < bounds.recalls_max else []
         case "store":
             return [Store(RECALL, me.number, on())]
         case "fence":
@@ -155,7 +196,7 @@ def run_supervisor(order: Sequence[str], rule: str, me: Supervisor) -> Sequence[
         case "lift":
             return [Store(RECALL, 0, on())]
         case "send":
-            handed = min(FRAMES_MAX, me.handed + me.mine.bit_count())
+            handed = min(bounds.frames_max, me.handed + me.mine.bit_count())
             return [Store(JOB_HEAD, handed, on(handed=handed))]
     return []  # buried
 
@@ -163,7 +204,7 @@ def run_supervisor(order: Sequence[str], rule: str, me: Supervisor) -> Sequence[
 def judge_marked(rule: str, me: Supervisor, memory: Memory) -> Supervisor:
     """Judge the marked frame by its row while there is no answer."""
     frame = 1 << me.marked if me.marked else 0
-    state = memory[STATE] if memory[ROW_SEQ] == me.marked else None
+    state = next((memory[STATE[k]] for k in range(2) if memory[ROW_SEQ[k]] == me.marked), None)
     match rule, state:
         case _, 2:
             return me._replace(running=me.running | frame)
@@ -188,8 +229,8 @@ def bury(rule: str, world: World) -> Iterator[World]:
     subworker, supervisor = world.locals
     if subworker.at == "dead" and supervisor.at != "buried":
         published = 0 if rule == "buried without a look into the result ring" else world.memory[RESULTS]
-        running = world.memory[STATE] == RUNNING and rule != "buried without a look at the slot"
-        crashed = (1 << world.memory[ROW_SEQ] if running else 0) & ~published
+        rows = [1 << world.memory[ROW_SEQ[k]] for k in range(2) if world.memory[STATE[k]] == RUNNING]
+        crashed = 0 if rule == "buried without a look at the slot" else sum(rows) & ~published
         mine = supervisor.mine | frames(1, supervisor.handed) & ~published & ~crashed
         yield world._replace(locals=(subworker, supervisor._replace(at="buried", mine=mine, crashed=crashed)))
 
@@ -208,13 +249,14 @@ def complain(world: World, is_end: bool) -> str | None:
     return "lost" if is_end and settled != frames(1, supervisor.handed) else None
 
 
-def explored(mistake: str) -> tuple[int, str | None]:
+def explored(mistake: str, bounds: Bounds) -> tuple[int, str | None]:
     """Explore the protocol, with one mistake planted or "" for none."""
-    start, answer, take_back = OTHER_ORDERS.get(mistake, (START, ANSWER, TAKE_BACK))
-    processes = (partial(run_subworker, start, answer), partial(run_supervisor, take_back, mistake))
-    memory = [0] * 8
-    memory[JOB_HEAD] = FRAMES_FIRST
-    world = World(tuple(memory), ((), ()), (Subworker("look"), Supervisor("idle")))
+    orders = OTHER_ORDERS.get(mistake, (START, END, ANSWER, TAKE_BACK))
+    processes = (partial(run_subworker, orders), partial(run_supervisor, orders[3], mistake, bounds))
+    memory = [0] * WORDS
+    memory[JOB_HEAD] = bounds.frames_first
+    subworker = Subworker("look", (0,) * bounds.slots)
+    world = World(tuple(memory), ((), ()), (subworker, Supervisor("idle", handed=bounds.frames_first)))
 
     def step(world: World) -> Iterator[World]:
         yield from successors(world, processes)
@@ -223,12 +265,14 @@ def explored(mistake: str) -> tuple[int, str | None]:
     return explore(world, step, kill, complain)
 
 
-def test_no_job_is_both_started_and_taken_back_and_none_is_lost() -> None:
-    worlds, complaint = explored("")
+@pytest.mark.parametrize("bounds", [ONE_SLOT, TWO_SLOTS])
+def test_no_job_is_both_started_and_taken_back_and_none_is_lost(bounds: Bounds) -> None:
+    worlds, complaint = explored("", bounds)
     assert complaint is None
     assert worlds > 10_000
 
 
+@pytest.mark.parametrize("bounds", [ONE_SLOT, TWO_SLOTS])
 @pytest.mark.parametrize("mistake", [*OTHER_ORDERS, *OTHER_RULES])
-def test_each_planted_mistake_is_found(mistake: str) -> None:
-    assert explored(mistake)[1] is not None
+def test_each_planted_mistake_is_found(mistake: str, bounds: Bounds) -> None:
+    assert explored(mistake, bounds)[1] is not None

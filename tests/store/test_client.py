@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import orjson
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -148,7 +149,7 @@ def test_many_are_all_or_nothing_and_the_bad_one_is_named(client: farm.Client, b
     jobs = ({"task": "app:f", "priority": 11 if index == 10 else 1} for index in range(20))
     with pytest.raises(farm.InvalidJob, match=r"^jobs\[10\].priority: expected 0 to 9, got 11$"):
         client.enqueue_many(jobs)
-    with pytest.raises(farm.InvalidJob, match=r"^jobs\[0\].proirity: no such option, expected args, delay_s"):
+    with pytest.raises(farm.InvalidJob, match=r"^jobs\[0\].proirity: no such option; did you mean 'priority'\?$"):
         client.enqueue_many([{"task": "app:f", "proirity": 3}])
     assert bench.value("SELECT count(*) FROM farm.job") == 0
     assert client.enqueue_many([]) == []
@@ -167,6 +168,93 @@ def test_a_long_generator_goes_in_pieces_and_may_enqueue_itself(client: farm.Cli
     assert len(set(ids)) == 1050
     assert [row[0] for row in bench.rows("SELECT args->0 FROM farm.job WHERE id = ANY(%s) ORDER BY id", ids)] == list(range(1050))
     assert bench.value("SELECT count(*) FROM farm.ready") == 1051
+
+
+def test_a_generator_that_raises_leaves_nothing_behind(client: farm.Client, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enqueues, "CHUNK_JOBS_MAX", 10)
+
+    def jobs() -> Iterator[farm.NewJob]:
+        for _ in range(25):
+            yield {"task": "app:f"}
+        raise ZeroDivisionError("no more")
+
+    def reading() -> Iterator[farm.NewJob]:
+        for n in range(25):
+            bench.value("SELECT 1 / %s", 20 - n)
+            yield {"task": "app:f"}
+
+    for connection in (None, bench.sql):
+        with pytest.raises(ZeroDivisionError, match="no more"):
+            client.enqueue_many(jobs(), connection=connection)
+        assert bench.value("SELECT count(*) FROM farm.job") == 0
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            client.enqueue_many(reading(), connection=connection)
+        assert bench.value("SELECT count(*) FROM farm.job") == 0
+    assert len(client.enqueue_many([{"task": "app:f"}])) == 1
+
+
+def test_in_the_callers_transaction_jobs_may_be_read_through_its_connection(
+    client: farm.Client, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enqueues, "CHUNK_JOBS_MAX", 10)
+    with psycopg.connect(bench.dsn) as own, own.cursor("numbers") as numbers:
+        numbers.itersize = 7
+        numbers.execute("SELECT n FROM generate_series(1, 95) AS n")
+        client.enqueue_many(({"task": "app:f", "args": list(row)} for row in numbers), connection=own)
+    assert bench.value("SELECT array_agg((args->>0)::int ORDER BY id) FROM farm.job") == list(range(1, 96))
+
+
+def test_ids_that_others_took_meanwhile_are_not_ours() -> None:
+    answers = {"allot_ids": (11, 15, 100), "allot_id_list": ([21, 23, 24], 100)}
+    asked: list[str] = []
+
+    def fetch(name: str, params: Any = None) -> tuple[Any, ...]:
+        asked.append(name)
+        return answers[name]
+
+    assert list(enqueues._allot(3, fetch, fetch)) == [21, 23, 24]
+    assert list(enqueues._allot(5, fetch, fetch)) == [11, 12, 13, 14, 15]
+    assert asked == ["allot_ids", "allot_id_list", "allot_ids"]
+
+
+def test_enqueues_at_the_same_time_share_no_id(client: farm.Client, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enqueues, "CHUNK_JOBS_MAX", 50)
+    taken: list[list[int]] = []
+
+    def enqueue() -> None:
+        taken.append(client.enqueue_many({"task": "app:f", "delay_s": 60 * (n % 3)} for n in range(1000)))
+
+    threads = [threading.Thread(target=enqueue) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(ids == sorted(ids) for ids in taken)
+    assert len({job_id for ids in taken for job_id in ids}) == 4000
+    places = "(SELECT job_id FROM farm.ready UNION ALL SELECT job_id FROM farm.scheduled)"
+    assert bench.value(f"SELECT count(*) FROM farm.job JOIN {places} AS p ON p.job_id = id") == 4000  # noqa: S608
+
+
+def test_json_that_is_none_is_refused_by_postgresql(client: farm.Client, bench: Bench) -> None:
+    args = [orjson.Fragment(b"[")]
+    for enqueue in (
+        lambda: client.enqueue("app:f", args),
+        lambda: client.enqueue("app:f", args, connection=bench.sql),
+        lambda: client.enqueue_many([{"task": "app:f"}, {"task": "app:f", "args": args}]),
+        lambda: client.enqueue_many([{"task": "app:f", "args": args}], connection=bench.sql),
+    ):
+        with pytest.raises(farm.InvalidJob, match=r"^args: expected what PostgreSQL can store: invalid input syntax for type json$"):
+            enqueue()
+    assert bench.value("SELECT count(*) FROM farm.job") == 0
+
+
+def test_a_stream_gives_its_ids_as_ranges(client: farm.Client) -> None:
+    first = client.enqueue("app:f")
+    assert client.enqueue_stream({"task": "app:f"} for _ in range(25_000)) == [range(first + 1, first + 25_001)]
+    with pytest.raises(farm.InvalidJob, match=r"^line 3: priority: expected 0 to 9, got 11$"):
+        client.enqueue_stream([{"task": "app:f"}] * 2 + [{"task": "app:f", "priority": 11}], where=lambda index: f"line {index + 1}: ")
+    with pytest.raises(farm.InvalidJob, match=r"^jobs: expected an iterable of dicts, got int$"):
+        client.enqueue_many(3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("autocommit", [False, True])

@@ -186,8 +186,23 @@ def test_a_second_result_of_a_job_is_told_of_once_and_stops_nothing(bench: Bench
 def test_times_that_cannot_be_are_taken_for_now(bench: Bench) -> None:
     bench.enqueue(2)
     claim = bench.claim(bench.host())
-    first = outcome(claim, 0)._replace(started_ns=NOW_NS * 2**30, finished_ns=-5)
+    first = outcome(claim, 0, OutcomeKind.FAILED)._replace(started_ns=NOW_NS * 2**30, finished_ns=-5)
     second = outcome(claim, 1, OutcomeKind.REJECTED)._replace(started_ns=2**63 - 1, finished_ns=0)
     assert bench.commit([first, second]).written == 2
-    assert bench.value("SELECT bool_and(abs(extract(epoch FROM now() - finished_at)) < 30) FROM farm.result") is True
+    for table in ("result", "failure"):
+        ages = bench.rows(f"SELECT abs(extract(epoch FROM now() - finished_at)) FROM farm.{table}")  # noqa: S608
+        assert [age < 30 for (age,) in ages] == [True]
+    assert check(bench.session) == []
+
+
+@pytest.mark.parametrize(("started_ns", "finished_ns"), [(NOW_NS * 2**23, NOW_NS * 2**23), (NOW_NS, NOW_NS - 10**9), (-(2**62), 0)])
+def test_a_success_at_a_time_that_cannot_be_fails_its_job_and_no_other(bench: Bench, started_ns: int, finished_ns: int) -> None:
+    """A subworker packs its own times: what no clock can have said is refused by the table, for that job alone."""
+    ids = bench.enqueue(3)
+    batch = outcomes(bench.claim(bench.host()))
+    batch[1] = batch[1]._replace(started_ns=started_ns, finished_ns=finished_ns)
+    assert bench.commit(batch).written == 3
+    assert bench.rows("SELECT job_id FROM farm.result ORDER BY 1") == [(ids[0],), (ids[2],)]
+    ((job_id, error),) = bench.rows("SELECT job_id, error->>'type' FROM farm.failure WHERE finished_at < now() + interval '1 minute'")
+    assert (job_id, error) == (ids[1], "UnstorableResult")
     assert check(bench.session) == []

@@ -13,7 +13,7 @@ from farm.store.statements import compose
 from tests.store.bench import Bench
 
 JOBS = 3000
-HOT = {"ready", "returned", "scheduled", "lease", "heartbeat", "job", "result", "failure"}
+HOT = {"ready", "returned", "scheduled", "lease", "heartbeat", "job", "result", "failure", "waiter"}
 
 LOOKS: dict[str, dict[str, Any]] = {
     "claim_jobs": {
@@ -35,6 +35,8 @@ LOOKS: dict[str, dict[str, Any]] = {
     "return_jobs": {"job_ids": "{1,2}", "attempts": "{1,1}", "losts": "{0,0}", "returned_lowest": 1, "returned_highest": 2},
     "mark_done": {"marked_ids": "{4294967297,4294967298}", "bits": [b"\1", b"\2"]},
     "drop_leases": {"full_ids": "{4294967297,4294967298}"},
+    "register_waiters": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}", "first": True},
+    "read_ends": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
     "count_leases": {"host_id": 1},
     "list_orphaned_hosts": {},
     "reap_leases": {"host_id": 1, "started": None},

@@ -137,7 +137,6 @@ PLANTED = [
     ),
     ("UPDATE farm.result SET value = NULL", "without a value"),
     ("UPDATE farm.result SET error = NULL", "has no error"),
-    ("UPDATE farm.result SET started_at = finished_at + interval '1 s'", "started after it finished"),
     ("UPDATE farm.job SET run_at = now() + interval '1 h'", "before it was due"),
     ("UPDATE farm.result SET attempt = 6 WHERE status = 2", "used 6 attempts of 5"),
     ("UPDATE farm.job SET max_attempts = 1; UPDATE farm.scheduled SET attempt = 2", "used 2 attempts of 1"),

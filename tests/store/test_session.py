@@ -14,7 +14,7 @@ from farm.store.commits import CommitStore
 from farm.store.connection import DeadlineConnection
 from farm.store.session import Session
 from tests.servers import Server
-from tests.store.bench import NOW_NS, Bench, outcomes
+from tests.store.bench import NOW_NS, Bench, batch_of, outcomes
 from tests.store.proxy import Proxy
 
 DEADLINE_S = 0.4
@@ -60,10 +60,10 @@ def test_a_commit_whose_answer_is_lost_is_found_to_be_done(bench: Bench, proxy: 
     commits = CommitStore(session)
     proxy.swallow_after = LAST_MESSAGE
     with pytest.raises(StoreUnavailable):
-        commits.commit(outcomes(claim), now_ns=NOW_NS)
+        commits.commit(batch_of(outcomes(claim)), now_ns=NOW_NS)
     assert proxy.swallowed.is_set()
     proxy.heal()
-    assert commits.commit(outcomes(claim), now_ns=NOW_NS, again=True) == CommitReport(0, 0, 0, 20, 0)
+    assert commits.commit(batch_of(outcomes(claim)), now_ns=NOW_NS, again=True) == CommitReport(0, 0, 0, 20, 0)
     assert bench.value("SELECT count(*) FROM farm.result") == 20
     session.close()
 
@@ -75,9 +75,9 @@ def test_a_commit_that_never_arrived_is_made_by_the_retry(bench: Bench, proxy: P
     commits = CommitStore(session)
     proxy.cut_before = LAST_MESSAGE
     with pytest.raises(StoreUnavailable):
-        commits.commit(outcomes(claim), now_ns=NOW_NS)
+        commits.commit(batch_of(outcomes(claim)), now_ns=NOW_NS)
     proxy.heal()
-    assert commits.commit(outcomes(claim), now_ns=NOW_NS, again=True) == CommitReport(20, 0, 0, 0, 0)
+    assert commits.commit(batch_of(outcomes(claim)), now_ns=NOW_NS, again=True) == CommitReport(20, 0, 0, 0, 0)
     session.close()
 
 

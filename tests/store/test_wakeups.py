@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 import farm
+import farm.store.wakeups
+from farm.errors import StoreUnavailable
 from farm.model import OutcomeKind
 from farm.store.claims import ClaimStore
 from farm.store.session import Session
 from farm.store.wakeups import Wakeups
 from tests.store.bench import Bench, outcomes
+from tests.store.proxy import Proxy
 
 
 class Ear:
@@ -67,7 +71,7 @@ def test_a_lane_that_sleeps_is_told_of_its_classes_once_a_transaction(bench: Ben
     client.enqueue("app:f", queue="other")
     assert ear.heard() == []
     job_id = client.enqueue("app:f", queue="mine", priority=2)
-    assert ear.heard() == [f"{mine}:2:{job_id}"], "with one job's id, so that it can be read ahead"
+    assert ear.heard() == [f"{mine}:2:{job_id}"]
     client.enqueue_many([{"task": "app:f", "queue": queue, "priority": priority} for queue in ("mine", "other") for priority in (1, 1, 3)])
     assert ear.heard() == [f"{mine}:1", f"{mine}:3"]
     bench.claims.declare_idle(bench.host(), "all", None)
@@ -118,9 +122,47 @@ def test_what_comes_while_the_connection_is_used_for_something_else(bench: Bench
     session = Session(bench.dsn, application_name="tests")
     try:
         wakeups = Wakeups(session)
+        assert wakeups.wait(0.0) is None, "it hears from now on"
         assert wakeups.wait(0.0) == []
         bench.enqueue(1)
         ClaimStore(session).read_jobs([1])
         assert wakeups.wait(30.0) == ["classes"]
     finally:
         session.close()
+        wakeups.close()
+
+
+def test_a_connection_that_is_dead_without_a_word_is_found(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(farm.store.wakeups, "ASK_EVERY_S", 0.0)
+    with Proxy(bench.dsn) as proxy:
+        session = Session(proxy.dsn, application_name="tests")
+        wakeups = Wakeups(session)
+        assert wakeups.wait(0.0) is None
+        bench.enqueue(1)
+        assert wakeups.wait(30.0) == ["classes"]
+        proxy.swallow_answers = True
+        monkeypatch.setattr(farm.store.wakeups, "MARGIN_S", 0.1)
+        with pytest.raises(StoreUnavailable):
+            wakeups.wait(0.0)
+        session.close()
+        wakeups.close()
+
+
+def test_a_wait_that_is_interrupted_ends_and_so_does_the_next_one_after_an_interrupt(bench: Bench) -> None:
+    session = Session(bench.dsn, application_name="tests")
+    wakeups = Wakeups(session)
+    try:
+        assert wakeups.wait(30.0) is None
+        for _ in range(3):
+            for _ in range(5):
+                wakeups.interrupt()
+            assert wakeups.wait(3600.0) == []
+            wakeups.interrupt()
+            wakeups.pause(3600.0)
+        interrupter = threading.Timer(0.01, wakeups.interrupt)
+        interrupter.start()
+        assert wakeups.wait(3600.0) == []
+        interrupter.join()
+    finally:
+        session.close()
+        wakeups.close()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from farm.errors import StoreError, StoreUnavailable
-from farm.model import CommitReport, Outcome, OutcomeKind
+from farm.model import CommitReport, Outcome, OutcomeKind, Outcomes
 from farm.shm.frames import SPILLED, pack_outcome
-from farm.shm.ring import RingConsumer, RingProducer, format_ring, ring_bytes
+from farm.shm.ring import RingConsumer, format_ring, ring_bytes
 from farm.shm.spill import Spill
+from farm.shm.successes import SuccessProducer
 from farm.writer.batch import ACKS_A_FRAME_MAX, IDLE_S, Batch
 from farm.writer.sources import SPILL_GONE, Source
 
@@ -35,8 +35,8 @@ class FakeCommits:
         self.tails: list[int] = []
         self.watched: list[RingConsumer] = []
 
-    def commit(self, outcomes: Sequence[Outcome], *, now_ns: int, again: bool = False) -> CommitReport:
-        self.calls.append(([outcome.job_id for outcome in outcomes], again))
+    def commit(self, outcomes: Outcomes, *, now_ns: int, again: bool = False) -> CommitReport:
+        self.calls.append((outcomes.job_ids(), again))
         self.tails = [ring.tail for ring in self.watched]
         if self.error is not None:
             raise self.error
@@ -55,7 +55,7 @@ class Desk:
         self.memories = [memoryview(bytearray(ring_bytes(RING_BYTES))) for _ in range(sources)]
         for memory in self.memories:
             format_ring(memory, RING_BYTES)
-        self.producers = [RingProducer(memory) for memory in self.memories]
+        self.producers = [SuccessProducer(memory) for memory in self.memories]
         self.attach(batch_max)
         self._frames = 0
 
@@ -82,6 +82,9 @@ class Desk:
 
     def publish(self, job_id: int, *, at_ns: int, source: int = 0, payload: bytes = b"1", flags: int = 0) -> None:
         self._frames += 1
+        if not flags:
+            assert self.producers[source].publish_success(1 << 32, job_id, job_id, job_id, 1, 2, at_ns, payload)
+            return
         outcome = Outcome(1 << 32, job_id, job_id, 0, OutcomeKind.SUCCEEDED, at_ns, at_ns, payload)
         assert self.producers[source].put_frames([(outcome.kind, flags, pack_outcome(outcome, job_id))]) == 1
 
@@ -123,18 +126,21 @@ def test_a_single_outcome_after_a_pause(desk: Desk) -> None:
 
 
 def test_a_single_outcome_soon_after_a_commit(desk: Desk) -> None:
-    """Soon after a commit an outcome waits until it is of age: commits come no faster than that."""
+    """Soon after a commit an outcome waits until that is long enough ago: commits come no faster than that, unless somebody waits."""
     desk.publish(1, at_ns=1000 * MS)
     desk.fill()
     assert desk.batch.commit(1000 * MS)
     desk.publish(2, at_ns=1005 * MS)
-    assert desk.due_in_ms(1006 * MS) == 19
+    assert desk.due_in_ms(1006 * MS) == 14
     assert desk.due_in_ms(1020 * MS) == 0, "the last commit is long enough ago, and nothing runs"
+    desk.batch.awaited = True
+    assert desk.due_in_ms(1006 * MS) == 0
 
 
 def test_outcomes_wait_for_company(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """While other jobs run an outcome waits, until the oldest one is of age."""
     busy(desk, monkeypatch)
+    desk.batch.awaited = True
     desk.publish(1, at_ns=1000 * MS)
     assert desk.due_in_ms(1004 * MS) == 16
     desk.publish(2, at_ns=1010 * MS)
@@ -281,9 +287,9 @@ def test_spilled_results(desk: Desk) -> None:
     spill.remove(names[1])
     for job_id, name in enumerate(names):
         desk.publish(job_id, at_ns=0, payload=name or b"", flags=SPILLED)
-    outcomes: list[Outcome] = []
-    desk.sources[0].read_into(outcomes, 10)
-    assert [(outcome.kind, outcome.payload) for outcome in outcomes] == [
+    outcomes = Outcomes()
+    assert desk.sources[0].read_into(outcomes, 10) == 2
+    assert [(outcome.kind, outcome.payload) for outcome in outcomes.others] == [
         (OutcomeKind.SUCCEEDED, b'"large"'),
         (OutcomeKind.FAILED, SPILL_GONE),
     ]

@@ -13,27 +13,27 @@ import orjson
 import pytest
 
 from farm.model import OutcomeKind
-from farm.shm.frames import pack_job
+from farm.shm.frames import HeldJob
 from farm.shm.generation import READY, GenerationFile
 from farm.shm.ring import RingConsumer, RingProducer
 from farm.shm.start import StartGate
 from farm.supervisor.burial import judge
 from farm.supervisor.deadlines import end_job
-from farm.supervisor.generation import Doom, Generation, HeldFrame, Phase, signal_group
+from farm.supervisor.generation import Doom, Generation, Phase, signal_group, timed_out
 
 EXIT_9 = 9 << 8
 SIGKILL = 9
 
 
-def frame(job_id: int) -> HeldFrame:
-    return (0, 0, pack_job((1 << 32) + 1, job_id, job_id, 0, 0, 0, 0, b"chores:who", b"[]"))
+def held(job_id: int) -> HeldJob:
+    return (0, (1 << 32) + 1, job_id, job_id, 0, 0, 0, 0, b"chores:who", b"[]")
 
 
 class Subject:
     """Both sides of one generation file: the supervisor's record, and what its subworker does."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = GenerationFile.create(path, slots=1, host_id=1)
+    def __init__(self, path: Path, slots: int = 1) -> None:
+        self._file = GenerationFile.create(path, slots=slots, host_id=1)
         self.generation = Generation(
             name="w0.1", number=1, lane="default", host_id=1, file=self._file, wake_fd=os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         )
@@ -46,11 +46,11 @@ class Subject:
         self.generation.phase = Phase.SERVING
 
     def give(self, *job_ids: int) -> None:
-        assert self.generation.give([frame(job_id) for job_id in job_ids]) == len(job_ids)
+        assert self.generation.give([held(job_id) for job_id in job_ids]) == len(job_ids)
 
-    def start(self, seq: int) -> bool:
+    def start(self, seq: int, slot: int = 0, deadline_ns: int = 0) -> bool:
         """Mark and start the job of a frame."""
-        return self._gate.start(0, seq, (1 << 32) + 1, seq, seq, 0, 0, 1000 + seq, 0)
+        return self._gate.start(slot, seq, (1 << 32) + 1, seq, seq, 0, 0, 1000 + seq, deadline_ns)
 
     def publish(self) -> None:
         self._results.put([b"outcome"])
@@ -92,7 +92,7 @@ def test_nothing_started(subject: Subject) -> None:
     subject.give(1, 2, 3)
     subject.die()
     estate = judge(subject.generation)
-    assert (estate.back, estate.outcomes, estate.over) == ([frame(1), frame(2), frame(3)], [], [])
+    assert (estate.back, estate.outcomes, estate.over) == ([held(1), held(2), held(3)], [], [])
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_running(subject: Subject, status: int, words: str) -> None:
     subject.start(2)
     subject.die(status)
     estate = judge(subject.generation)
-    assert estate.back == [frame(3)]
-    assert estate.over == [frame(2)]
+    assert estate.back == [held(3)]
+    assert estate.over == [held(2)]
     (outcome,) = estate.outcomes
     assert (outcome.kind, outcome.job_id, outcome.started_ns) == (OutcomeKind.CRASHED, 2, 1002)
     assert words in orjson.loads(outcome.payload)["message"]
@@ -127,7 +127,7 @@ def test_published_and_not_cleared(subject: Subject) -> None:
     subject.commit(1)
     subject.die()
     estate = judge(subject.generation)
-    assert (estate.back, estate.outcomes) == ([frame(2)], [])
+    assert (estate.back, estate.outcomes) == ([held(2)], [])
 
 
 def test_not_before_the_ring_is_consumed(subject: Subject) -> None:
@@ -151,7 +151,7 @@ def test_killed_for_its_time(subject: Subject) -> None:
     estate = judge(subject.generation)
     assert [(outcome.kind, outcome.job_id) for outcome in estate.outcomes] == [(OutcomeKind.TIMED_OUT, 1)]
     assert orjson.loads(estate.outcomes[0].payload)["type"] == "TimedOut"
-    assert estate.back == [frame(2)]
+    assert estate.back == [held(2)]
 
 
 def test_a_kill_never_hits_the_next_job(subject: Subject) -> None:
@@ -164,7 +164,7 @@ def test_a_kill_never_hits_the_next_job(subject: Subject) -> None:
     end_job(subject.generation, slot, Doom(OutcomeKind.TIMED_OUT, "too long", slot.seq))
     assert subject.generation.phase is Phase.SERVING
     assert not subject.start(2)
-    assert subject.generation.recalled() == [frame(2)]
+    assert subject.generation.recalled() == [held(2)]
 
 
 def test_killed_for_another_job(subject: Subject) -> None:
@@ -177,6 +177,25 @@ def test_killed_for_another_job(subject: Subject) -> None:
     assert outcome.kind == OutcomeKind.RELEASED
 
 
+def test_many_over_their_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of many in one process, those over their time at the look that killed it are timed out, the others released; one line tells."""
+    subject = Subject(tmp_path / "w0.1", slots=5)
+    subject.give(1, 2, 3, 4, 5)
+    for slot, deadline_ns in enumerate((5000, 0, 9000, 4000)):
+        subject.start(slot + 1, slot, deadline_ns)
+    overdue = subject.generation.file.slots.overdue(5000)
+    assert [row.seq for row in overdue] == [1, 4]
+    for row in overdue:
+        end_job(subject.generation, row, timed_out(row, 5000))
+    subject.die()
+    estate = judge(subject.generation)
+    kinds = {outcome.job_id: outcome.kind for outcome in estate.outcomes}
+    assert kinds == {1: OutcomeKind.TIMED_OUT, 2: OutcomeKind.RELEASED, 3: OutcomeKind.RELEASED, 4: OutcomeKind.TIMED_OUT}
+    assert estate.back == [held(5)]
+    assert [record.getMessage().partition(": ")[0] for record in caplog.records] == ["w0 (default), while it ran job 1 and 3 more"]
+    subject.close()
+
+
 def test_broken_ring(subject: Subject) -> None:
     """With a result ring that was overwritten nobody can tell what had ended: all that was marked counts as crashed."""
     subject.give(1, 2, 3)
@@ -186,8 +205,8 @@ def test_broken_ring(subject: Subject) -> None:
     subject.die()
     estate = judge(subject.generation)
     assert [(outcome.kind, outcome.job_id) for outcome in estate.outcomes] == [(OutcomeKind.CRASHED, 1), (OutcomeKind.CRASHED, 2)]
-    assert estate.back == [frame(3)]
-    assert estate.over == [frame(1), frame(2)]
+    assert estate.back == [held(3)]
+    assert estate.over == [held(1), held(2)]
 
 
 def test_others_may_still_look_at_the_buried(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from farm.shm.generation import GenerationFile
+from farm.store.hosts import Answer
 from farm.supervisor.generation import Generation
 from farm.supervisor.heartbeat import Heartbeat
 
@@ -16,9 +17,10 @@ class Row:
 
     def __init__(self) -> None:
         self.live = True
+        self.waiters = False
 
-    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> bool:
-        return self.live
+    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> Answer | None:
+        return Answer(1, self.waiters) if self.live else None
 
 
 def made(path: Path, host_id: int) -> Generation:
@@ -29,7 +31,7 @@ def made(path: Path, host_id: int) -> Generation:
 def test_the_gate_of_a_retired_host_stays_closed(tmp_path: Path) -> None:
     """What was handed out for a row that was retired is not started when the host begins again as another."""
     crew = [made(tmp_path / "w0.1", 1)]
-    row, retired = Row(), list[int]()
+    row, retired, waited = Row(), list[int](), list[bool]()
     heartbeat = Heartbeat(
         store=row,
         host_id=1,
@@ -38,12 +40,19 @@ def test_the_gate_of_a_retired_host_stays_closed(tmp_path: Path) -> None:
         generations=lambda: crew,
         retired=retired.append,
         registered_boot_ns=1,
+        clock_us=5,
         revive=None,
         retry_s_max=2.0,
+        waiters=lambda: waited.append(True),
     )
     heartbeat.step(0.0)
     opened = crew[0].file.gate_ns
     assert opened == heartbeat.gate_ns
+    assert not waited
+    row.waiters = True
+    heartbeat.step(0.5)
+    assert waited
+    opened = crew[0].file.gate_ns
     row.live = False
     heartbeat.step(1.0)
     assert retired == [1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from farm.errors import RunnerError
 from farm.ports import Job, SubworkerContext
+from farm.subworker.ways import ways_at_once
 from farm.supervisor import refusals
 from farm.supervisor.refusals import Refusals
 from runners.python import PythonRunner, TaskNotFound
@@ -46,6 +48,22 @@ def test_calls(user_modules: Path) -> None:
     assert runner.run(job("calls_of_a_user:later", 7)) == 7
     assert runner.run(job("operator:mul", 6, 7)) == 42
     runner._loop.close()  # type: ignore[union-attr]
+
+
+def test_which_calls_block(user_modules: Path) -> None:
+    """Where many run at once, coroutine functions are awaited; others block, and what they return is left to the caller, coroutines too."""
+    (user_modules / "blocks_of_a_user.py").write_text("async def later(x):\n    return x\ndef now(x):\n    return later(x)\n")
+    runner = PythonRunner()
+    runner.setup({}, SubworkerContext(lane="default", concurrency=2, path=(str(user_modules),)))
+    later, now = job("blocks_of_a_user:later", 7), job("blocks_of_a_user:now", 8)
+    assert (runner.blocks(later), runner.blocks(now), runner.blocks(job("operator:mul"))) == (False, True, True)
+    assert [asyncio.run(coroutine) for coroutine in (runner.arun(later), runner.run(now))] == [7, 8]
+    with pytest.raises(TaskNotFound):
+        runner.blocks(job("blocks_of_a_user:missing"))
+    begun = [ways_at_once(runner).begin(one) for one in (later, now)]
+    assert begun[1] is None
+    assert begun[0] is not None
+    begun[0].close()
 
 
 @pytest.mark.parametrize("task", ["missing_module:f", "operator:missing", "operator", "operator:__name__", "os.path.join:x"])
@@ -93,13 +111,13 @@ def test_allow_list(allow: list[str], task: str, may: bool) -> None:
 @pytest.mark.parametrize(
     ("options", "option"),
     [
-        ({"alow": []}, "alow"),
         ({"allow": "mail:*"}, "allow"),
-        ({"allow": [1]}, "allow"),
-        ({"allow": ["mail"]}, "allow"),
-        ({"allow": ["a:b:c"]}, "allow"),
-        ({"allow": [":b"]}, "allow"),
-        ({"path": ["/surely/not/there"]}, "path"),
+        ({"allow": None}, "allow"),
+        ({"allow": ["a:b", 1]}, "allow[1]"),
+        ({"allow": ["mail"]}, "allow[0]"),
+        ({"allow": ["a:b:c"]}, "allow[0]"),
+        ({"allow": [":b"]}, "allow[0]"),
+        ({"path": [".", "/surely/not/there"]}, "path[1]"),
     ],
 )
 def test_wrong_options(options: dict[str, object], option: str) -> None:

@@ -91,6 +91,9 @@ class FakeStore:
     def keep_partitions_ahead(self) -> int:
         return 0
 
+    def prune_waiters(self) -> None:
+        pass
+
     def prune_hosts(self) -> Sequence[int]:
         return []
 

@@ -15,12 +15,12 @@ def worklist() -> Worklist:
     return made
 
 
-def lane(*queues: str) -> Lane:
-    return Lane(LaneConfig(name="lane", queues=queues, subworkers=1, concurrency=1, memory_bytes=0), claim_max=100)
+def lane(*queues: str, memory_bytes: int = 0) -> Lane:
+    return Lane(LaneConfig(name="lane", queues=queues, subworkers=1, concurrency=1, memory_bytes=memory_bytes), claim_max=100)
 
 
-def taken(made: Worklist, queues: tuple[str, ...]) -> tuple[int, int] | None:
-    pair = made.best(queues)
+def taken(made: Worklist, queues: tuple[str, ...], memory_mb: int = 0) -> tuple[int, int] | None:
+    pair = made.best(queues, memory_mb)
     return None if pair is None else (pair.class_id, pair.priority)
 
 
@@ -115,3 +115,17 @@ def test_late_commits_below_the_bound_are_swept() -> None:
     assert made.above(pair) == 0
     claim(made, pair, ready=10, last_id=40)
     assert made.above(pair) == 100
+
+
+def test_memory_that_a_lane_does_not_allow() -> None:
+    """Jobs that declared more memory than the lane allows a job are left to others, and do not wake it."""
+    made = worklist()
+    made.learn({1: ("mail", "python", 512), 2: ("mail", "python", 1000), 3: ("mail", "python", 0)})
+    small, large = lane("mail"), lane("mail", memory_bytes=1_000_000_000)
+    assert made.class_ids([small]) == [3]
+    assert made.class_ids([large]) == [1, 2, 3]
+    made.note_found([(1, 1, False), (2, 0, False), (3, 2, False)], everywhere=False)
+    assert taken(made, ("mail",)) == (3, 2)
+    assert taken(made, ("mail",), 999) == (1, 1)
+    assert taken(made, ("*",), 1000) == (2, 0)
+    assert made.classes_wanted(["mail"], 512) == [1, 3]

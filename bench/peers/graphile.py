@@ -1,0 +1,30 @@
+"""Graphile Worker, batched: its local queue fetches hundreds of jobs at once, and completions are coalesced. It deletes what is done."""
+
+from __future__ import annotations
+
+from bench.peers.packages import NodePackages
+from bench.peers.peer import Peer, Setting
+
+PEER = Peer(
+    name="graphile",
+    title="Graphile Worker 0.17.3",
+    packages=NodePackages("graphile.mjs", ("graphile-worker@0.17.3", "pg@8.23.1", "node@24.21.0")),
+    settings=tuple(
+        Setting(
+            words=f"{processes} x {at_once} jobs, local queue {fetched:,}, batched completion",
+            processes=processes,
+            options={
+                "concurrentJobs": at_once,
+                "localQueue": {"size": fetched},
+                "completeJobBatchDelay": 0,
+                "failJobBatchDelay": 0,
+            },
+        )
+        for processes, at_once, fetched in ((1, 24, 500), (1, 100, 1_000), (2, 24, 500), (2, 100, 1_000))
+    ),
+    jobs=100_000,
+    pairs=5,
+    must=1.5,
+    aim=2.5,
+    keeps="nothing: it deletes the job",
+)

@@ -1,0 +1,36 @@
+// What the workers of JavaScript peers have in common: how they are told what to do, and how they tell what they did.
+// The same words as in worker.py. The packages are those of the working directory.
+import { createRequire } from "node:module";
+import { stdin, stdout } from "node:process";
+
+const COUNT_EVERY_MS = 10;
+const require = createRequire(`${process.cwd()}/`);
+
+/** Import a package of the working directory. */
+export const load = (name) => import(require.resolve(name));
+
+/** The order that this process was started with: command, database, jobs, args, options. */
+export const order = JSON.parse(process.argv[2]);
+
+/** Say that everything is connected, and wait until all processes may begin. */
+export const begin = () => {
+  stdout.write("ready\n");
+  return new Promise((resolve) => stdin.once("data", resolve));
+};
+
+let startedUs = 0;
+let ran = 0;
+let told = 0;
+
+/** Run one job: a no-op that counts. */
+export const noop = () => {
+  if (startedUs === 0) startedUs = Math.round((performance.timeOrigin + performance.now()) * 1000);
+  ran += 1;
+};
+
+setInterval(() => {
+  if (ran === told) return;
+  if (told === 0) stdout.write(`started ${startedUs}\n`);
+  told = ran;
+  stdout.write(`ran ${ran}\n`);
+}, COUNT_EVERY_MS).unref();

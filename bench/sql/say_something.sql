@@ -1,0 +1,2 @@
+-- Go to the server and back.
+SELECT 1

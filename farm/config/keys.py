@@ -1,0 +1,184 @@
+"""Every key of a configuration, declared once: the loader reads by it, and the JSON Schema is made of it. No I/O.
+
+A default stands here as it would be written in a file. `docs/configuration.md` says the same in prose, which a test looks at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from farm.model import CONCURRENCY_MAX, RESULT_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A key of any kind; about is what editors show."""
+
+    about: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole(Key):
+    """A whole number from low to high, or the word."""
+
+    low: int
+    high: int
+    default: int | str
+    word: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duration(Key):
+    """A duration from low_s to high_s."""
+
+    low_s: float
+    high_s: float
+    default: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size(Key):
+    """A size from low_bytes to high_bytes, or the word."""
+
+    low_bytes: int
+    high_bytes: int
+    default: str
+    word: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag(Key):
+    """true or false."""
+
+    default: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name(Key):
+    """A name as queues, lanes and instances have it; the word is one that means something else."""
+
+    default: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dsn(Key):
+    """A PostgreSQL DSN."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queues(Key):
+    """A list of names of queues, `*` as the last one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group(Key):
+    """A mapping with these keys."""
+
+    keys: Mapping[str, Key] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups(Key):
+    """A mapping of names that the user chooses, each a mapping with these keys."""
+
+    keys: Mapping[str, Key] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseChoice(Key):
+    """`embedded`, a DSN, or a mapping with these keys."""
+
+    keys: Mapping[str, Key] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerOptions(Key):
+    """A mapping of runners; each declares its own options."""
+
+
+AUTO = "auto"
+SIZE_MAX = 1 << 50
+DAY_S = 86400.0
+
+DATABASE = DatabaseChoice(
+    about="Where the jobs are: `embedded`, a DSN, or a mapping. Without it FARM_DSN says so, else it is the embedded PostgreSQL.",
+    keys={
+        "dsn": Dsn(about="postgresql://user@host/database or `host=... dbname=...`.", required=True),
+        "pooled": Flag(about="The DSN leads to a transaction pooler such as PgBouncer.", default=False),
+        "listen": Dsn(about="A DSN past the pooler, for LISTEN. Without it new jobs are found by polling when pooled."),
+    },
+)
+
+HOST = Group(
+    about="Which farm this is, and what it may use.",
+    keys={
+        "name": Name(about="The instance, where several run on one machine; `auto` is `default`.", default=AUTO, word=AUTO),
+        "memory": Size(
+            about="What the jobs of all lanes together may use; `auto` is what the machine or its control group has.",
+            low_bytes=1_000_000,
+            high_bytes=SIZE_MAX,
+            default=AUTO,
+            word=AUTO,
+        ),
+        "overcommit": Flag(about="Accept explicit sizes that add up to more than there is.", default=False),
+    },
+)
+
+RUNNERS = RunnerOptions(about="What can run here, and which tasks may. Nothing is allowed by default.", required=True)
+
+LANES = Groups(
+    about="The capacity of this host. Every lane has subworkers (processes) of its own.",
+    required=True,
+    keys={
+        "queues": Queues(about="What the lane serves, the first first; '*' is every other queue and must be the last.", required=True),
+        "subworkers": Whole(about="How many processes; `auto` is one for each core.", low=1, high=1000, default=AUTO, word=AUTO),
+        "concurrency": Whole(about="Jobs at once in one subworker.", low=1, high=CONCURRENCY_MAX, default=1),
+        "memory": Size(
+            about="What one job may allocate; `auto` shares out 80 % of the host's memory, up to 512 MB each.",
+            low_bytes=1_000_000,
+            high_bytes=SIZE_MAX,
+            default=AUTO,
+            word=AUTO,
+        ),
+    },
+)
+
+WRITER = Group(
+    about="Results are written many at a time: as soon as batch_max of them wait, or the oldest has waited for age_max.",
+    keys={
+        "batch_max": Whole(about="Outcomes in one commit at the most.", low=1, high=20_000, default=4000),
+        "age_max": Duration(about="An outcome waits no longer than this for others.", low_s=0.0, high_s=10.0, default="20ms"),
+    },
+)
+
+SPILL = Group(
+    about="Arguments and results that are too large for a ring stand in the state directory.",
+    keys={
+        "max": Size(about="What they may take up together.", low_bytes=2 * RESULT_BYTES_MAX, high_bytes=SIZE_MAX, default="1GB"),
+    },
+)
+
+CONFIG = Group(
+    about="The configuration of a farm on one host.",
+    keys={
+        "database": DATABASE,
+        "host": HOST,
+        "runners": RUNNERS,
+        "lanes": LANES,
+        "writer": WRITER,
+        "spill": SPILL,
+        "drain_timeout": Duration(
+            about="When farm is told to stop, running jobs have this long to end.", low_s=0.0, high_s=DAY_S, default="30s"
+        ),
+        "heartbeat": Duration(about="How often a host says that it lives and what it runs.", low_s=0.01, high_s=60.0, default="1s"),
+        "lease": Duration(
+            about="A host that has not said so for this long loses its jobs to others.", low_s=0.1, high_s=3600.0, default="10s"
+        ),
+        "reap_every": Duration(about="How often every host looks for such hosts.", low_s=0.01, high_s=3600.0, default="2s"),
+        "poll": Duration(about="How often to look for work that was not announced.", low_s=0.001, high_s=60.0, default="250ms"),
+        "claim_max": Whole(about="Jobs claimed by one statement at the most.", low=1, high=10_000, default=4000),
+    },
+)

@@ -1,0 +1,132 @@
+"""The JSON Schema (2020-12) of a configuration, made of the declarations in keys.py: for editors, and for whoever writes files by program.
+
+What a schema cannot say stays with the loader: whether a duration or size that is written with its unit is within bounds, relations
+between keys, `*` as the last of a chain, and what a runner makes of its options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import runners
+from farm.config.keys import (
+    CONFIG,
+    DatabaseChoice,
+    Dsn,
+    Duration,
+    Flag,
+    Group,
+    Groups,
+    Key,
+    Name,
+    Queues,
+    RunnerOptions,
+    Size,
+    Whole,
+)
+from farm.model import NAME_PATTERN
+from farm.units import DURATION_PATTERN, SIZE_PATTERN
+
+Schema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+ENVIRONMENT: Schema = {"$ref": "#/$defs/environment"}
+
+DEFINITIONS: Schema = {
+    "duration": {
+        "description": "A duration with its unit, such as 250ms, 10s, 5m, 1h, 2d.",
+        "type": "string",
+        "pattern": f"^\\s*{DURATION_PATTERN}\\s*$",
+        "maxLength": 64,
+    },
+    "size": {
+        "description": "A size with its unit, such as 512MB (millions of bytes) or 512MiB (2^20 bytes).",
+        "type": "string",
+        "pattern": f"^\\s*{SIZE_PATTERN}\\s*$",
+        "maxLength": 64,
+    },
+    "name": {
+        "description": "Up to 63 small letters, digits and _ . : - that begin with a letter or digit.",
+        "type": "string",
+        "pattern": f"^{NAME_PATTERN}$",
+    },
+    "dsn": {"description": "A PostgreSQL DSN, such as postgresql://user@host/database.", "type": "string", "pattern": "=|://"},
+    "environment": {
+        "description": "Text with environment variables in it: ${NAME} or ${NAME:-default}.",
+        "type": "string",
+        "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}",
+    },
+}
+
+
+def json_schema() -> Schema:
+    """Return the schema as JSON data."""
+    return {"$schema": DIALECT, "title": "farm", **_schema(CONFIG), "$defs": DEFINITIONS}
+
+
+def _schema(key: Key) -> Schema:
+    schema = {"description": key.about, **_shape(key)}
+    default = getattr(key, "default", None)
+    return schema if default is None else {**schema, "default": default}
+
+
+def _shape(key: Key) -> Schema:
+    """Return what may stand under a key."""
+    match key:
+        case Whole(low=low, high=high, word=word):
+            return _any({"type": "integer", "minimum": low, "maximum": high}, *_word(word), ENVIRONMENT)
+        case Duration(low_s=low_s, high_s=high_s):
+            return _any({"$ref": "#/$defs/duration"}, {"type": "number", "minimum": low_s, "maximum": high_s}, ENVIRONMENT)
+        case Size(low_bytes=low_bytes, high_bytes=high_bytes, word=word):
+            number = {"type": "number", "minimum": low_bytes, "maximum": high_bytes}
+            return _any({"$ref": "#/$defs/size"}, number, *_word(word), ENVIRONMENT)
+        case Flag():
+            return _any({"type": "boolean"}, ENVIRONMENT)
+        case Name():
+            return _any({"$ref": "#/$defs/name"}, ENVIRONMENT)
+        case Dsn():
+            return _any({"$ref": "#/$defs/dsn"}, ENVIRONMENT)
+        case Queues():
+            entry = _any({"$ref": "#/$defs/name"}, {"const": "*"}, ENVIRONMENT)
+            return {"type": "array", "items": entry, "minItems": 1, "uniqueItems": True}
+        case Group(keys=keys):
+            return _mapping(keys)
+        case Groups(keys=keys):
+            names = {"$ref": "#/$defs/name"}
+            return {"type": "object", "propertyNames": names, "additionalProperties": _mapping(keys), "minProperties": 1}
+        case DatabaseChoice(keys=keys):
+            return _any({"const": "embedded"}, {"$ref": "#/$defs/dsn"}, ENVIRONMENT, _mapping(keys))
+        case RunnerOptions():
+            return {"type": "object", "properties": _runners(), "additionalProperties": False, "minProperties": 1}
+    raise AssertionError(f"no schema for a {type(key).__name__}")
+
+
+def _mapping(keys: Mapping[str, Key]) -> Schema:
+    schema: Schema = {"type": "object", "properties": {name: _schema(key) for name, key in keys.items()}, "additionalProperties": False}
+    required = [name for name, key in keys.items() if key.required]
+    return {**schema, "required": required} if required else schema
+
+
+def _runners() -> Schema:
+    """Return the section of every runner, as the runner itself declares it."""
+    sections = {}
+    for name in sorted(runners.BUILTIN):
+        options = {option: _or_environment(schema) for option, schema in runners.load(name).options.items()}
+        sections[name] = {"type": "object", "properties": options, "additionalProperties": False}
+    return sections
+
+
+def _or_environment(schema: Mapping[str, Any]) -> Schema:
+    """Let variables stand wherever a runner expects text of some shape."""
+    if schema.get("type") == "array":
+        return {**schema, "items": _or_environment(schema["items"])}
+    return _any(dict(schema), ENVIRONMENT) if "pattern" in schema else dict(schema)
+
+
+def _word(word: str | None) -> list[Schema]:
+    return [] if word is None else [{"const": word}]
+
+
+def _any(*choices: Schema) -> Schema:
+    return {"anyOf": list(choices)}

@@ -1,0 +1,333 @@
+"""A subworker with many jobs in flight: coroutines on its one loop, functions that block in threads of its own.
+
+The loop's thread alone touches slots and rings. All of that is done in batches, once in each turn of the loop, right before it
+sleeps: collect what has ended, publish it, start as many jobs as slots are free, then tell the others with one fence for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import selectors
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from typing import Any, NamedTuple
+
+import orjson
+
+from farm.ports import Job
+from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
+from farm.shm.generation import CLOCK_WORD, GATE_WORD, RECALL_WORD, REFILL_WORD, GenerationFile
+from farm.shm.spill import Spill
+from farm.subworker.flights import AWAIT, FAILED, MEMORY, SUCCEEDED, Flight, JobThreads, end_of, failure_of
+from farm.subworker.order import Descriptors, ForkOrder
+from farm.subworker.ways import ways_at_once
+from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
+
+BOOTTIME = time.CLOCK_BOOTTIME
+any_clock, monotonic_clock = time.clock_gettime_ns, time.monotonic_ns
+new_tuple, loads = tuple.__new__, orjson.loads
+STARTS_MAX = 256
+"""Jobs started in one turn: what runs already waits for no more than that."""
+FARM_FRAMES = 2
+"""Frames of the farm on top of the traceback of a job that could not be set going."""
+
+
+class Handed(NamedTuple):
+    """A job that was taken out of the ring, at its place in its frame."""
+
+    seq: int
+    flags: int
+    jobs: JobFrame
+    place: int
+
+
+class Unpublished(NamedTuple):
+    """An outcome that waits for room: in the ring, or, while it is not spilled, for its file."""
+
+    slot: int
+    kind: int
+    flags: int
+    head: bytes
+    payload: bytes
+
+
+class Turnstile(selectors.EpollSelector):
+    """The selector of an event loop that does something in each turn of the loop, before it sleeps, and wakes in time.
+
+    epoll counts in milliseconds and rounds up, so that each sleep of a job would be late by half of one. select() counts in
+    microseconds, and an epoll is itself a descriptor to wait for.
+    """
+
+    def __init__(self, before: Callable[[float | None], float], after: Callable[[], None]) -> None:
+        """before: called with the seconds that the loop would sleep (None: for ever), returns those that it may. after: it slept."""
+        super().__init__()
+        self._before = before
+        self._after = after
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for descriptors, as the base class does."""
+        wait_s = self._before(timeout)
+        if wait_s:
+            select.select((self.fileno(),), (), (), wait_s)
+            self._after()
+        return super().select(0)
+
+
+class JobLoop(asyncio.SelectorEventLoop):
+    """The loop of a subworker."""
+
+    def forget(self) -> None:
+        """Drop what this turn would still call: in a job's fork of us, the steps of its neighbours, which are not to be done twice."""
+        self._ready.clear()  # type: ignore[attr-defined]
+
+
+class ConcurrentSubworker(Workbench):
+    """Runs as many jobs at once as there are slots.
+
+    Modes, as to starting jobs: open; full (no slot is free); choked (an outcome waits for room, so nothing is started until it
+    has it); shut (past the gate: frames that were taken wait in hand); recalled (answered, waits until it is lifted); leaving
+    (orphaned: when the last job has ended). In all of them what runs goes on, and what ends is published.
+    """
+
+    def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile) -> None:
+        super().__init__(order, descriptors, generation)
+        self._slots = generation.slots
+        self._free = list(range(self._slots.count))
+        self._ways = [ways_at_once(runner) for runner in self._runners]
+        self._loop = JobLoop(Turnstile(self._turn, self._wake_up))
+        self._loop.add_reader(self._wake_fd, self._note_wake)
+        self._threads = JobThreads(
+            start=self._limit.start_thread, wake=partial(os.eventfd_write, self._wake_fd, 1), forked=lambda: self._forked
+        )
+        self._awaited: dict[asyncio.Future[Any], Flight] = {}
+        self._ended: deque[asyncio.Future[Any]] = deque()
+        """Tasks that are done, as their callbacks say."""
+        self._in_hand: deque[Handed] = deque()
+        """Jobs that were taken out of the ring and could not be started yet: no slot is free for them, or the gate is closed."""
+        self._unpublished: deque[Unpublished] = deque()
+        self._recall_answered = 0
+        self._left = False
+        self._awake = True
+        """True if something is to be done before the loop may sleep."""
+        self._published = False
+        """True if the writer has not been looked at since."""
+        self._hungry = True
+        """True if the supervisor does not know yet how few jobs are left here."""
+
+    def serve(self) -> None:
+        """Run what comes until the supervisor is gone and the last job has ended."""
+        asyncio.set_event_loop(self._loop)
+        while not self._left:
+            try:
+                # Comes back before its time when a job stops the loop.
+                self._loop.run_forever()
+            except BaseException as error:
+                if self._forked:
+                    os._exit(0)
+                # These two of a job go through the loop, after its task has taken note of them.
+                if not isinstance(error, SystemExit | KeyboardInterrupt):
+                    raise
+
+    def _turn(self, timeout_s: float | None) -> float:
+        """Do what is to be done in this turn of the loop; returns how long it may sleep."""
+        if self._forked:
+            os._exit(0)
+        self._awake = False
+        if self._ended or self._threads.ended:
+            self._collect()
+        if self._unpublished:
+            self._publish_late()
+        if self._words[RECALL_WORD]:
+            self._stand_back()
+        elif self._free and not self._unpublished and not self.gate.orphaned:
+            self._start()
+        if self.gate.orphaned and len(self._free) == self._slots.count:
+            self._left = True
+            self._loop.stop()
+        if self._awake or self._left or timeout_s == 0:
+            if self._published:
+                self._published = False
+                self._wake_writer()
+            return 0
+        return self._may_sleep(timeout_s)
+
+    def _may_sleep(self, timeout_s: float | None) -> float:
+        """Say to the others that the loop is about to sleep; returns how long."""
+        bound_s = SLEEP_S_MAX
+        if self._unpublished:
+            waiting = self._unpublished[0]
+            if self._is_large(waiting):
+                bound_s = Spill.WAIT_S
+            elif not self._results.want_space(len(waiting.head) + len(waiting.payload)):
+                return 0
+        elif self._in_hand and self._free:
+            bound_s = GATE_SLEEP_S
+        elif self._free and not self._words[RECALL_WORD] and not self.gate.orphaned:
+            if not self._jobs.arm():
+                return 0
+            if self._hungry:
+                self._hungry = False
+                self._ask_for_more()
+        self._published = False
+        self._wake_writer()
+        self._threads.asleep = True
+        if self._threads.ended:
+            self._wake_up()
+            return 0
+        return bound_s if timeout_s is None else min(timeout_s, bound_s)
+
+    def _wake_up(self) -> None:
+        self._threads.asleep = False
+        self._jobs.disarm()
+
+    def _note_wake(self) -> None:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._wake_fd)
+
+    def _start(self) -> None:
+        """Start jobs in the free slots, in the order of their sequences: the one place where StartGate.start is called."""
+        self._take()
+        gate, words, free, in_hand = self.gate, self._words, self._free, self._in_hand
+        clock_ns, boottime = any_clock, BOOTTIME
+        seq = 0
+        for _ in range(min(len(in_hand), len(free), STARTS_MAX)):
+            # What gate.blocked() asks, but for the recall, which start() looks for behind its fence.
+            if gate.orphaned or clock_ns(boottime) >= words[GATE_WORD]:
+                break
+            seq, flags, jobs, place = in_hand[0]
+            lease_id, job_id, position, attempt = jobs.lease_id, jobs.job_ids[place], jobs.positions[place], jobs.attempts[place]
+            started_ns = monotonic_clock()
+            slot = free[-1]
+            deadline_ns = started_ns + jobs.timeout_ms * 1_000_000 if jobs.timeout_ms else 0
+            if not gate.start(slot, seq, lease_id, position, job_id, attempt, jobs.losts[place], started_ns, deadline_ns):
+                # Answered already, and perhaps lifted: what is in hand has been taken back.
+                in_hand.clear()
+                self._stand_back()
+                return
+            free.pop()
+            in_hand.popleft()
+            self._awake = self._hungry = True
+            self._begin((slot, seq, lease_id, position, job_id, attempt, started_ns), jobs.runner, jobs.task, jobs.args[place], flags)
+        if self._answered != words[REFILL_WORD] <= seq:
+            self._ask_for_more()
+
+    def _take(self) -> None:
+        """Take frames out of the ring until there is a job in hand for every free slot."""
+        in_hand, wanted = self._in_hand, min(len(self._free), STARTS_MAX)
+        while len(in_hand) < wanted:
+            frames = self._jobs.take(1)
+            if not frames:
+                return
+            for _seq, _kind, flags, payload in frames:
+                jobs = unpack_jobs(payload)
+                count = len(jobs.job_ids)
+                in_hand.extend(Handed(jobs.first_seq + index, flags, jobs, index) for index in range(count))
+                self._next_seq = jobs.first_seq + count
+
+    def _begin(self, flight: Flight, runner: int, task: bytes, args: bytes, flags: int) -> None:
+        """Set a started job going, on the loop or in a thread; whatever goes wrong with that is its outcome."""
+        try:
+            if flags & SPILLED:
+                args = self._unspilled(args)
+            # Half the cost of calling the class: one for every job.
+            job: Job = new_tuple(Job, (flight[4], self._tasks.get(task) or self._task(task), loads(args), flight[5] + 1))
+            ways = self._ways[runner]
+            coroutine = ways.begin(job)
+            if coroutine is None:
+                self._threads.run(flight, ways.run, job)
+            else:
+                self._await(flight, coroutine)
+        except BaseException as error:
+            self._end(flight, *failure_of(error, skip_frames=FARM_FRAMES))
+        if self._forked:
+            # A fork that an import of the job's made came back from it too. Only one process may speak for this subworker.
+            os._exit(0)
+
+    def _await(self, flight: Flight, coroutine: Coroutine[Any, Any, Any]) -> None:
+        # Not loop.create_task(): a job may have set a factory for its own. The task copies the context of this thread.
+        task = asyncio.Task(coroutine, loop=self._loop)
+        self._awaited[task] = flight
+        task.add_done_callback(self._ended.append)
+
+    def _collect(self) -> None:
+        """Take in what has ended since the last turn."""
+        ended, awaited, threads = self._ended, self._awaited, self._threads
+        while ended:
+            task = ended.popleft()
+            self._end(awaited.pop(task), *end_of(task.result, skip_frames=0))
+        while (back := threads.collect()) is not None:
+            flight, kind, payload = back
+            if kind == AWAIT:
+                self._awake = True
+                self._await(flight, payload)
+            else:
+                self._end(flight, kind, payload)
+
+    def _end(self, flight: Flight, kind: int, payload: Any) -> None:
+        """Publish what a job has come to and free its slot, or keep both until there is room."""
+        if kind == MEMORY:
+            payload = self._out_of_memory(payload)
+        slot, seq, lease_id, position, job_id, attempt, started_ns = flight
+        finished_ns, clock_us = monotonic_clock(), self._words[CLOCK_WORD]
+        in_time = kind == SUCCEEDED and not self._unpublished and len(payload) <= self._result_bytes_max
+        if in_time and self._results.publish_success(
+            lease_id, seq, position, job_id, clock_us + started_ns // 1000, clock_us + finished_ns // 1000, finished_ns, payload
+        ):
+            self._free_slot(slot)
+            return
+        # It has ended in time, though nobody can be told yet: it is not to be killed for that.
+        self._slots.lift_deadline(slot)
+        head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, position, attempt)
+        self._unpublished.append(Unpublished(slot, kind, WHOLE, head, payload))
+        self._awake = True
+
+    def _publish_late(self) -> None:
+        """Publish what waits for room, in order, as far as there is room now."""
+        waiting = self._unpublished
+        while waiting:
+            first = waiting[0]
+            if self._is_large(first):
+                spilled = self._spilled(first)
+                if spilled is None:
+                    return
+                first = waiting[0] = spilled
+            if not self._results.publish(first.kind, first.flags, first.head + first.payload):
+                return
+            waiting.popleft()
+            self._free_slot(first.slot)
+
+    def _spilled(self, waiting: Unpublished) -> Unpublished | None:
+        """Spill an outcome, None while there is no room for it; where the disk has none either, that is what the job came to."""
+        try:
+            name = self._spill.write(waiting.payload, wait=False)
+        except OSError as error:
+            return waiting._replace(kind=FAILED, payload=self._not_kept(waiting.payload, error))
+        return None if name is None else waiting._replace(flags=WHOLE | SPILLED, payload=name)
+
+    def _is_large(self, waiting: Unpublished) -> bool:
+        return len(waiting.payload) > self._result_bytes_max
+
+    def _free_slot(self, slot: int) -> None:
+        """Only after its outcome is published: until then the slot tells that the job was started."""
+        self.gate.finish(slot)
+        self._free.append(slot)
+        self._published = self._hungry = True
+
+    def _stand_back(self) -> None:
+        """Answer a recall, once. Nothing is taken out of the ring until it is lifted: it may hold frames that were taken back."""
+        number = self.gate.recall_number
+        if number == self._recall_answered or self.gate.orphaned:
+            return
+        self._recall_answered = number
+        self.gate.acknowledge(self._in_hand[0].seq if self._in_hand else self._next_seq)
+        self._in_hand.clear()
+        os.eventfd_write(self._supervisor_fd, 1)
+
+    def _note_fork(self) -> None:
+        super()._note_fork()
+        self._loop.forget()

@@ -1,0 +1,111 @@
+"""What every subworker works with, however many jobs it runs at once: its rings, its runners, its limits, and whom it wakes."""
+
+from __future__ import annotations
+
+import gc
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import runners
+from farm.model import ARGS_BYTES_MAX
+from farm.ports import SubworkerContext
+from farm.shm.fence import fence
+from farm.shm.frames import OUTCOME_HEAD
+from farm.shm.generation import READY, REFILL_WORD, GenerationFile
+from farm.shm.ring import RingConsumer
+from farm.shm.spill import Spill
+from farm.shm.start import StartGate
+from farm.shm.successes import VALUE_AT, SuccessProducer
+from farm.subworker.limits import MemoryLimit
+from farm.subworker.order import Descriptors, ForkOrder
+from farm.subworker.results import error_payload
+
+SLEEP_S_MAX = 1.0
+"""No wake-up is known to get lost; should one, this is how long it would cost."""
+GATE_SLEEP_S = 0.02
+TASKS_MAX = 10_000
+
+
+class Workbench:
+    """Made once, in the process that the zygote forked. The two kinds of subworker add the loop that runs the jobs."""
+
+    def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile) -> None:
+        self._order = order
+        self._generation = generation
+        self._words = generation.words
+        self._wake_fd = descriptors.wake
+        self._supervisor_fd = descriptors.supervisor
+        self._jobs = RingConsumer(generation.job_ring)
+        self._results = SuccessProducer(generation.result_ring, wake=partial(os.eventfd_write, descriptors.writer, 1))
+        self._result_bytes_max = self._results.frame_bytes_max - 64 - max(OUTCOME_HEAD.size, VALUE_AT)
+        self._spill = Spill(Path(order.spill_directory), owner=order.spill_owner, bytes_max=order.spill_bytes_max)
+        self._tasks: dict[bytes, str] = {}
+        self._runners = self._set_up_runners()
+        self._limit = MemoryLimit(order.memory_bytes, threads_max=order.concurrency if order.concurrency > 1 else 0)
+        self._forked = False
+        self._next_seq = 1
+        """The sequence after that of the last job that was taken out of the ring."""
+        self._answered = 0
+        """The last wish for a wake-up that was granted."""
+        self.gate = StartGate(generation, self._jobs)
+
+    def get_ready(self) -> None:
+        """Set the limits and say that frames may come."""
+        gc.freeze()
+        os.register_at_fork(after_in_child=self._note_fork)
+        self._limit.set()
+        self._generation.baseline_bytes = self._limit.baseline_bytes
+        self._generation.ready = READY
+        os.eventfd_write(self._supervisor_fd, 1)
+
+    def serve(self) -> None:
+        """Run what comes until the supervisor is gone."""
+        raise NotImplementedError
+
+    def _ask_for_more(self) -> None:
+        """Wake the supervisor, once for each wish that it stored."""
+        self._answered = self._words[REFILL_WORD]
+        os.eventfd_write(self._supervisor_fd, 1)
+
+    def _wake_writer(self) -> None:
+        fence()
+        self._results.wake_sleeper()
+
+    def _unspilled(self, name: bytes) -> bytes:
+        args = self._spill.read(name, bytes_max=ARGS_BYTES_MAX * 2)
+        if args is None:
+            raise FileNotFoundError(f"the job's arguments were spilled to {name.decode()}, which is gone")
+        return args
+
+    def _not_kept(self, payload: bytes, error: OSError) -> bytes:
+        where = self._order.spill_directory
+        return error_payload("ResultError", f"the result is {len(payload):,} bytes long and cannot be kept in {where}: {error.strerror}")
+
+    def _out_of_memory(self, error: MemoryError) -> bytes:
+        error.__traceback__ = None  # its frames hold what the job had allocated
+        with self._limit.reserve():
+            limit_mb, peak_mb = self._limit.memory_bytes / 1e6, self._limit.peak_bytes() / 1e6
+            shared = f", shared by up to {self._order.concurrency} jobs," if self._order.concurrency > 1 else ""
+            detail = f": {error}" if str(error) else ""
+            return error_payload("MemoryError", f"memory limit of {limit_mb:.0f} MB{shared} reached; peak {peak_mb:.0f} MB{detail}")
+
+    def _task(self, task: bytes) -> str:
+        """Decode a task's name once. Bounded: names come from whoever enqueues."""
+        if len(self._tasks) >= TASKS_MAX:
+            self._tasks.clear()
+        return self._tasks.setdefault(task, task.decode())
+
+    def _set_up_runners(self) -> list[Any]:
+        made = []
+        for name, options in self._order.runners:
+            runner = runners.load(name)()
+            path = tuple(options.get("path", ()))
+            runner.setup(options, SubworkerContext(lane=self._order.lane, concurrency=self._order.concurrency, path=path))
+            made.append(runner)
+        return made
+
+    def _note_fork(self) -> None:
+        """Called in the child of a fork that a job made. Only one process may speak for this subworker."""
+        self._forked = True

@@ -1,0 +1,212 @@
+"""The JSON Schema of a configuration is that of the loader's own declarations, and says what the loader says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+import runners
+from farm.cli.main import main
+from farm.config import load
+from farm.config.keys import CONFIG, DatabaseChoice, Group, Groups, Key, RunnerOptions
+from farm.config.machine import Machine
+from farm.config.schema import json_schema
+from farm.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE = ROOT / "configs" / "farm.schema.json"
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+MACHINE = Machine(cores=4, memory_bytes=8_000_000_000)
+MINIMAL: dict[str, Any] = {"runners": {"python": {}}, "lanes": {"a": {"queues": ["q"]}}}
+
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
+
+
+def test_the_committed_file_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "schema"]) == 0
+    assert FILE.read_text() == capsys.readouterr().out, "run: farm config schema > configs/farm.schema.json"
+
+
+def test_it_is_a_schema_of_the_dialect_that_it_names() -> None:
+    schema = json.loads(FILE.read_text())
+    assert schema["$schema"] == jsonschema.Draft202012Validator.META_SCHEMA["$id"]
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.name)
+def test_every_configuration_that_comes_with_farm_names_it_and_is_valid(file: Path) -> None:
+    text = file.read_text()
+    assert text.startswith(f"# yaml-language-server: $schema={FILE.name}\n")
+    VALIDATOR.validate(yaml.safe_load(text))
+
+
+def with_value(path: str, value: object) -> dict[str, Any]:
+    """Return the minimal configuration with a value somewhere in it."""
+    data = json.loads(json.dumps(MINIMAL))
+    *parents, last = path.split(".")
+    place = data
+    for parent in parents:
+        place = place.setdefault(parent, {})
+    place[last] = value
+    return dict(data)
+
+
+GOOD: list[tuple[str, list[object]]] = [
+    (
+        "database",
+        ["embedded", "postgresql://u@h/d", "host=h dbname=d", {"dsn": "host=h"}, {"dsn": "host=h", "pooled": True, "listen": "host=i"}],
+    ),
+    ("host", [{}, {"name": "auto", "memory": "auto"}, {"overcommit": False}]),
+    ("host.name", ["auto", "a", "0-x.y:z_", "a" * 63]),
+    ("host.memory", ["1MB", "2 GiB", 1_000_000, 1.5e9, "auto", "${M:-1GB}"]),
+    ("runners.python.allow", [[], ["a:b"], ["*:*", "a.b:*"], ["${M:-a:b}"]]),
+    ("runners.python.path", [[], ["."], ["${M:-.}"]]),
+    ("lanes.a.queues", [["*"], ["a", "*"], ["a", "b.c"], ["${M:-x}"]]),
+    ("lanes.a.subworkers", ["auto", 1, 1000, "${M:-4}"]),
+    ("lanes.a.concurrency", [1]),
+    ("lanes.a.memory", ["auto", "1MB", "512MiB", 64e6]),
+    ("writer", [{}, {"batch_max": 1}]),
+    ("writer.batch_max", [1, 20_000]),
+    ("writer.age_max", [0, "0s", "20ms", " 20 ms ", "10s", 0.02, ".5s", "5"]),
+    ("spill.max", ["64MB", "1TiB", 10**9]),
+    ("drain_timeout", [0, "1d", "24h", 86400]),
+    ("heartbeat", ["10ms", 0.01, "4s", "${M:-1s}"]),
+    ("lease", ["4s", "1h", 3600]),
+    ("reap_every", ["10ms", "5s"]),
+    ("poll", ["1ms", "10s"]),
+    ("claim_max", [1, 10_000, "${M:-7}"]),
+]
+
+BAD: list[tuple[str, list[object]]] = [
+    ("database", [None, 1, "", "embeded", [], {}, {"pooled": True}, {"dsn": 1}, {"dsn": "host=h", "x": 1}, True]),
+    ("host", [None, [], "auto", {"nam": "x"}]),
+    ("host.name", [None, "", "A", "a b", "a" * 64, "-a", 1, [], "../x"]),
+    ("host.memory", [None, "lots", "1XB", -1, 0, 1 << 51, [], True, "1MB x"]),
+    ("host.overcommit", [None, 1, "true", "maybe", []]),
+    ("runners", [None, {}, [], "python", {"pyton": {}}]),
+    ("runners.python", [None, [], {"alow": []}]),
+    ("runners.python.allow", [None, "a:b", ["a"], [1], [""], ["a:b:c"], [":b"], ["a:"], {}]),
+    ("runners.python.path", [None, ".", [1], [""], {}]),
+    ("lanes", [None, {}, [], "a", {"A": {"queues": ["q"]}}, {"a": None}, {"a": {}}, {"a": {"queues": ["q"], "que": 1}}]),
+    ("lanes.a.queues", [None, [], "q", ["A"], [1], [None], [[]], ["q", "q"], ["*", "*"], {}]),
+    ("lanes.a.subworkers", [None, 0, -1, 1001, 1.5, "x", "4", True, [], 10**30]),
+    ("lanes.a.concurrency", [None, 0, -1, "auto", True, 1.5, 10**9]),
+    ("lanes.a.memory", [None, "lots", 1, -1, True, []]),
+    ("writer", [None, [], {"batch": 1}]),
+    ("writer.batch_max", [None, 0, 20_001, "auto", "5", 1.5, True]),
+    ("writer.age_max", [None, -1, 10.1, "soon", "1:30", "1 s s", "-1s", True, [], "1x"]),
+    ("spill.max", [None, 1, "auto", "x"]),
+    ("drain_timeout", [None, -1, 86401, "1:30"]),
+    ("heartbeat", [None, 0, 61, "x"]),
+    ("lease", [None, 0.01, 3601]),
+    ("claim_max", [None, 0, 10_001, "x", 1.5, False]),
+    ("unknown", [1, None]),
+]
+
+LOADER_ALONE: list[tuple[str, object]] = [
+    ("lanes.a.queues", ["*", "a"]),
+    ("writer.age_max", "11s"),
+    ("host.memory", "1kB"),
+    ("host.memory", "1"),
+    ("heartbeat", "9s"),
+    ("poll", "20s"),
+    ("database", "host=h nonsense"),
+    ("runners.python.path", ["/no/such/directory"]),
+    ("claim_max", "${FARM_TEST_NO}"),
+    ("claim_max", 2000.0),
+]
+"""What a schema cannot know."""
+
+
+def loads(tmp_path: Path, data: object) -> bool:
+    file = tmp_path / "c.yaml"
+    file.write_text(json.dumps(data))
+    try:
+        load(file, machine=MACHINE, environ={})
+    except ConfigError:
+        return False
+    return True
+
+
+def table(rows: list[tuple[str, list[object]]]) -> list[tuple[str, object]]:
+    return [(path, value) for path, values in rows for value in values]
+
+
+@pytest.mark.parametrize(("path", "value"), table(GOOD), ids=repr)
+def test_what_the_loader_takes_the_schema_takes(tmp_path: Path, path: str, value: object) -> None:
+    data = with_value(path, value)
+    assert loads(tmp_path, data)
+    assert VALIDATOR.is_valid(data), next(VALIDATOR.iter_errors(data))
+
+
+@pytest.mark.parametrize(("path", "value"), table(BAD), ids=repr)
+def test_what_the_schema_refuses_the_loader_refuses(tmp_path: Path, path: str, value: object) -> None:
+    data = with_value(path, value)
+    assert not VALIDATOR.is_valid(data)
+    assert not loads(tmp_path, data)
+
+
+@pytest.mark.parametrize(("path", "value"), LOADER_ALONE, ids=repr)
+def test_what_a_schema_cannot_know_the_loader_refuses(tmp_path: Path, path: str, value: object) -> None:
+    data = with_value(path, value)
+    assert VALIDATOR.is_valid(data)
+    assert not loads(tmp_path, data)
+
+
+@pytest.mark.parametrize("missing", ["runners", "lanes"])
+def test_what_must_be_there_must_be_there_for_both(tmp_path: Path, missing: str) -> None:
+    data = {key: value for key, value in MINIMAL.items() if key != missing}
+    assert not VALIDATOR.is_valid(data)
+    assert not loads(tmp_path, data)
+
+
+def declared(keys: Mapping[str, Key], prefix: str = "") -> Iterator[tuple[str, Key | Mapping[str, Any]]]:
+    """Give every key by its path as the documentation writes it."""
+    for name, key in keys.items():
+        path = prefix + name
+        match key:
+            case Group(keys=inner):
+                yield from declared(inner, f"{path}.")
+            case Groups(keys=inner):
+                yield path, key
+                yield from declared(inner, f"{path}.NAME.")
+            case DatabaseChoice(keys=inner):
+                yield path, key
+                yield from declared(inner, f"{path}.")
+            case RunnerOptions():
+                yield path, key
+                for runner in runners.BUILTIN:
+                    yield from ((f"{path}.{runner}.{option}", schema) for option, schema in runners.load(runner).options.items())
+            case _:
+                yield path, key
+
+
+def test_every_key_is_documented_with_its_default_and_no_other() -> None:
+    rows = re.findall(r"^\| `([\w.]+)` \| (.*?) \| (.*?) \| ", (ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE)
+    documented = {path: default for path, _, default in rows}
+    found = dict(declared(CONFIG.keys))
+    assert {path for path in documented if not path.isupper()} == set(found)
+    for path, key in found.items():
+        if isinstance(key, Key):
+            default = getattr(key, "default", None)
+            expected = "required" if key.required else "" if default is None else str(default).lower().replace("1gb", "1GB")
+        else:
+            expected = "none"
+        assert expected in documented[path], f"{path}: the default is {expected}, documented is {documented[path]!r}"
+
+
+def test_the_types_of_the_documentation_hold_the_bounds_of_numbers() -> None:
+    rows = re.findall(r"^\| `([\w.]+)` \| (.*?) \| ", (ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE)
+    documented = dict(rows)
+    for path, key in declared(CONFIG.keys):
+        if low := getattr(key, "low", None):
+            high = key.high  # type: ignore[union-attr]
+            bounds = str(low) if low == high else f"{low} to {high}"
+            assert bounds in documented[path], f"{path}: {bounds}, documented is {documented[path]!r}"
