@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+import psycopg
 import pytest
 
-from farm.model import OutcomeKind
+from farm.model import OutcomeKind, Share
 from farm.store.claims import ClaimStore, Work
 from farm.store.session import Session
 from tests.store.bench import Bench, outcome, outcomes
@@ -18,7 +19,7 @@ def test_jobs_come_in_the_order_in_which_they_were_enqueued(bench: Bench) -> Non
     assert bench.claim(host, 4).job_ids == ids[:4]
     claim = bench.claim(host, 10)
     assert claim.job_ids == ids[4:]
-    assert claim.from_ready == 6
+    assert claim.shares == (Share(bench.class_id(), 6, ids[-1], 0, 0),)
     assert claim.attempts == [0] * 6
     assert claim.losts is None
     assert bench.value("SELECT count(*) FROM farm.ready") == 0
@@ -28,9 +29,7 @@ def test_a_claim_takes_one_priority_of_one_class_above_a_bound(bench: Bench) -> 
     ids = bench.enqueue(3)
     bench.enqueue(2, priority=2)
     bench.enqueue(2, queue="other")
-    claim = bench.claims.claim(
-        lease_id=bench.lease_id(bench.host()), class_id=bench.class_id(), priority=4, above_id=ids[0], returned_max=0, jobs_max=10
-    )
+    claim = bench.claims.claim(**bench.asking(bench.lease_id(bench.host()), 10, above_id=ids[0]))
     assert claim is not None
     assert claim.job_ids == ids[1:]
 
@@ -43,16 +42,17 @@ def test_what_came_back_is_claimed_first_with_its_attempts_and_up_to_a_limit(ben
     claim = bench.claim(host, 4, returned_max=2)
     assert claim.job_ids == [ids[0], ids[1], ids[4], ids[5]]
     assert claim.attempts == [1, 0, 0, 0]
-    assert claim.from_ready == 2
+    assert claim.shares == (Share(bench.class_id(), 2, ids[5], 2, 2),)
     assert bench.claim(host, 4).job_ids == [ids[2]]
 
 
 def test_asking_again_with_the_same_lease_gives_the_same_jobs(bench: Bench) -> None:
     bench.enqueue(10)
-    arguments = {"lease_id": bench.lease_id(bench.host()), "class_id": bench.class_id(), "priority": 4, "above_id": 0}
-    first = bench.claims.claim(**arguments, returned_max=0, jobs_max=4)
-    again = bench.claims.claim(**arguments, returned_max=0, jobs_max=4)
-    assert first == again
+    arguments = bench.asking(bench.lease_id(bench.host()), 4)
+    first = bench.claims.claim(**arguments)
+    again = bench.claims.claim(**arguments)
+    assert first is not None
+    assert again == first._replace(shares=()), "of which classes they are, the lease does not tell"
     assert bench.value("SELECT count(*) FROM farm.ready") == 6
 
 
@@ -60,8 +60,7 @@ def test_a_retired_host_claims_nothing_and_loses_nothing(bench: Bench) -> None:
     bench.enqueue(3)
     host = bench.host()
     assert bench.hosts.retire(host, None)
-    claim = bench.claims.claim(lease_id=bench.lease_id(host), class_id=bench.class_id(), priority=4, above_id=0, returned_max=0, jobs_max=4)
-    assert claim is None
+    assert bench.claims.claim(**bench.asking(bench.lease_id(host), 4)) is None
     assert bench.value("SELECT count(*) FROM farm.ready") == 3
 
 
@@ -73,10 +72,76 @@ def test_work_is_found_by_class_and_priority_and_not_below_its_bound(bench: Benc
     host = bench.host()
     bench.commit(outcomes(bench.claim(host, queue="b"), OutcomeKind.RELEASED))
     a, b, c = (bench.class_id(queue) for queue in "abc")
-    assert bench.claims.find_work([a, b]) == [Work(a, 1, False), Work(a, 7, False), Work(b, 4, True)]
-    assert bench.claims.find_work([a, c], {(a, 1): ids[1]}) == [Work(a, 7, False), Work(c, 4, False)]
-    assert bench.claims.find_work([a], {(a, 1): ids[0], (a, 3): 0}) == [Work(a, 1, False), Work(a, 7, False)]
+    urgent, late = Work(a, 1, False, ids[0]), Work(a, 7, False, ids[0] - 2)
+    assert bench.claims.find_work([a, b]) == [urgent, late, Work(b, 4, True, 1)]
+    assert bench.claims.find_work([a, c], {(a, 1): ids[1]}) == [late, Work(c, 4, False, ids[1] + 2)]
+    assert bench.claims.find_work([a], {(a, 1): ids[0], (a, 3): 0}) == [urgent._replace(first=ids[1]), late]
+    assert bench.claims.find_work([b], {}, {(b, 4): 0, (c, 4): 0}) == [Work(b, 4, True, 1)]
+    assert bench.claims.find_work([b], {}, {(b, 4): 1}) == []
     assert bench.claims.find_work([]) == []
+
+
+def test_what_stands_at_a_bound_or_below_is_found_within_windows(bench: Bench) -> None:
+    ids = bench.enqueue(6)
+    host = bench.host()
+    bench.commit(outcomes(bench.claim(host, 2), OutcomeKind.RELEASED))
+    key = (bench.class_id(), 4)
+
+    def late(upto_id: int, id_windows: list[tuple[int, int]], upto_seq: int = 0) -> list[Work]:
+        return bench.claims.find_late({key: upto_id}, {key: upto_seq}, id_windows=id_windows, seq_windows=[(0, 10)])
+
+    assert late(ids[5], [(0, ids[5])]) == [Work(*key, False, ids[2])]
+    assert late(ids[5], [(ids[3], ids[5]), (0, ids[1])]) == [Work(*key, False, ids[4])]
+    assert late(ids[1], [(0, ids[5])]) == []
+    assert late(ids[1], [(0, ids[5])], upto_seq=2) == [Work(*key, True, 1)]
+
+
+def test_what_came_back_later_is_claimed_later_above_its_own_bound(bench: Bench) -> None:
+    ids = bench.enqueue(3)
+    host = bench.host()
+    claims = [bench.claim(host, 1) for _ in ids]
+    for claim in reversed(claims):
+        bench.commit(outcomes(claim, OutcomeKind.RELEASED))
+    first = bench.claim(host, 1)
+    assert (first.job_ids, first.shares) == ([ids[2]], (Share(bench.class_id(), 0, 0, 1, 1),))
+    above = {**bench.asking(bench.lease_id(host), 5), "above_seqs": [2]}
+    second = bench.claims.claim(**above)
+    assert second is not None
+    assert second.job_ids == [ids[0]]
+
+
+def test_a_claim_of_several_classes_takes_alike_of_each(bench: Bench) -> None:
+    ids = {queue: bench.enqueue(count, queue=queue) for queue, count in {"a": 5, "b": 1, "c": 5}.items()}
+    bench.enqueue(3, queue="a", priority=2)
+    a, b, c = (bench.class_id(queue) for queue in "abc")
+    asked = {"priority": 4, "class_ids": [c, a, b], "above_ids": [0, ids["a"][0], 0], "above_seqs": [0, 0, 0]}
+    host = bench.host()
+    claim = bench.claims.claim(lease_id=bench.lease_id(host), **asked, returned_max=0, each_max=3, jobs_max=9)
+    assert claim is not None
+    assert claim.job_ids == sorted(ids["a"][1:4] + ids["b"] + ids["c"][:3])
+    assert set(claim.shares) == {Share(a, 3, ids["a"][3], 0, 0), Share(b, 1, ids["b"][0], 0, 0), Share(c, 3, ids["c"][2], 0, 0)}
+    bench.commit(outcomes(claim, OutcomeKind.RELEASED))
+    claim = bench.claims.claim(lease_id=bench.lease_id(host), **asked, returned_max=4, each_max=3, jobs_max=6)
+    assert claim is not None
+    assert sum(share.returned for share in claim.shares) == 4
+    assert sum(share.fresh for share in claim.shares) == 2
+
+
+def test_classes_that_another_is_claiming_are_passed_over_but_for_the_first(bench: Bench) -> None:
+    """The first is waited for, and when that was in vain, claimed beside whoever has it, past the rows that are locked."""
+    ids = {queue: bench.enqueue(3, queue=queue) for queue in "ab"}
+    a, b = (bench.class_id(queue) for queue in "ab")
+    host = bench.host()
+    asked = {"priority": 4, "above_ids": [0, 0], "above_seqs": [0, 0], "returned_max": 0, "each_max": 5, "jobs_max": 10}
+    with psycopg.connect(bench.dsn) as other:
+        other.execute("SELECT pg_advisory_xact_lock(1717662318, %s)", [a])
+        other.execute("SELECT FROM farm.ready WHERE job_id = %s FOR UPDATE", [ids["a"][0]])
+        claim = bench.claims.claim(lease_id=bench.lease_id(host), class_ids=[b, a], **asked)
+        assert claim is not None
+        assert claim.job_ids == ids["b"]
+        claim = bench.claims.claim(lease_id=bench.lease_id(host), class_ids=[a, b], **asked)
+        assert claim is not None
+        assert claim.job_ids == ids["a"][1:]
 
 
 def test_arguments_are_read_as_the_bytes_of_their_json(bench: Bench) -> None:
