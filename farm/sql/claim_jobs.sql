@@ -8,10 +8,11 @@ FROM farm.claim_jobs(
     %(class_ids)s::int[],
     %(priority)s::smallint,
     %(above_seqs)s::bigint[],
+    %(upto_seqs)s::bigint[],
     %(above_ids)s::bigint[],
+    %(upto_ids)s::bigint[],
     %(returned_max)s::int,
     %(each_max)s::int,
     %(jobs_max)s::int,
-    %(again)s::boolean,
-    %(beside)s::boolean
+    %(again)s::boolean
 ) AS c

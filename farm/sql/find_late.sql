@@ -1,6 +1,7 @@
--- Find the first entry of each (class, priority) that stands at or below its bound, within windows of job ids and of the numbers of
--- `returned`: transactions that took their numbers early and committed late. Served by the primary keys of ready and returned.
-SELECT k.class_id, k.priority, false, min(late.job_id)
+-- Find the first entry of each (class, priority) in each of some windows of job ids, or of the numbers of `returned`, as far as its bound:
+-- what a transaction left there that took its numbers early and committed late. The last column says how far was looked. Served by the
+-- primary keys of ready and returned.
+SELECT k.class_id, k.priority, false, late.job_id, least(w.high, k.upto)
 FROM unnest(%(id_classes)s::int[], %(id_priorities)s::smallint[], %(upto_ids)s::bigint[]) AS k (class_id, priority, upto)
 CROSS JOIN unnest(%(low_ids)s::bigint[], %(high_ids)s::bigint[]) AS w (low, high)
 CROSS JOIN LATERAL (
@@ -10,9 +11,8 @@ CROSS JOIN LATERAL (
     ORDER BY r.job_id
     LIMIT 1
 ) AS late
-GROUP BY k.class_id, k.priority
 UNION ALL
-SELECT k.class_id, k.priority, true, min(late.seq)
+SELECT k.class_id, k.priority, true, late.seq, least(w.high, k.upto)
 FROM unnest(%(seq_classes)s::int[], %(seq_priorities)s::smallint[], %(upto_seqs)s::bigint[]) AS k (class_id, priority, upto)
 CROSS JOIN unnest(%(low_seqs)s::bigint[], %(high_seqs)s::bigint[]) AS w (low, high)
 CROSS JOIN LATERAL (
@@ -22,4 +22,3 @@ CROSS JOIN LATERAL (
     ORDER BY r.seq
     LIMIT 1
 ) AS late
-GROUP BY k.class_id, k.priority

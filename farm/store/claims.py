@@ -48,6 +48,17 @@ Windows = Sequence[tuple[int, int]]
 """Stretches of such numbers: above the first, up to the second."""
 
 
+class Late(NamedTuple):
+    """Like Work, at a bound or below."""
+
+    class_id: int
+    priority: int
+    from_returned: bool
+    first: int
+    upto: int
+    """How far was looked: to the end of the window, or to the bound."""
+
+
 class ClaimStore:
     """The statements of the claim thread. Every method is one short call and raises StoreUnavailable when the database is away."""
 
@@ -66,8 +77,8 @@ class ClaimStore:
         rows = self._session.fetch("find_work", {**_bounds("id", "above", id_bounds or {}), **_bounds("seq", "above", seq_bounds or {})})
         return _work(rows, class_ids)
 
-    def find_late(self, id_bounds: Bounds, seq_bounds: Bounds, *, id_windows: Windows, seq_windows: Windows) -> list[Work]:
-        """Return the pairs that have entries at their bounds or below, within these windows, each with the first one."""
+    def find_late(self, id_bounds: Bounds, seq_bounds: Bounds, *, id_windows: Windows, seq_windows: Windows) -> list[Late]:
+        """Return the pairs that have entries at their bounds or below, with the first one in each of these windows, in order."""
         params = {
             **_bounds("id", "upto", id_bounds),
             **_bounds("seq", "upto", seq_bounds),
@@ -76,8 +87,7 @@ class ClaimStore:
             "low_seqs": bigint_array([low for low, _ in seq_windows]),
             "high_seqs": bigint_array([high for _, high in seq_windows]),
         }
-        rows = self._session.transact("find_late", params)
-        return sorted(Work(*row) for row in rows)
+        return sorted(Late(*row) for row in self._session.transact("find_late", params))
 
     def claim(
         self,
@@ -90,8 +100,10 @@ class ClaimStore:
         returned_max: int,
         each_max: int,
         jobs_max: int,
+        upto_ids: Sequence[int] | None = None,
+        upto_seqs: Sequence[int] | None = None,
     ) -> Claim | None:
-        """Claim up to jobs_max jobs of these classes at one priority, of each up to each_max above its two bounds.
+        """Claim up to jobs_max jobs of these classes at one priority, of each up to each_max above its two bounds (and up to two others).
 
         Up to returned_max come from `returned`, and stand first, then those from `ready`, both in the order of their ids. None:
         nothing claimable, or the host that lease_id names is retired. After StoreUnavailable, ask again with the same lease_id: it
@@ -105,15 +117,16 @@ class ClaimStore:
             "class_ids": bigint_array(class_ids),
             "above_ids": bigint_array(above_ids),
             "above_seqs": bigint_array(above_seqs),
+            "upto_ids": upto_ids and bigint_array(upto_ids),
+            "upto_seqs": upto_seqs and bigint_array(upto_seqs),
             "returned_max": returned_max,
             "each_max": each_max,
             "jobs_max": jobs_max,
             "again": lease_id == self._unanswered,
-            "beside": False,
         }
         self._unanswered = lease_id
         try:
-            rows = self._session.transact("claim_jobs", params, unlocked={**params, "beside": True})
+            rows = self._session.transact("claim_jobs", params)
         except psycopg.errors.UniqueViolation:
             rows = self._session.fetch("read_lease", {"lease_id": lease_id})
         self._unanswered = None

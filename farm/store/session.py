@@ -108,28 +108,15 @@ class Session:
 
         return self.run(unit, deadline_s=deadline_s)
 
-    def transact(self, name: str, params: Params | None = None, *, unlocked: Params | None = None) -> list[Row]:
+    def transact(self, name: str, params: Params | None = None) -> list[Row]:
         """Run one statement as a transaction of its own, planned by indexes whatever the statistics say; returns its rows.
 
         One round trip: where the session keeps its plans as a prepared statement, else as one message with all its settings.
-        unlocked: the values with which to ask again when a lock was not to be had in time.
         """
-
-        def unit(connection: DeadlineConnection) -> list[Row]:
-            try:
-                return self._transact_once(connection, name, params)
-            except psycopg.errors.LockNotAvailable:
-                if unlocked is None:
-                    raise
-                connection.rollback()
-                return self._transact_once(connection, name, unlocked)
-
-        return self.run(unit)
-
-    def _transact_once(self, connection: DeadlineConnection, name: str, params: Params | None) -> list[Row]:
         if self.keeps_plans:
-            return connection.execute(load(name), params, prepare=True).fetchall()
-        return send(connection, compose("begin", "plan_by_index", name, "commit"), params)[0]
+            return self.run(lambda connection: connection.execute(load(name), params, prepare=True).fetchall())
+        message = compose("begin", "plan_by_index", name, "commit")
+        return self.run(lambda connection: send(connection, message, params)[0])
 
     def close(self) -> None:
         """Close the connection if there is one; the next call opens another. Never raises."""

@@ -7,22 +7,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from farm.errors import StoreError
 from farm.model import Claim, JobRow
 from farm.supervisor.idleness import Declarations, Idleness
 from farm.supervisor.lane import Lane
 from farm.supervisor.sweep import Sweep
-from farm.supervisor.worklist import Pair, Worklist
+from farm.supervisor.worklist import ENDLESS, Pair, Worklist
 
 LEASE_SHIFT = 32
 LEARN_EVERY_S = 2.0
 GIVE_WAY_S = 0.001
+PASSED_OVER_S = 0.01
+"""How soon to look again when others may have had the classes of a claim to themselves."""
 SWEEP_S, SWEEP_SHARE = 1.0, 0.05
-"""Late commits with ids below the bounds are looked for at most once in SWEEP_S, and with this share of the time at the most."""
-
+"""Late commits below the bounds are looked for at most once in SWEEP_S, and with this share of the time at the most."""
+SWEEP_AGAIN_S = 10.0
+"""Pause after a sweep that failed."""
 
 Bounds = Mapping[tuple[int, int], int]
 Found = tuple[int, int, bool, int]
 """(class, priority, whether in `returned`, its first entry)."""
+Late = tuple[int, int, bool, int, int]
+"""The same, and how far was looked."""
 
 
 class Claims(Declarations, Protocol):
@@ -32,7 +38,7 @@ class Claims(Declarations, Protocol):
     def find_work(self, class_ids: Sequence[int], id_bounds: Bounds, seq_bounds: Bounds) -> Sequence[Found]: ...
     def find_late(
         self, id_bounds: Bounds, seq_bounds: Bounds, *, id_windows: Sequence[tuple[int, int]], seq_windows: Sequence[tuple[int, int]]
-    ) -> Sequence[Found]: ...
+    ) -> Sequence[Late]: ...
     def claim(
         self,
         *,
@@ -44,6 +50,8 @@ class Claims(Declarations, Protocol):
         returned_max: int,
         each_max: int,
         jobs_max: int,
+        upto_ids: Sequence[int] | None,
+        upto_seqs: Sequence[int] | None,
     ) -> Claim | None: ...
     def read_jobs(self, job_ids: Sequence[int]) -> Sequence[JobRow]: ...
 
@@ -144,7 +152,7 @@ class Claimer:
         """Finish what was asked, look for work when it is time or there is news, claim for each lane with demand."""
         self._become_new_host()
         if self._asked is not None:
-            self._finish(self._asked)
+            self._finish(self._asked, now)
         if self.closed:
             return self._poll_s
         self._heed_rumours()
@@ -197,20 +205,29 @@ class Claimer:
     def _sweep(self) -> None:
         """Look below the bounds for late commits."""
         ready, returned = self._worklist.ready, self._worklist.returned
+        settled = self._idleness.settled
         begun = self._clock()
-        found = self._store.find_late(
-            ready.bounds,
-            returned.bounds,
-            id_windows=self._id_sweep.windows(ready.newest),
-            seq_windows=self._seq_sweep.windows(returned.newest),
-        )
+        try:
+            found = self._store.find_late(
+                ready.bounds,
+                returned.bounds,
+                id_windows=self._id_sweep.windows(ready.newest, settled=settled),
+                seq_windows=self._seq_sweep.windows(returned.newest, settled=settled),
+            )
+        except StoreError:
+            # Looks and claims must not wait for a sweep that has too far to walk.
+            self._note_swept(0.0, failed=True)
+            self._sweep_at = self._clock() + SWEEP_AGAIN_S
+            raise
         self._worklist.note_late(found)
-        taken_s = self._clock() - begun
-        self._id_sweep.note(taken_s, ready.newest)
-        self._seq_sweep.note(taken_s, returned.newest)
+        self._note_swept(self._clock() - begun)
         self._sweep_at = begun + SWEEP_S
-        self._sweep_owed = not (self._idleness.settled and self._id_sweep.whole and self._seq_sweep.whole)
-        self._note_walk(taken_s)
+        self._sweep_owed = not (settled and self._id_sweep.certain and self._seq_sweep.certain)
+        self._note_walk(self._clock() - begun)
+
+    def _note_swept(self, taken_s: float, *, failed: bool = False) -> None:
+        for sweep, reach in ((self._id_sweep, self._worklist.ready), (self._seq_sweep, self._worklist.returned)):
+            sweep.note(taken_s, reach.newest, failed=failed)
 
     def _note_walk(self, taken_s: float) -> None:
         """However long it is to walk over dead entries: that takes a twentieth of the time at the most."""
@@ -229,26 +246,28 @@ class Claimer:
         returned_max = 0
         if any(pair.returned for pair in pairs):
             returned_max = wanted // 2 or 1 if any(pair.ready for pair in pairs) else wanted
-        keys = [(pair.class_id, pair.priority) for pair in pairs]
-        ready, returned = self._worklist.ready, self._worklist.returned
         self._claims_made += 1
         arguments = {
             "lease_id": (self._host_id << LEASE_SHIFT) + self._claims_made,
             "priority": pairs[0].priority,
             "class_ids": [pair.class_id for pair in pairs],
-            "above_ids": [ready.above(key) for key in keys],
-            "above_seqs": [returned.above(key) for key in keys],
             "returned_max": returned_max,
             "each_max": -(-wanted // len(pairs)),
             "jobs_max": wanted,
         }
-        went_back = any(key in ready.late or key in returned.late for key in keys)
+        went_back = False
+        for name, reach in (("ids", self._worklist.ready), ("seqs", self._worklist.returned)):
+            spans = [reach.span((pair.class_id, pair.priority)) for pair in pairs]
+            goes_back = any(upto != ENDLESS for _, upto in spans)
+            arguments[f"above_{name}"] = [above for above, _ in spans]
+            arguments[f"upto_{name}"] = [upto for _, upto in spans] if goes_back else None
+            went_back = went_back or goes_back
         self._asked = Asked(lane, pairs, went_back, arguments)
         if self._idleness.work(self._host_id, lane.name, now):
             self._look_at = min(self._look_at, now + self._poll_s)
-        return self._finish(self._asked)
+        return self._finish(self._asked, now)
 
-    def _finish(self, asked: Asked) -> bool:
+    def _finish(self, asked: Asked, now: float) -> bool:
         """Bring a claim to its end: ask (again, under the same lease), read the jobs, hand them over."""
         if asked.claim is None:
             begun = self._clock()
@@ -262,9 +281,11 @@ class Claimer:
                 jobs_max=asked.arguments["jobs_max"],
                 returned_max=asked.arguments["returned_max"],
             )
-            if (len(asked.pairs) > 1 and not self._worklist.has_pairs) or (asked.claim is not None and not asked.claim.shares):
-                # Others may have had some of these classes to themselves; or the answer was lost, and nobody knows what it brought.
-                self._look_at = 0.0
+            if asked.claim is not None and not asked.claim.shares:
+                # Its first answer was lost: nobody knows what it brought of which class.
+                self._look_at = now
+            elif len(asked.pairs) > 1 and not self._worklist.has_pairs:
+                self._look_at = min(self._look_at, now + PASSED_OVER_S)
         claim = asked.claim
         if claim is not None:
             rows = self._store.read_jobs(claim.job_ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 QUICK_S, SLOW_S = 0.01, 0.05
 """A sweep that took longer than SLOW_S makes the next ones narrower, one that took less than QUICK_S wider."""
+NARROWER, MUCH_NARROWER = 2, 16
 WIDTH_MIN, WIDTH_MAX = 10_000, 1 << 62
 
 
@@ -12,31 +13,36 @@ class Sweep:
 
     As long as a transaction stays open, dead entries of any number stand below the bounds, and a look over all of them would take
     seconds and then fail. Late commits are young as a rule: the newest window is in every sweep. The older one moves down from
-    sweep to sweep and begins anew at the top, so that none is missed for good.
+    sweep to sweep and begins anew at the top: that is a pass, and pass follows pass, so that none is missed for good.
     """
 
     def __init__(self) -> None:
         self._width = WIDTH_MAX
         self._older = 0
+        """Where the older window ends below; 0: the pass is at its end."""
+        self._certain = False
 
     @property
-    def whole(self) -> bool:
-        """True when the last windows reached down to the first number."""
-        return self._older == 0
+    def certain(self) -> bool:
+        """True when a pass has ended in whose whole course nothing more could become late: then nothing is left below the bounds."""
+        return self._older == 0 and self._certain
 
-    def windows(self, newest: int) -> list[tuple[int, int]]:
-        """Return what to look through, given the highest bound there is."""
+    def windows(self, newest: int, *, settled: bool) -> list[tuple[int, int]]:
+        """Return what to look through, from below, given the highest bound there is; settled: nothing more can become late."""
         if newest <= self._width:
-            self._older = 0
+            self._older, self._certain = 0, settled
             return [(0, newest)] if newest else []
         young = newest - self._width
-        high = self._older if 0 < self._older < young else young
+        if 0 < self._older < young:
+            high, self._certain = self._older, self._certain and settled
+        else:
+            high, self._certain = young, settled
         self._older = max(0, high - self._width)
-        return [(young, newest), (self._older, high)]
+        return [(self._older, high), (young, newest)]
 
-    def note(self, taken_s: float, newest: int) -> None:
-        """Take in how long a sweep took."""
-        if taken_s > SLOW_S:
-            self._width = max(WIDTH_MIN, min(self._width, newest) // 2)
+    def note(self, taken_s: float, newest: int, *, failed: bool = False) -> None:
+        """Take in how long a sweep took. One that failed may have taken too long for the database."""
+        if failed or taken_s > SLOW_S:
+            self._width = max(WIDTH_MIN, min(self._width, newest) // (MUCH_NARROWER if failed else NARROWER))
         elif taken_s < QUICK_S:
             self._width = min(WIDTH_MAX, self._width * 2)

@@ -11,6 +11,7 @@ from farm.supervisor.lane import Lane
 ANY_QUEUE = "*"
 PAIRS_MAX = 64
 """Classes in one claim: more would share a batch out in pieces of a few jobs, each with a look of its own."""
+ENDLESS = (1 << 63) - 1
 Key = tuple[int, int]
 """(class id, priority)."""
 
@@ -29,39 +30,48 @@ class Reach:
     """How far one table was claimed, for each pair: a job id of `ready`, or a number of `returned`.
 
     Looks and claims begin above the bound, so that they need not walk over dead index entries. Below it lie only late commits. Where
-    a sweep found some, claims go back to the first of them, and on from there until they have caught up.
+    a sweep found some, claims go back: they begin before the first of them and end where the sweep ended, until that is drained.
     """
 
     def __init__(self) -> None:
         self.bounds: dict[Key, int] = {}
-        self.late: dict[Key, int] = {}
-        """Where claims of a pair stand that went back."""
+        self.late: dict[Key, tuple[int, int]] = {}
+        """For pairs whose claims went back: above what and up to what to claim."""
 
     @property
     def newest(self) -> int:
         """The highest bound; 0 if there is none."""
         return max(self.bounds.values(), default=0)
 
-    def above(self, key: Key) -> int:
-        return self.late.get(key, self.bounds.get(key, 0))
+    def span(self, key: Key) -> tuple[int, int]:
+        """Return above what and up to what to claim next."""
+        return self.late.get(key) or (self.bounds.get(key, 0), ENDLESS)
 
     def note_first(self, key: Key, first: int) -> None:
         """Take in the first entry of a pair that was seen: below it nothing is left, or it is late itself."""
-        if first > self.bounds.get(key, 0):
+        bound = self.bounds.get(key, 0)
+        if first > bound:
             self.bounds[key] = first - 1
         else:
-            self.late[key] = min(first - 1, self.late.get(key, first))
+            self.note_late(key, first, bound)
 
-    def note_claimed(self, key: Key, last: int, *, drained: bool) -> None:
-        """Take in the last number that a claim brought (0: none), and whether nothing is left above it."""
-        bound = self.bounds.get(key, 0)
-        if last > bound:
-            self.bounds[key] = last
+    def note_late(self, key: Key, first: int, upto: int) -> None:
+        """Take in that entries stand below the bound, the first one here. Those of other stretches are found again later."""
+        self.late.setdefault(key, (first - 1, upto))
+
+    def note_claimed(self, key: Key, last: int, *, drained: bool) -> bool:
+        """Take in the last number that a claim brought (0: none), and whether nothing is left in its span.
+
+        Returns whether nothing is left of the pair; after a claim that went back nobody knows.
+        """
         if key in self.late:
-            if drained or last >= bound:
-                del self.late[key]
-            else:
-                self.late[key] = max(last, self.late[key])
+            above, upto = self.late.pop(key)
+            if not drained and last < upto:
+                self.late[key] = (max(last, above), upto)
+            return False
+        if last > self.bounds.get(key, 0):
+            self.bounds[key] = last
+        return drained
 
 
 class Worklist:
@@ -73,6 +83,7 @@ class Worklist:
         self._pairs: dict[Key, Pair] = {}
         """In the order in which they are served: what was claimed from goes to the end."""
         self.ready, self.returned = Reach(), Reach()
+        self._reaches = {False: self.ready, True: self.returned}
 
     @property
     def has_pairs(self) -> bool:
@@ -98,28 +109,23 @@ class Worklist:
 
     def note_found(self, found: Iterable[tuple[int, int, bool, int]]) -> None:
         """Take in a look at the store: (class, priority, whether in `returned`, its first entry); what it did not find has no work."""
+        # A look begins above the bounds, and does not see what claims went back for.
+        going_back = [(key, from_returned) for from_returned, reach in self._reaches.items() for key in reach.late]
         before, self._pairs = self._pairs, {}
         seen: dict[Key, Pair] = {}
         for class_id, priority, from_returned, first in found:
-            self._note(seen, (class_id, priority), from_returned, first)
-        for key, pair in before.items():
-            late_ready, late_returned = key in self.ready.late, key in self.returned.late
-            if key in seen:
-                self._pairs[key] = seen.pop(key)
-            elif late_ready or late_returned:
-                # A look begins above the bounds, and does not see what claims went back for.
-                self._pairs[key] = pair
-            else:
-                continue
-            self._pairs[key].ready |= late_ready
-            self._pairs[key].returned |= late_returned
-        self._pairs |= seen
+            self._mark(seen, (class_id, priority), from_returned)
+            self._reaches[from_returned].note_first((class_id, priority), first)
+        for key, from_returned in going_back:
+            self._mark(seen, key, from_returned)
+        # Who was waiting keeps his place.
+        self._pairs = {key: seen.pop(key) for key in before if key in seen} | seen
 
-    def note_late(self, found: Iterable[tuple[int, int, bool, int]]) -> None:
-        """Take in what a sweep found below the bounds, likewise."""
-        for class_id, priority, from_returned, first in found:
-            if class_id in self._classes:
-                self._note(self._pairs, (class_id, priority), from_returned, first)
+    def note_late(self, found: Iterable[tuple[int, int, bool, int, int]]) -> None:
+        """Take in what a sweep found at the bounds or below: the same, and how far it has looked."""
+        for class_id, priority, from_returned, first, upto in found:
+            self._mark(self._pairs, (class_id, priority), from_returned)
+            self._reaches[from_returned].note_late((class_id, priority), first, upto)
 
     def note_rumour(self, class_id: int, priority: int) -> bool:
         """Take in that a pair is said to have work in `ready`; False if its class is not known here."""
@@ -155,22 +161,21 @@ class Worklist:
             share = by_class.get(pair.class_id) or Share(pair.class_id, 0, 0, 0, 0)
             ready_drained = share.fresh < each_max and not full
             returned_drained = returned_max > 0 and share.returned < each_max and returned_all < returned_max
-            self.ready.note_claimed(key, share.last_id, drained=ready_drained)
-            self.returned.note_claimed(key, share.last_seq, drained=returned_drained)
+            ready_drained = self.ready.note_claimed(key, share.last_id, drained=ready_drained)
+            returned_drained = self.returned.note_claimed(key, share.last_seq, drained=returned_drained)
             pair.ready = pair.ready and not ready_drained
             pair.returned = pair.returned and not returned_drained
             standing = self._pairs.pop(key, None)
             if standing is not None and (pair.ready or pair.returned):
                 self._pairs[key] = standing
 
-    def _note(self, pairs: dict[Key, Pair], key: Key, from_returned: bool, first: int) -> None:
+    @staticmethod
+    def _mark(pairs: dict[Key, Pair], key: Key, from_returned: bool) -> None:
         pair = pairs.setdefault(key, Pair(*key))
         if from_returned:
             pair.returned = True
-            self.returned.note_first(key, first)
         else:
             pair.ready = True
-            self.ready.note_first(key, first)
 
     def _is_for(self, pair: Pair, queue: str, queues: Sequence[str], memory_mb: int) -> bool:
         of = self._classes.get(pair.class_id)

@@ -19,18 +19,37 @@ UPDATE farm.host AS o
 SET retired_at = now()
 WHERE NOT EXISTS (SELECT FROM farm.heartbeat AS h WHERE h.host_id = o.id AND h.state = 'live');
 
--- Claim up to jobs_max jobs of some classes at one priority as one lease, from each class up to each_max above its bounds: up to
--- returned_max from `returned`, then from `ready`. No row comes back when there is nothing to claim or the host is retired, unless
--- this is asked `again`: then an empty lease is left, so that the first try, which may be at work still, can no more come through
--- behind our back.
+-- Take an advisory lock until the end of the transaction, if it is to be had in the time in which a claim as a rule ends. A wait in vain
+-- is no error: it would end the transaction, and stand in the server's log.
+CREATE FUNCTION farm.await_lock(locks int, lock_id int) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog
+SET lock_timeout = '20ms'
+AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(locks, lock_id);
+    RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN false;
+END
+$$;
+
+-- Claim up to jobs_max jobs of some classes at one priority as one lease: first up to returned_max from `returned`, then from `ready`,
+-- of each class up to each_max of either, above a number and up to another (null: without end). No row comes back when there is nothing
+-- to claim or the host is retired, unless this is asked `again`: then an empty lease is left, so that the first try, which may be at
+-- work still, can no more come through behind our back.
 --
--- Whoever claims locks the class until it commits, and then need lock no rows: that takes a fifth of the claim's time and a quarter
--- of its log, and others would walk over every locked row. It waits for the first class for a short time only, passes over
--- others that are locked, and raises lock_not_available when the wait was in vain: then it is to be asked `beside`, which waits for
--- nobody and passes over locked rows instead. Either way a row goes to whoever deletes it.
+-- It locks the classes until it commits, and then need lock no rows: that would take a fifth of the claim's time and a quarter of its
+-- log, and others would walk over every locked row. The first class is waited for; others are passed over where somebody has them. When
+-- the wait was in vain, this claims beside whoever has the class, and does lock rows and pass over locked ones. What both have picked
+-- goes to the one that deletes it first; the other waits for that, and does without.
+--
+-- Rows are deleted by ctid, one statement after they were picked. They can't be others by then: this transaction's own snapshot keeps
+-- whatever ended since from being removed, and so its place from being taken.
 CREATE FUNCTION farm.claim_jobs(
-    lease_id bigint, class_ids int[], priority smallint, above_seqs bigint[], above_ids bigint[],
-    returned_max int, each_max int, jobs_max int, again boolean, beside boolean
+    lease_id bigint, class_ids int[], priority smallint,
+    above_seqs bigint[], upto_seqs bigint[], above_ids bigint[], upto_ids bigint[],
+    returned_max int, each_max int, jobs_max int, again boolean
 ) RETURNS TABLE (
     job_ids bigint[], attempts smallint[], losts smallint[],
     ready_classes int[], ready_counts int[], last_ids bigint[],
@@ -42,15 +61,13 @@ AS $$
 #variable_conflict use_column
 DECLARE
     locks CONSTANT int := 1717662318;
+    endless CONSTANT bigint := 9223372036854775807;
     ours boolean[];
     ctids_again tid[] := '{}';
     ctids tid[] := '{}';
 BEGIN
-    IF beside THEN
-        ours := array_fill(true, ARRAY[cardinality(class_ids)]);
-    ELSE
-        PERFORM set_config('lock_timeout', '20ms', true);
-        PERFORM pg_advisory_xact_lock(locks, class_ids[1]);
+    -- The first one before the others: nobody may wait while others wait for him.
+    IF farm.await_lock(locks, class_ids[1]) THEN
         ours := ARRAY(
             SELECT u.place = 1 OR pg_try_advisory_xact_lock(locks, u.class_id)
             FROM unnest(class_ids) WITH ORDINALITY AS u (class_id, place)
@@ -58,64 +75,70 @@ BEGIN
         );
     END IF;
     -- Before anything is deleted: put later, rows would be deleted without a lease.
-    IF EXISTS (SELECT FROM farm.host AS h WHERE h.id = (claim_jobs.lease_id >> 32)::int AND h.retired_at IS NULL) THEN
-        IF beside THEN
+    IF NOT EXISTS (SELECT FROM farm.host AS h WHERE h.id = (claim_jobs.lease_id >> 32)::int AND h.retired_at IS NULL) THEN
+        NULL;
+    ELSIF ours IS NOT NULL THEN
+        IF returned_max > 0 THEN
             ctids_again := ARRAY(
                 SELECT p.ctid
-                FROM unnest(class_ids, above_seqs) AS w (class_id, above)
+                FROM unnest(class_ids, above_seqs, upto_seqs, ours) AS w (class_id, above, upto, is_ours)
                 CROSS JOIN LATERAL (
                     SELECT r.ctid
                     FROM farm.returned AS r
-                    WHERE r.shard = 0 AND r.class_id = w.class_id AND r.priority = claim_jobs.priority AND r.seq > w.above
+                    WHERE r.shard = 0 AND r.class_id = w.class_id AND r.priority = claim_jobs.priority
+                        AND r.seq > w.above AND r.seq <= coalesce(w.upto, endless)
+                    ORDER BY r.seq
+                    LIMIT each_max
+                ) AS p
+                WHERE w.is_ours
+                LIMIT returned_max
+            );
+        END IF;
+        ctids := ARRAY(
+            SELECT p.ctid
+            FROM unnest(class_ids, above_ids, upto_ids, ours) AS w (class_id, above, upto, is_ours)
+            CROSS JOIN LATERAL (
+                SELECT r.ctid
+                FROM farm.ready AS r
+                WHERE r.shard = 0 AND r.class_id = w.class_id AND r.priority = claim_jobs.priority
+                    AND r.job_id > w.above AND r.job_id <= coalesce(w.upto, endless)
+                ORDER BY r.job_id
+                LIMIT each_max
+            ) AS p
+            WHERE w.is_ours
+            LIMIT jobs_max - cardinality(ctids_again)
+        );
+    ELSE
+        IF returned_max > 0 THEN
+            ctids_again := ARRAY(
+                SELECT p.ctid
+                FROM unnest(class_ids, above_seqs, upto_seqs) AS w (class_id, above, upto)
+                CROSS JOIN LATERAL (
+                    SELECT r.ctid
+                    FROM farm.returned AS r
+                    WHERE r.shard = 0 AND r.class_id = w.class_id AND r.priority = claim_jobs.priority
+                        AND r.seq > w.above AND r.seq <= coalesce(w.upto, endless)
                     ORDER BY r.seq
                     LIMIT each_max
                     FOR UPDATE OF r SKIP LOCKED
                 ) AS p
                 LIMIT returned_max
             );
-            ctids := ARRAY(
-                SELECT p.ctid
-                FROM unnest(class_ids, above_ids) AS w (class_id, above)
-                CROSS JOIN LATERAL (
-                    SELECT r.ctid
-                    FROM farm.ready AS r
-                    WHERE r.shard = 0 AND r.class_id = w.class_id AND r.priority = claim_jobs.priority AND r.job_id > w.above
-                    ORDER BY r.job_id
-                    LIMIT each_max
-                    FOR UPDATE OF r SKIP LOCKED
-                ) AS p
-                LIMIT jobs_max - cardinality(ctids_again)
-            );
-        ELSE
-            IF returned_max > 0 THEN
-                ctids_again := ARRAY(
-                    SELECT p.ctid
-                    FROM unnest(class_ids, above_seqs, ours) AS w (class_id, above, is_ours)
-                    CROSS JOIN LATERAL (
-                        SELECT r.ctid
-                        FROM farm.returned AS r
-                        WHERE r.shard = 0 AND r.class_id = w.class_id AND r.priority = claim_jobs.priority AND r.seq > w.above
-                        ORDER BY r.seq
-                        LIMIT each_max
-                    ) AS p
-                    WHERE w.is_ours
-                    LIMIT returned_max
-                );
-            END IF;
-            ctids := ARRAY(
-                SELECT p.ctid
-                FROM unnest(class_ids, above_ids, ours) AS w (class_id, above, is_ours)
-                CROSS JOIN LATERAL (
-                    SELECT r.ctid
-                    FROM farm.ready AS r
-                    WHERE r.shard = 0 AND r.class_id = w.class_id AND r.priority = claim_jobs.priority AND r.job_id > w.above
-                    ORDER BY r.job_id
-                    LIMIT each_max
-                ) AS p
-                WHERE w.is_ours
-                LIMIT jobs_max - cardinality(ctids_again)
-            );
         END IF;
+        ctids := ARRAY(
+            SELECT p.ctid
+            FROM unnest(class_ids, above_ids, upto_ids) AS w (class_id, above, upto)
+            CROSS JOIN LATERAL (
+                SELECT r.ctid
+                FROM farm.ready AS r
+                WHERE r.shard = 0 AND r.class_id = w.class_id AND r.priority = claim_jobs.priority
+                    AND r.job_id > w.above AND r.job_id <= coalesce(w.upto, endless)
+                ORDER BY r.job_id
+                LIMIT each_max
+                FOR UPDATE OF r SKIP LOCKED
+            ) AS p
+            LIMIT jobs_max - cardinality(ctids_again)
+        );
     END IF;
     IF cardinality(ctids_again) + cardinality(ctids) = 0 AND NOT again THEN
         RETURN;
