@@ -1,0 +1,6 @@
+-- Say whether every job has ended: each stands in one of these tables until then. Walks over what is dead and not vacuumed.
+SELECT
+    NOT EXISTS (SELECT FROM farm.ready AS r WHERE r.shard = 0)
+    AND NOT EXISTS (SELECT FROM farm.returned AS r WHERE r.shard = 0)
+    AND NOT EXISTS (SELECT FROM farm.scheduled AS s WHERE s.shard = 0)
+    AND NOT EXISTS (SELECT FROM farm.lease AS l WHERE l.shard = 0)
