@@ -6,7 +6,7 @@ What it costs to start and to leave is in none of it: the counters are read when
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import NamedTuple
@@ -52,26 +52,19 @@ def enqueue_parked(dsn: str, jobs: int, *, queues: Sequence[str] = ("default",))
 
 
 @contextmanager
-def parked(server: Server, jobs: int, *, owner: str = "parked", fill: Callable[[str, int], None] = fill_parked) -> Iterator[str]:
-    """Make a fresh database with so many parked jobs; gives its DSN. owner: names what fill makes of it."""
-    with server.database(jobs=jobs, owner=owner, fill=fill) as dsn:
-        yield dsn
-
-
-@contextmanager
-def started(server: Server, dsn: str, *, farms: int = 1, allow: str | None = None) -> Iterator[None]:
-    """Keep so many farms up on a database, with everything at its defaults but their names."""
+def started(server: Server, dsn: str, *, farms: int = 1, **options: str) -> Iterator[None]:
+    """Keep so many farms up on a database. options: of bench.host.config; everything else is at its defaults."""
     with ExitStack() as stack:
         names = [f"h{number}" for number in range(1, farms + 1)]
-        hosts = [stack.enter_context(Host(server.home, config(dsn, name=name), name=name)) for name in names]
+        hosts = [stack.enter_context(Host(server.home, config(dsn, name=name, **options), name=name)) for name in names]
         for host in hosts:
             host.wait_ready()
         yield
 
 
-def drain(server: Server, dsn: str, jobs: int, *, farms: int = 1) -> Drain:
+def drain(server: Server, dsn: str, jobs: int, *, farms: int = 1, **options: str) -> Drain:
     """Start farms, release what is parked, wait until nothing is left. Raises RuntimeError if not as many jobs succeeded."""
-    with started(server, dsn, farms=farms):
+    with started(server, dsn, farms=farms, **options):
         before, wal_from = backends_ns(dsn), wal_position(dsn)
         query(dsn, "release_parked")
         wait_for(partial(_is_empty, dsn), "the last commit", every_s=LOOK_EVERY_S)

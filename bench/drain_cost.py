@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.database import Server, measure_run, own_server
-from bench.drain import Drain, drain, parked, whole
+from bench.drain import PARKED, Drain, drain, fill_parked, whole
 from bench.environment import environment
 from bench.host import Host, config
 from bench.relay import Relay
@@ -34,7 +34,7 @@ def main() -> None:
         trips = count_round_trips(server)
         drains, pages = [], []
         for _ in range(ROUNDS):
-            with parked(server, JOBS) as dsn:
+            with server.database(jobs=JOBS, owner=PARKED, fill=fill_parked) as dsn:
                 drains.append(drain(server, dsn, JOBS))
                 # Dropping a database is a checkpoint, after which the files are used again.
                 pages.append(page_bytes(server, drains[-1].wal_from, drains[-1].wal_to) / JOBS)
@@ -58,9 +58,12 @@ def main() -> None:
 def count_round_trips(server: Server) -> Counter[str]:
     """Drain a fresh database through a relay; returns the round trips of a whole farm by its connections."""
     with server.database(jobs=JOBS) as dsn:
-        with tempfile.TemporaryDirectory(prefix="farm-relay-") as directory, Relay(dsn, Path(directory)) as relay:
-            with Host(server.home, config(relay.dsn), burst=True) as host:
-                host.wait_end()
+        with (
+            tempfile.TemporaryDirectory(prefix="farm-relay-") as directory,
+            Relay(dsn, Path(directory)) as relay,
+            Host(server.home, config(relay.dsn), burst=True) as host,
+        ):
+            host.wait_end()
         whole(measure_run(dsn), JOBS)
     return relay.round_trips
 

@@ -69,12 +69,15 @@ class Host:
             raise RuntimeError(f"farm start ended with exit code {code}:\n" + "\n".join(self.log().splitlines()[-LOG_LINES_SHOWN:]))
 
 
-def config(database: str, *, allow: str = "farm.demo:*", subworkers: str = "auto", name: str = "auto") -> str:
-    """Return a configuration with everything else at its defaults. database: `embedded` or a DSN; name: that of the host."""
+def config(database: str, *, allow: str = "farm.demo:*", path: str = "", subworkers: str = "auto", name: str = "auto") -> str:
+    """Return a configuration with everything else at its defaults. database: `embedded` or a DSN; name: that of the host.
+
+    path: a directory of modules of jobs.
+    """
     return (
         f'database: "{database}"\n'
         f"host: {{name: {name}}}\n"
-        f'runners: {{python: {{allow: ["{allow}"]}}}}\n'
+        f'runners: {{python: {{allow: ["{allow}"], path: [{path}]}}}}\n'
         f'lanes: {{default: {{queues: ["*"], subworkers: {subworkers}}}}}\n'
     )
 

@@ -17,7 +17,8 @@ READ_S_MAX = 30.0
 def page_bytes(server: Server, wal_from: int, wal_to: int) -> int:
     """Return how much of a stretch of WAL is whole pages, written because they changed for the first time after a checkpoint.
 
-    It must be young: a checkpoint lets go of what is older. Raises RuntimeError if pg_waldump is not there, or says something else than is known here.
+    It must be young: a checkpoint lets go of what is older. Raises RuntimeError if pg_waldump is not there, or says something else than
+    is known here.
     """
     cluster = Cluster.existing(server.home)[0]
     program = next(found.directory / "pg_waldump" for found in find_binaries() if found.major == cluster.major)
