@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from statistics import median
@@ -87,7 +88,7 @@ def measure(server: Server) -> Rates:
             alone = _pass_stretch()
         if left < BATCH:
             raise RuntimeError(f"only {left:,} jobs were left to claim: this is no measurement")
-        return Rates(_settled(dsn, farm), by_itself.rate(alone), _settled(dsn, both), beside.rate(both))
+        return Rates(_settled(dsn, farm), enqueued(by_itself.filed, alone), _settled(dsn, both), enqueued(beside.filed, both))
 
 
 class Producer:
@@ -98,7 +99,8 @@ class Producer:
         self._stop = context.Event()
         self._receiving, sending = context.Pipe(duplex=False)
         self._process = context.Process(target=_produce, args=(dsn, self._stop, sending), daemon=True)
-        self._filed: list[Filed] = []
+        self.filed: list[Filed] = []
+        """Its commits. To be read when the context has been left."""
 
     def __enter__(self) -> Producer:
         self._process.start()
@@ -107,16 +109,17 @@ class Producer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop.set()
         if self._receiving.poll(ANSWER_S_MAX):
-            self._filed = self._receiving.recv()
+            self.filed = self._receiving.recv()
         self._process.join(ANSWER_S_MAX)
         self._process.kill()
 
-    def rate(self, stretch: Stretch) -> float:
-        """Return jobs a second, from the first to the last commit of a stretch. Raises RuntimeError if there are not two."""
-        inside = [one for one in self._filed if stretch.begin_s <= one.at_s <= stretch.end_s]
-        if len(inside) < 2:
-            raise RuntimeError("the producer did not come to two commits: this is no measurement")
-        return sum(one.jobs for one in inside[1:]) / (inside[-1].at_s - inside[0].at_s)
+
+def enqueued(filed: Sequence[Filed], stretch: Stretch) -> float:
+    """Return jobs a second from the first to the last commit of a stretch, those of the first not included. Raises RuntimeError."""
+    inside = [one for one in filed if stretch.begin_s <= one.at_s <= stretch.end_s]
+    if len(inside) < 2:
+        raise RuntimeError("the producer did not come to two commits: this is no measurement")
+    return sum(one.jobs for one in inside[1:]) / (inside[-1].at_s - inside[0].at_s)
 
 
 def _produce(dsn: str, stop: Event, sending: Connection) -> None:

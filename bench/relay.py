@@ -17,6 +17,8 @@ from types import TracebackType
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 CHUNK_BYTES = 1 << 18
+TERMINATE = b"X\0\0\0\4"
+"""The last message of a client, which waits for no answer."""
 NAME = re.compile(rb"\0application_name\0([^\0]*)\0")
 """In the first message of a connection."""
 
@@ -95,6 +97,6 @@ class Relay:
         if source not in self._names:
             found = NAME.search(said)
             self._names[source] = found[1].decode() if found else "?"
-        if not self._speaks[source]:
+        if not self._speaks[source] and said != TERMINATE:
             self._speaks[source] = True
             self.round_trips[self._names[source]] += 1

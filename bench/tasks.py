@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any
 
 
-def stumble(mark: str = "", **_named: object) -> dict[str, Any]:
-    """Do nothing; but where a mark is named, a file that is not there the first time, fail that once. Raises RuntimeError."""
-    if mark:
-        try:
-            os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        except FileExistsError:
-            return {}
-        raise RuntimeError("the first time it fails")
+def stumble(marks: str = "", place: int = 0, **_named: object) -> dict[str, Any]:
+    """Do nothing; but where a file of marks is named, and the byte at this place in it is 0, set it and fail. Raises RuntimeError."""
+    if marks:
+        opened = _open(marks)
+        if os.pread(opened, 1, place) == b"\0":
+            os.pwrite(opened, b"\1", place)
+            raise RuntimeError("the first time it fails")
     return {}
+
+
+@cache
+def _open(path: str) -> int:
+    """Open it once in each subworker."""
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC)
