@@ -212,8 +212,9 @@ DROP FUNCTION farm.find_work(int[], int[], smallint[], bigint[]);
 
 -- Find the (class, priority) pairs that have work, in `ready` and in `returned`, and the first entry of each. The bounds say where
 -- claims of a pair have got to: entries up to there are not looked at, since they may all be dead and still in the index. Pairs
--- with bounds are looked at one by one; the others are found by hopping over the gaps between them: one short look for every pair and every
--- gap, whatever the number of jobs.
+-- with bounds are looked at one by one; the others are found by hopping over the gaps between them: a few short looks for every pair and
+-- every gap, whatever the number of jobs. A hop goes to the rest of the class, then to classes between, then to the class of the next
+-- known pair: where two columns were compared at once, PostgreSQL before 18 would not stop at that pair but walk through it.
 CREATE FUNCTION farm.find_work(
     id_classes int[], id_priorities smallint[], above_ids bigint[],
     seq_classes int[], seq_priorities smallint[], above_seqs bigint[]
@@ -248,12 +249,30 @@ BEGIN
         SELECT hop.class_id, hop.priority, hop.first, h.next_class_id, h.next_priority
         FROM hops AS h
         CROSS JOIN LATERAL (
-            SELECT r.class_id, r.priority, r.job_id AS first
-            FROM farm.ready AS r
-            WHERE r.shard = 0
-                AND (r.class_id, r.priority, r.job_id) > (h.class_id, h.priority, 9223372036854775807)
-                AND (r.class_id, r.priority) < (h.next_class_id, h.next_priority)
-            ORDER BY r.class_id, r.priority, r.job_id
+            (
+                SELECT r.class_id, r.priority, r.job_id AS first
+                FROM farm.ready AS r
+                WHERE r.shard = 0 AND r.class_id = h.class_id AND r.priority > h.priority
+                    AND r.priority < CASE WHEN h.next_class_id = h.class_id THEN h.next_priority ELSE 32767 END
+                ORDER BY r.priority, r.job_id
+                LIMIT 1
+            )
+            UNION ALL
+            (
+                SELECT r.class_id, r.priority, r.job_id
+                FROM farm.ready AS r
+                WHERE r.shard = 0 AND r.class_id > h.class_id AND r.class_id < h.next_class_id
+                ORDER BY r.class_id, r.priority, r.job_id
+                LIMIT 1
+            )
+            UNION ALL
+            (
+                SELECT r.class_id, r.priority, r.job_id
+                FROM farm.ready AS r
+                WHERE r.shard = 0 AND r.class_id = h.next_class_id AND h.next_class_id > h.class_id AND r.priority < h.next_priority
+                ORDER BY r.priority, r.job_id
+                LIMIT 1
+            )
             LIMIT 1
         ) AS hop
     )
@@ -292,12 +311,30 @@ BEGIN
         SELECT hop.class_id, hop.priority, hop.first, h.next_class_id, h.next_priority
         FROM hops AS h
         CROSS JOIN LATERAL (
-            SELECT r.class_id, r.priority, r.seq AS first
-            FROM farm.returned AS r
-            WHERE r.shard = 0
-                AND (r.class_id, r.priority, r.seq) > (h.class_id, h.priority, 9223372036854775807)
-                AND (r.class_id, r.priority) < (h.next_class_id, h.next_priority)
-            ORDER BY r.class_id, r.priority, r.seq
+            (
+                SELECT r.class_id, r.priority, r.seq AS first
+                FROM farm.returned AS r
+                WHERE r.shard = 0 AND r.class_id = h.class_id AND r.priority > h.priority
+                    AND r.priority < CASE WHEN h.next_class_id = h.class_id THEN h.next_priority ELSE 32767 END
+                ORDER BY r.priority, r.seq
+                LIMIT 1
+            )
+            UNION ALL
+            (
+                SELECT r.class_id, r.priority, r.seq
+                FROM farm.returned AS r
+                WHERE r.shard = 0 AND r.class_id > h.class_id AND r.class_id < h.next_class_id
+                ORDER BY r.class_id, r.priority, r.seq
+                LIMIT 1
+            )
+            UNION ALL
+            (
+                SELECT r.class_id, r.priority, r.seq
+                FROM farm.returned AS r
+                WHERE r.shard = 0 AND r.class_id = h.next_class_id AND h.next_class_id > h.class_id AND r.priority < h.next_priority
+                ORDER BY r.priority, r.seq
+                LIMIT 1
+            )
             LIMIT 1
         ) AS hop
     )
