@@ -65,7 +65,8 @@ class Relay:
                     return
                 if key.fileobj is self._listening:
                     self._accept()
-                else:
+                elif key.fileobj.fileno() >= 0:  # type: ignore[union-attr]
+                    # Else it was closed a moment ago, together with the other one of its pair.
                     self._pass_on(key.fileobj, key.data)  # type: ignore[arg-type]
 
     def _accept(self) -> None:
