@@ -61,7 +61,14 @@ def _claim_all(dsn: str, host_id: int, batch: int, claimed: Connection) -> None:
     while True:
         lease_id += 1
         claim = store.claim(
-            lease_id=lease_id, class_id=CLASS_ID, priority=PRIORITY_DEFAULT, above_id=last_id, returned_max=0, jobs_max=batch
+            lease_id=lease_id,
+            priority=PRIORITY_DEFAULT,
+            class_ids=[CLASS_ID],
+            above_ids=[last_id],
+            above_seqs=[0],
+            returned_max=0,
+            each_max=batch,
+            jobs_max=batch,
         )
         if claim is None:
             break

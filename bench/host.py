@@ -20,11 +20,11 @@ LOG_LINES_SHOWN = 20
 class Host:
     """One `farm start`. Its log goes to a file; leaving the context drains it if it still runs."""
 
-    def __init__(self, home: Path, config: str, *, burst: bool = False) -> None:
-        """Start it. home: its FARM_HOME, beside which its configuration and its log are kept."""
-        path = home.with_name("farm.yaml")
+    def __init__(self, home: Path, config: str, *, burst: bool = False, name: str = "farm") -> None:
+        """Start it. home: its FARM_HOME, beside which its configuration and its log are kept, under this name."""
+        path = home.with_name(f"{name}.yaml")
         path.write_text(config, encoding="utf-8")
-        self._log_path = home.with_name("farm.log")
+        self._log_path = home.with_name(f"{name}.log")
         command = [str(Path(sys.executable).with_name("farm")), "start", str(path), *(["--burst"] if burst else [])]
         # FARM_DSN would name another database than the one that is meant.
         environ = {name: value for name, value in os.environ.items() if name != "FARM_DSN"} | {"FARM_HOME": str(home)}
@@ -69,11 +69,15 @@ class Host:
             raise RuntimeError(f"farm start ended with exit code {code}:\n" + "\n".join(self.log().splitlines()[-LOG_LINES_SHOWN:]))
 
 
-def config(database: str, *, allow: str = "farm.demo:*", subworkers: str = "auto") -> str:
-    """Return a configuration with everything else at its defaults. database: `embedded` or a DSN."""
+def config(database: str, *, allow: str = "farm.demo:*", path: str = "", subworkers: str = "auto", name: str = "auto") -> str:
+    """Return a configuration with everything else at its defaults. database: `embedded` or a DSN; name: that of the host.
+
+    path: a directory of modules of jobs.
+    """
     return (
         f'database: "{database}"\n'
-        f'runners: {{python: {{allow: ["{allow}"]}}}}\n'
+        f"host: {{name: {name}}}\n"
+        f'runners: {{python: {{allow: ["{allow}"], path: [{path}]}}}}\n'
         f'lanes: {{default: {{queues: ["*"], subworkers: {subworkers}}}}}\n'
     )
 

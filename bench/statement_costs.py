@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 MARKERS = {
-    "claim": "INSERT INTO farm.lease",
+    "claim": "FROM farm.claim_jobs(",
     "read": "FROM farm.job AS j",
     "results": "COPY farm.result",
     "leases": "FROM farm.lease",

@@ -89,6 +89,20 @@ class Outcome(NamedTuple):
     payload: bytes
 
 
+class Share(NamedTuple):
+    """What a claim brought of one class."""
+
+    class_id: int
+    fresh: int
+    """How many came from `ready`."""
+    last_id: int
+    """The last of these; 0 if there are none."""
+    returned: int
+    """How many came from `returned`."""
+    last_seq: int
+    """The number that the last of these has there; 0 if there are none."""
+
+
 class Outcomes:
     """A batch of outcomes on its way to the store: successes in columns, side by side, and all others one by one.
 
@@ -172,8 +186,8 @@ class Claim(NamedTuple):
     """Attempts used up before this one."""
     losts: list[int] | None
     """How often each job was lost with a host; None when all are 0."""
-    from_ready: int
-    """How many came from `ready`: fewer than were asked for means that nothing claimable was left above the bound."""
+    shares: tuple[Share, ...]
+    """Of every class that brought some; none where the answer to the claim was lost."""
 
 
 class JobRow(NamedTuple):

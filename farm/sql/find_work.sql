@@ -1,8 +1,10 @@
--- Find the (class, priority) pairs that have work; migration 0005 says how. Served by the primary keys of ready and returned.
-SELECT w.class_id, w.priority, w.from_returned
+-- Find the (class, priority) pairs that have work; migration 0010 says how. Served by the primary keys of ready and returned.
+SELECT w.class_id, w.priority, w.from_returned, w.first
 FROM farm.find_work(
-    %(class_ids)s::int[],
-    %(bound_classes)s::int[],
-    %(bound_priorities)s::smallint[],
-    %(bound_ids)s::bigint[]
+    %(id_classes)s::int[],
+    %(id_priorities)s::smallint[],
+    %(above_ids)s::bigint[],
+    %(seq_classes)s::int[],
+    %(seq_priorities)s::smallint[],
+    %(above_seqs)s::bigint[]
 ) AS w

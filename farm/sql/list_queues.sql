@@ -29,7 +29,7 @@ CROSS JOIN LATERAL (
             SELECT r.job_id
             FROM farm.returned AS r
             WHERE r.shard = 0 AND r.class_id = c.id AND r.priority = p.priority
-            ORDER BY r.job_id
+            ORDER BY r.seq
             LIMIT 1
         )
     ) AS first

@@ -1,27 +1,34 @@
--- List the newest jobs that are ready: their ids first, from the ends of the primary keys of ready and returned, one look for each
--- class and priority, then what the view shows.
+-- List the newest jobs that are ready: their ids first, from the ends of the primary key of ready, one look for each class and
+-- priority, and from the end of returned_job_id, then what the view shows.
 WITH picked AS MATERIALIZED (
     SELECT found.job_id AS id
-    FROM farm.class AS c
-    CROSS JOIN generate_series(0, 9) AS p (priority)
-    CROSS JOIN LATERAL (
+    FROM (
         (
-            SELECT r.job_id
-            FROM farm.ready AS r
-            WHERE r.shard = 0 AND r.class_id = c.id AND r.priority = p.priority
-            ORDER BY r.job_id DESC
-            LIMIT %(limit)s::int
+            SELECT fresh.job_id
+            FROM farm.class AS c
+            CROSS JOIN generate_series(0, 9) AS p (priority)
+            CROSS JOIN LATERAL (
+                SELECT r.job_id
+                FROM farm.ready AS r
+                WHERE r.shard = 0 AND r.class_id = c.id AND r.priority = p.priority
+                ORDER BY r.job_id DESC
+                LIMIT %(limit)s::int
+            ) AS fresh
+            WHERE c.shard = 0 AND (%(queue)s::text IS NULL OR c.queue = %(queue)s::text)
         )
         UNION ALL
         (
             SELECT r.job_id
             FROM farm.returned AS r
-            WHERE r.shard = 0 AND r.class_id = c.id AND r.priority = p.priority
+            WHERE r.shard = 0
+                AND (
+                    %(queue)s::text IS NULL
+                    OR r.class_id = ANY (ARRAY(SELECT c.id FROM farm.class AS c WHERE c.shard = 0 AND c.queue = %(queue)s::text))
+                )
             ORDER BY r.job_id DESC
             LIMIT %(limit)s::int
         )
     ) AS found
-    WHERE c.shard = 0 AND (%(queue)s::text IS NULL OR c.queue = %(queue)s::text)
     ORDER BY found.job_id DESC
     LIMIT %(limit)s::int
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple, cast
@@ -11,9 +11,9 @@ import psycopg
 from psycopg import ClientCursor, Cursor
 from psycopg.types.string import ByteaBinaryLoader
 
-from farm.model import Claim, JobRow
+from farm.model import Claim, JobRow, Share
 from farm.store.connection import DeadlineConnection
-from farm.store.session import Session, bigint_array, send
+from farm.store.session import Row, Session, bigint_array, send
 from farm.store.statements import compose, load
 
 CLAIM_JOBS_MAX = 20_000
@@ -38,6 +38,25 @@ class Work(NamedTuple):
     class_id: int
     priority: int
     from_returned: bool
+    first: int
+    """Its first entry: a job id, or the number that the entry has in `returned`."""
+
+
+Bounds = Mapping[tuple[int, int], int]
+"""For (class, priority) the job id, or the number in `returned`, up to which entries were claimed."""
+Windows = Sequence[tuple[int, int]]
+"""Stretches of such numbers: above the first, up to the second."""
+
+
+class Late(NamedTuple):
+    """Like Work, at a bound or below."""
+
+    class_id: int
+    priority: int
+    from_returned: bool
+    first: int
+    upto: int
+    """How far was looked: to the end of the window, or to the bound."""
 
 
 class ClaimStore:
@@ -53,38 +72,55 @@ class ClaimStore:
         """Return every class by its id."""
         return {row[0]: JobClass(*row[1:]) for row in self._session.fetch("list_classes")}
 
-    def find_work(self, class_ids: Sequence[int], bounds: Mapping[tuple[int, int], int] | None = None) -> list[Work]:
-        """Return the pairs that have work, from `returned` its most urgent priority only; sorted by class, then priority.
+    def find_work(self, class_ids: Collection[int], id_bounds: Bounds | None = None, seq_bounds: Bounds | None = None) -> list[Work]:
+        """Return the pairs of these classes that have work, sorted by class, then priority; what lies at a bound or below is not seen."""
+        rows = self._session.fetch("find_work", {**_bounds("id", "above", id_bounds or {}), **_bounds("seq", "above", seq_bounds or {})})
+        return _work(rows, class_ids)
 
-        bounds: for (class, priority), the job id up to which `ready` was claimed; what lies below it is not seen.
-        """
-        known = bounds or {}
-        rows = self._session.fetch(
-            "find_work",
-            {
-                "class_ids": list(class_ids),
-                "bound_classes": [pair[0] for pair in known],
-                "bound_priorities": [pair[1] for pair in known],
-                "bound_ids": list(known.values()),
-            },
-        )
-        return sorted(Work(*row) for row in rows)
+    def find_late(self, id_bounds: Bounds, seq_bounds: Bounds, *, id_windows: Windows, seq_windows: Windows) -> list[Late]:
+        """Return the pairs that have entries at their bounds or below, with the first one in each of these windows, in order."""
+        params = {
+            **_bounds("id", "upto", id_bounds),
+            **_bounds("seq", "upto", seq_bounds),
+            "low_ids": bigint_array([low for low, _ in id_windows]),
+            "high_ids": bigint_array([high for _, high in id_windows]),
+            "low_seqs": bigint_array([low for low, _ in seq_windows]),
+            "high_seqs": bigint_array([high for _, high in seq_windows]),
+        }
+        return sorted(Late(*row) for row in self._session.transact("find_late", params))
 
-    def claim(self, *, lease_id: int, class_id: int, priority: int, above_id: int, returned_max: int, jobs_max: int) -> Claim | None:
-        """Claim up to jobs_max jobs of a class: up to returned_max from `returned`, the rest from `ready` at this priority.
+    def claim(
+        self,
+        *,
+        lease_id: int,
+        priority: int,
+        class_ids: Sequence[int],
+        above_ids: Sequence[int],
+        above_seqs: Sequence[int],
+        returned_max: int,
+        each_max: int,
+        jobs_max: int,
+        upto_ids: Sequence[int] | None = None,
+        upto_seqs: Sequence[int] | None = None,
+    ) -> Claim | None:
+        """Claim up to jobs_max jobs of these classes at one priority, of each up to each_max above its two bounds (and up to two others).
 
-        Only ids above above_id are taken from `ready`. In the claim those from `returned` come first, then those from `ready` in
-        the order of their ids. None: nothing claimable, or the host that lease_id names is retired. After StoreUnavailable, ask
-        again with the same lease_id: it either claims or finds what the first try claimed (then from_ready is a guess: all).
+        Up to returned_max come from `returned`, and stand first, then those from `ready`, both in the order of their ids. None:
+        nothing claimable, or the host that lease_id names is retired. After StoreUnavailable, ask again with the same lease_id: it
+        either claims or finds what the first try claimed, and then nobody knows of which classes that was.
         """
         assert 0 < jobs_max <= CLAIM_JOBS_MAX
         assert 0 <= returned_max <= jobs_max
         params = {
             "lease_id": lease_id,
-            "class_id": class_id,
             "priority": priority,
-            "above_id": above_id,
+            "class_ids": bigint_array(class_ids),
+            "above_ids": bigint_array(above_ids),
+            "above_seqs": bigint_array(above_seqs),
+            "upto_ids": upto_ids and bigint_array(upto_ids),
+            "upto_seqs": upto_seqs and bigint_array(upto_seqs),
             "returned_max": returned_max,
+            "each_max": each_max,
             "jobs_max": jobs_max,
             "again": lease_id == self._unanswered,
         }
@@ -92,12 +128,12 @@ class ClaimStore:
         try:
             rows = self._session.transact("claim_jobs", params)
         except psycopg.errors.UniqueViolation:
-            rows = [(*row, len(row[0])) for row in self._session.fetch("read_lease", {"lease_id": lease_id})]
+            rows = self._session.fetch("read_lease", {"lease_id": lease_id})
         self._unanswered = None
         if not rows or not rows[0][0]:
             return None
-        job_ids, attempts, losts, from_ready = rows[0]
-        return Claim(lease_id, job_ids, attempts or [0] * len(job_ids), losts, from_ready)
+        job_ids, attempts, losts = rows[0][:3]
+        return Claim(lease_id, job_ids, attempts or [0] * len(job_ids), losts, _shares(rows[0][3:]))
 
     def read_jobs(self, job_ids: Sequence[int]) -> list[JobRow]:
         """Return the jobs in the order asked for; one whose row is gone is left out. Arguments are JSON text, not decoded."""
@@ -143,6 +179,29 @@ class ClaimStore:
         # Written-in values let the planner prune partitions; a cursor of psycopg that writes them in can't take binary results.
         message = self._reader.values.mogrify(load(name), params)
         return self._reader.rows.execute(message.encode()).fetchall()
+
+
+def _bounds(kind: str, name: str, bounds: Bounds) -> dict[str, str]:
+    return {
+        f"{kind}_classes": bigint_array([class_id for class_id, _ in bounds]),
+        f"{kind}_priorities": bigint_array([priority for _, priority in bounds]),
+        f"{name}_{kind}s": bigint_array(list(bounds.values())),
+    }
+
+
+def _work(rows: Iterable[Row], class_ids: Collection[int]) -> list[Work]:
+    wanted = frozenset(class_ids)
+    return sorted(Work(*row) for row in rows if row[0] in wanted)
+
+
+def _shares(columns: Row) -> tuple[Share, ...]:
+    """Bring together what a claim tells of each class, first of `ready`, then of `returned`."""
+    if not columns:
+        return ()
+    ready_classes, ready_counts, last_ids, returned_classes, returned_counts, last_seqs = columns
+    found = {of: (count, last) for of, count, last in zip(ready_classes or (), ready_counts, last_ids, strict=False)}
+    again = {of: (count, last) for of, count, last in zip(returned_classes or (), returned_counts, last_seqs, strict=False)}
+    return tuple(Share(of, *found.get(of, (0, 0)), *again.get(of, (0, 0))) for of in found | again)
 
 
 class _Reader(NamedTuple):

@@ -5,26 +5,54 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from farm.errors import StoreError
 from farm.model import Claim, JobRow
 from farm.supervisor.idleness import Declarations, Idleness
 from farm.supervisor.lane import Lane
-from farm.supervisor.worklist import Pair, Worklist
+from farm.supervisor.sweep import Sweep
+from farm.supervisor.worklist import ENDLESS, Pair, Worklist
 
 LEASE_SHIFT = 32
 LEARN_EVERY_S = 2.0
 GIVE_WAY_S = 0.001
+PASSED_OVER_S = 0.01
+"""How soon to look again when others may have had the classes of a claim to themselves."""
 SWEEP_S, SWEEP_SHARE = 1.0, 0.05
-"""Late commits with ids below the bounds are looked for at most once in SWEEP_S, and with this share of the time at the most."""
+"""Late commits below the bounds are looked for at most once in SWEEP_S, and with this share of the time at the most."""
+SWEEP_AGAIN_S = 10.0
+"""Pause after a sweep that failed."""
+
+Bounds = Mapping[tuple[int, int], int]
+Found = tuple[int, int, bool, int]
+"""(class, priority, whether in `returned`, its first entry)."""
+Late = tuple[int, int, bool, int, int]
+"""The same, and how far was looked."""
 
 
 class Claims(Declarations, Protocol):
     """What the claimer asks of the store."""
 
     def classes(self) -> Mapping[int, tuple[str, str, int]]: ...
-    def find_work(self, class_ids: Sequence[int], bounds: Mapping[tuple[int, int], int] | None) -> Sequence[tuple[int, int, bool]]: ...
-    def claim(self, *, lease_id: int, class_id: int, priority: int, above_id: int, returned_max: int, jobs_max: int) -> Claim | None: ...
+    def find_work(self, class_ids: Sequence[int], id_bounds: Bounds, seq_bounds: Bounds) -> Sequence[Found]: ...
+    def find_late(
+        self, id_bounds: Bounds, seq_bounds: Bounds, *, id_windows: Sequence[tuple[int, int]], seq_windows: Sequence[tuple[int, int]]
+    ) -> Sequence[Late]: ...
+    def claim(
+        self,
+        *,
+        lease_id: int,
+        priority: int,
+        class_ids: Sequence[int],
+        above_ids: Sequence[int],
+        above_seqs: Sequence[int],
+        returned_max: int,
+        each_max: int,
+        jobs_max: int,
+        upto_ids: Sequence[int] | None,
+        upto_seqs: Sequence[int] | None,
+    ) -> Claim | None: ...
     def read_jobs(self, job_ids: Sequence[int]) -> Sequence[JobRow]: ...
 
 
@@ -44,8 +72,10 @@ class Asked:
     """A claim that was sent, until its jobs are on their way: the same claim is asked again after a lost answer."""
 
     lane: Lane
-    pair: Pair
-    arguments: dict[str, int]
+    pairs: list[Pair]
+    went_back: bool
+    """For late commits: over entries that may be dead."""
+    arguments: dict[str, Any]
     claim: Claim | None = None
 
 
@@ -78,6 +108,7 @@ class Claimer:
         self._look_at = 0.0
         self._learn_at = 0.0
         self._sweep_at = 0.0
+        self._id_sweep, self._seq_sweep = Sweep(), Sweep()
         self._sweep_owed = True
         """Something may lie below the bounds: a look everywhere is to come as soon as it may."""
         self._burst = burst
@@ -121,7 +152,7 @@ class Claimer:
         """Finish what was asked, look for work when it is time or there is news, claim for each lane with demand."""
         self._become_new_host()
         if self._asked is not None:
-            self._finish(self._asked)
+            self._finish(self._asked, now)
         if self.closed:
             return self._poll_s
         self._heed_rumours()
@@ -158,67 +189,107 @@ class Claimer:
             self._worklist.learn(self._store.classes())
             self._learn_at = now + LEARN_EVERY_S
         self._idleness.settle()
-        everywhere = self._burst or now >= self._sweep_at
-        found = self._store.find_work(self._worklist.class_ids(self._lanes), None if everywhere else self._worklist.bounds)
-        self._worklist.note_found(found, everywhere=everywhere)
+        if now >= self._sweep_at:
+            self._sweep()
+        # That nothing is left must be known for certain, but only once nothing is left above the bounds.
+        everywhere = self._burst and not self._worklist.has_pairs
+        ready, returned = self._worklist.ready.bounds, self._worklist.returned.bounds
+        found = self._store.find_work(self._worklist.class_ids(self._lanes), {} if everywhere else ready, {} if everywhere else returned)
+        self._worklist.note_found(found)
         if everywhere:
-            self._sweep_at = now + SWEEP_S
-            self._sweep_owed = not self._idleness.settled
             self.nothing_left_since = float("-inf") if found else now
         self._look_at = now + self._idleness.pause_s(len(self._lanes))
         if self._sweep_owed:
             self._look_at = min(self._look_at, self._sweep_at)
+
+    def _sweep(self) -> None:
+        """Look below the bounds for late commits."""
+        ready, returned = self._worklist.ready, self._worklist.returned
+        settled = self._idleness.settled
+        begun = self._clock()
+        try:
+            found = self._store.find_late(
+                ready.bounds,
+                returned.bounds,
+                id_windows=self._id_sweep.windows(ready.newest, settled=settled),
+                seq_windows=self._seq_sweep.windows(returned.newest, settled=settled),
+            )
+        except StoreError:
+            # Looks and claims must not wait for a sweep that has too far to walk.
+            self._note_swept(0.0, failed=True)
+            self._sweep_at = self._clock() + SWEEP_AGAIN_S
+            raise
+        self._worklist.note_late(found)
+        self._note_swept(self._clock() - begun)
+        self._sweep_at = begun + SWEEP_S
+        self._sweep_owed = not (settled and self._id_sweep.certain and self._seq_sweep.certain)
+        self._note_walk(self._clock() - begun)
+
+    def _note_swept(self, taken_s: float, *, failed: bool = False) -> None:
+        for sweep, reach in ((self._id_sweep, self._worklist.ready), (self._seq_sweep, self._worklist.returned)):
+            sweep.note(taken_s, reach.newest, failed=failed)
+
+    def _note_walk(self, taken_s: float) -> None:
+        """However long it is to walk over dead entries: that takes a twentieth of the time at the most."""
+        self._sweep_at = max(self._sweep_at, self._clock() + taken_s / SWEEP_SHARE)
 
     def _serve(self, lane: Lane, now: float) -> bool:
         """Claim once for a lane that has demand; False if it has none, or there is nothing for it."""
         wanted = min(lane.demand(now), self._claim_max)
         if wanted <= 0:
             return False
-        pair = self._worklist.best(lane.config.queues, lane.memory_mb)
-        if pair is None:
+        pairs = self._worklist.next_pairs(lane.config.queues, lane.memory_mb)[:wanted]
+        if not pairs:
             if self._idleness.rest(self._host_id, lane.name, self._worklist.classes_wanted(lane.config.queues, lane.memory_mb)):
                 self._look_at = now
             return False
-        above_id = self._worklist.above(pair)
-        returned_max = 0 if not pair.returned else wanted if not pair.ready else wanted // 2 or 1
+        returned_max = 0
+        if any(pair.returned for pair in pairs):
+            returned_max = wanted // 2 or 1 if any(pair.ready for pair in pairs) else wanted
         self._claims_made += 1
         arguments = {
             "lease_id": (self._host_id << LEASE_SHIFT) + self._claims_made,
-            "class_id": pair.class_id,
-            "priority": pair.priority,
-            "above_id": above_id,
+            "priority": pairs[0].priority,
+            "class_ids": [pair.class_id for pair in pairs],
             "returned_max": returned_max,
+            "each_max": -(-wanted // len(pairs)),
             "jobs_max": wanted,
         }
-        self._asked = Asked(lane, pair, arguments)
+        went_back = False
+        for name, reach in (("ids", self._worklist.ready), ("seqs", self._worklist.returned)):
+            spans = [reach.span((pair.class_id, pair.priority)) for pair in pairs]
+            goes_back = any(upto != ENDLESS for _, upto in spans)
+            arguments[f"above_{name}"] = [above for above, _ in spans]
+            arguments[f"upto_{name}"] = [upto for _, upto in spans] if goes_back else None
+            went_back = went_back or goes_back
+        self._asked = Asked(lane, pairs, went_back, arguments)
         if self._idleness.work(self._host_id, lane.name, now):
             self._look_at = min(self._look_at, now + self._poll_s)
-        return self._finish(self._asked)
+        return self._finish(self._asked, now)
 
-    def _finish(self, asked: Asked) -> bool:
+    def _finish(self, asked: Asked, now: float) -> bool:
         """Bring a claim to its end: ask (again, under the same lease), read the jobs, hand them over."""
         if asked.claim is None:
             begun = self._clock()
             asked.claim = self._store.claim(**asked.arguments)
-            if not asked.arguments["above_id"]:
-                # However long it is to walk over dead entries: sweeps take a twentieth of the time at the most.
-                ended = self._clock()
-                self._sweep_at = max(self._sweep_at, ended + (ended - begun) / SWEEP_SHARE)
-            taken = 0 if asked.claim is None else asked.claim.from_ready
-            last_id = max(asked.claim.job_ids[-taken:]) if asked.claim is not None and taken else 0
-            returned = 0 if asked.claim is None else len(asked.claim.job_ids) - taken
+            if asked.went_back:
+                self._note_walk(self._clock() - begun)
             self._worklist.note_claimed(
-                asked.pair,
-                ready=taken,
-                ready_asked=asked.arguments["jobs_max"] - returned,
-                returned=returned,
-                returned_asked=asked.arguments["returned_max"],
-                last_id=last_id,
+                asked.pairs,
+                () if asked.claim is None else asked.claim.shares,
+                each_max=asked.arguments["each_max"],
+                jobs_max=asked.arguments["jobs_max"],
+                returned_max=asked.arguments["returned_max"],
             )
+            if asked.claim is not None and not asked.claim.shares:
+                # Its first answer was lost: nobody knows what it brought of which class.
+                self._look_at = now
+            elif len(asked.pairs) > 1 and not self._worklist.has_pairs:
+                self._look_at = min(self._look_at, now + PASSED_OVER_S)
         claim = asked.claim
         if claim is not None:
             rows = self._store.read_jobs(claim.job_ids)
             asked.lane.claimed += len(claim.job_ids)
-            self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, self._worklist.runner(asked.pair.class_id), claim, rows))
+            self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, self._worklist.runner(asked.pairs[0].class_id), claim, rows))
         self._asked = None
         return claim is not None

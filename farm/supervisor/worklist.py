@@ -1,13 +1,19 @@
-"""What the claimer knows of the work in the store: which classes have some, at which priority, above which id. Pure."""
+"""What the claimer knows of the work in the store: which classes have some, at which priority, from where on. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from farm.model import Share
 from farm.supervisor.lane import Lane
 
 ANY_QUEUE = "*"
+PAIRS_MAX = 64
+"""Classes in one claim: more would share a batch out in pieces of a few jobs, each with a look of its own."""
+ENDLESS = (1 << 63) - 1
+Key = tuple[int, int]
+"""(class id, priority)."""
 
 
 @dataclass(slots=True)
@@ -20,19 +26,64 @@ class Pair:
     returned: bool = False
 
 
-class Worklist:
-    """Fed by looks and claims; answers which pair a lane takes next.
+class Reach:
+    """How far one table was claimed, for each pair: a job id of `ready`, or a number of `returned`.
 
-    Ids up to a pair's bound were claimed: looks and claims begin above it, so that they need not walk over dead index entries.
-    Below it lie only late commits. A look everywhere, now and then, finds them, and the next claim of each pair then sweeps.
+    Looks and claims begin above the bound, so that they need not walk over dead index entries. Below it lie only late commits. Where
+    a sweep found some, claims go back: they begin before the first of them and end where the sweep ended, until that is drained.
     """
+
+    def __init__(self) -> None:
+        self.bounds: dict[Key, int] = {}
+        self.late: dict[Key, tuple[int, int]] = {}
+        """For pairs whose claims went back: above what and up to what to claim."""
+
+    @property
+    def newest(self) -> int:
+        """The highest bound; 0 if there is none."""
+        return max(self.bounds.values(), default=0)
+
+    def span(self, key: Key) -> tuple[int, int]:
+        """Return above what and up to what to claim next."""
+        return self.late.get(key) or (self.bounds.get(key, 0), ENDLESS)
+
+    def note_first(self, key: Key, first: int) -> None:
+        """Take in the first entry of a pair that was seen: below it nothing is left, or it is late itself."""
+        bound = self.bounds.get(key, 0)
+        if first > bound:
+            self.bounds[key] = first - 1
+        else:
+            self.note_late(key, first, bound)
+
+    def note_late(self, key: Key, first: int, upto: int) -> None:
+        """Take in that entries stand below the bound, the first one here. Those of other stretches are found again later."""
+        self.late.setdefault(key, (first - 1, upto))
+
+    def note_claimed(self, key: Key, last: int, *, drained: bool) -> bool:
+        """Take in the last number that a claim brought (0: none), and whether nothing is left in its span.
+
+        Returns whether nothing is left of the pair; after a claim that went back nobody knows.
+        """
+        if key in self.late:
+            above, upto = self.late.pop(key)
+            if not drained and last < upto:
+                self.late[key] = (max(last, above), upto)
+            return False
+        if last > self.bounds.get(key, 0):
+            self.bounds[key] = last
+        return drained
+
+
+class Worklist:
+    """Fed by looks and claims; answers which pairs a lane takes next."""
 
     def __init__(self, *, runner_names: Iterable[str]) -> None:
         self._runner_names = frozenset(runner_names)
         self._classes: dict[int, tuple[str, str, int]] = {}
-        self._pairs: dict[tuple[int, int], Pair] = {}
-        self._bounds: dict[tuple[int, int], int] = {}
-        self._to_sweep: set[tuple[int, int]] = set()
+        self._pairs: dict[Key, Pair] = {}
+        """In the order in which they are served: what was claimed from goes to the end."""
+        self.ready, self.returned = Reach(), Reach()
+        self._reaches = {False: self.ready, True: self.returned}
 
     @property
     def has_pairs(self) -> bool:
@@ -56,24 +107,25 @@ class Worklist:
     def runner(self, class_id: int) -> str:
         return self._classes[class_id][1]
 
-    @property
-    def bounds(self) -> Mapping[tuple[int, int], int]:
-        """For each (class, priority) the id up to which it was claimed."""
-        return self._bounds
+    def note_found(self, found: Iterable[tuple[int, int, bool, int]]) -> None:
+        """Take in a look at the store: (class, priority, whether in `returned`, its first entry); what it did not find has no work."""
+        # A look begins above the bounds, and does not see what claims went back for.
+        going_back = [(key, from_returned) for from_returned, reach in self._reaches.items() for key in reach.late]
+        before, self._pairs = self._pairs, {}
+        seen: dict[Key, Pair] = {}
+        for class_id, priority, from_returned, first in found:
+            self._mark(seen, (class_id, priority), from_returned)
+            self._reaches[from_returned].note_first((class_id, priority), first)
+        for key, from_returned in going_back:
+            self._mark(seen, key, from_returned)
+        # Who was waiting keeps his place.
+        self._pairs = {key: seen.pop(key) for key in before if key in seen} | seen
 
-    def note_found(self, found: Iterable[tuple[int, int, bool]], *, everywhere: bool) -> None:
-        """Take in a look at the store: (class, priority, whether it stands in `returned`); what it did not find has no work.
-
-        everywhere: it was a look below the bounds too.
-        """
-        self._pairs = {}
-        for class_id, priority, from_returned in found:
-            pair = self._pairs.setdefault((class_id, priority), Pair(class_id, priority))
-            if from_returned:
-                pair.returned = True
-            else:
-                pair.ready = True
-        self._to_sweep = {key for key in self._bounds if key in self._pairs and self._pairs[key].ready} if everywhere else set()
+    def note_late(self, found: Iterable[tuple[int, int, bool, int, int]]) -> None:
+        """Take in what a sweep found at the bounds or below: the same, and how far it has looked."""
+        for class_id, priority, from_returned, first, upto in found:
+            self._mark(self._pairs, (class_id, priority), from_returned)
+            self._reaches[from_returned].note_late((class_id, priority), first, upto)
 
     def note_rumour(self, class_id: int, priority: int) -> bool:
         """Take in that a pair is said to have work in `ready`; False if its class is not known here."""
@@ -82,36 +134,48 @@ class Worklist:
         self._pairs.setdefault((class_id, priority), Pair(class_id, priority)).ready = True
         return True
 
-    def best(self, queues: Sequence[str], memory_mb: int = 0) -> Pair | None:
-        """Return the pair to claim from: first queue of the chain that has work, then the most urgent priority, then the oldest class.
+    def next_pairs(self, queues: Sequence[str], memory_mb: int = 0) -> list[Pair]:
+        """Return the pairs to claim from at once, none if there is nothing for a lane with these queues.
+
+        The first queue of the chain that has work, there the most urgent priority; there the one that was served longest ago, and
+        with it others that need the same of a subworker.
 
         memory_mb is what the lane allows a job, in millions of bytes: pairs of higher memory classes are left to others.
         """
         for queue in queues:
             named = [pair for pair in self._pairs.values() if self._is_for(pair, queue, queues, memory_mb)]
             if named:
-                return min(named, key=lambda pair: (pair.priority, pair.class_id))
-        return None
+                priority = min(pair.priority for pair in named)
+                chosen = [pair for pair in named if pair.priority == priority]
+                need = self._classes[chosen[0].class_id][1:]
+                return [pair for pair in chosen if self._classes[pair.class_id][1:] == need][:PAIRS_MAX]
+        return []
 
-    def above(self, pair: Pair) -> int:
-        """Return the id above which to claim next; 0 where the last look was one everywhere: then the claim sweeps, once."""
-        key = (pair.class_id, pair.priority)
-        if key in self._to_sweep:
-            self._to_sweep.discard(key)
-            return 0
-        return self._bounds.get(key, 0)
+    def note_claimed(self, pairs: Sequence[Pair], shares: Iterable[Share], *, each_max: int, jobs_max: int, returned_max: int) -> None:
+        """Take in what a claim of these pairs brought: less than it could have means that nothing more is there, for now."""
+        by_class = {share.class_id: share for share in shares}
+        returned_all = sum(share.returned for share in by_class.values())
+        full = returned_all + sum(share.fresh for share in by_class.values()) >= jobs_max
+        for pair in pairs:
+            key = (pair.class_id, pair.priority)
+            share = by_class.get(pair.class_id) or Share(pair.class_id, 0, 0, 0, 0)
+            ready_drained = share.fresh < each_max and not full
+            returned_drained = returned_max > 0 and share.returned < each_max and returned_all < returned_max
+            ready_drained = self.ready.note_claimed(key, share.last_id, drained=ready_drained)
+            returned_drained = self.returned.note_claimed(key, share.last_seq, drained=returned_drained)
+            pair.ready = pair.ready and not ready_drained
+            pair.returned = pair.returned and not returned_drained
+            standing = self._pairs.pop(key, None)
+            if standing is not None and (pair.ready or pair.returned):
+                self._pairs[key] = standing
 
-    def note_claimed(self, pair: Pair, *, ready: int, ready_asked: int, returned: int, returned_asked: int, last_id: int) -> None:
-        """Take in what a claim brought: fewer than asked for means that nothing more is there, for now."""
-        key = (pair.class_id, pair.priority)
-        if last_id:
-            self._bounds[key] = max(self._bounds.get(key, 0), last_id)
-        if ready < ready_asked:
-            pair.ready = False
-        if returned < returned_asked:
-            pair.returned = False
-        if not pair.ready and not pair.returned:
-            self._pairs.pop(key, None)
+    @staticmethod
+    def _mark(pairs: dict[Key, Pair], key: Key, from_returned: bool) -> None:
+        pair = pairs.setdefault(key, Pair(*key))
+        if from_returned:
+            pair.returned = True
+        else:
+            pair.ready = True
 
     def _is_for(self, pair: Pair, queue: str, queues: Sequence[str], memory_mb: int) -> bool:
         of = self._classes.get(pair.class_id)

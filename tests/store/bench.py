@@ -73,16 +73,32 @@ class Bench:
         priority: int = PRIORITY_DEFAULT,
         returned_max: int | None = None,
     ) -> Claim:
-        claim = self.claims.claim(
-            lease_id=self.lease_id(host_id),
-            class_id=self.class_id(queue),
-            priority=priority,
-            above_id=0,
-            returned_max=jobs_max if returned_max is None else returned_max,
-            jobs_max=jobs_max,
-        )
+        arguments = self.asking(self.lease_id(host_id), jobs_max, queue=queue, priority=priority, returned_max=returned_max)
+        claim = self.claims.claim(**arguments)
         assert claim is not None
         return claim
+
+    def asking(
+        self,
+        lease_id: int,
+        jobs_max: int,
+        *,
+        queue: str = "default",
+        priority: int = PRIORITY_DEFAULT,
+        above_id: int = 0,
+        returned_max: int | None = None,
+    ) -> dict[str, Any]:
+        """Return the arguments of a claim of one class."""
+        return {
+            "lease_id": lease_id,
+            "priority": priority,
+            "class_ids": [self.class_id(queue)],
+            "above_ids": [above_id],
+            "above_seqs": [0],
+            "returned_max": jobs_max if returned_max is None else returned_max,
+            "each_max": jobs_max,
+            "jobs_max": jobs_max,
+        }
 
     def commit(self, outcomes: Sequence[Outcome], *, again: bool = False) -> CommitReport:
         return self.commits.commit(batch_of(outcomes), now_ns=NOW_NS, again=again)

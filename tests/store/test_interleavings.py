@@ -45,14 +45,14 @@ def taking_over(host: int, started: list[int] | None = None) -> Work:
 
 
 def claiming(bench: Bench, lease_id: int, *, again: bool = False) -> Work:
-    class_id = bench.class_id()
+    asked = bench.asking(lease_id, 10, returned_max=5)
 
     def work(session: Session) -> Claim | None:
         store = ClaimStore(session)
         if again:
             # As it is after a first try whose answer never came.
             store._unanswered = lease_id
-        return store.claim(lease_id=lease_id, class_id=class_id, priority=4, above_id=0, returned_max=5, jobs_max=10)
+        return store.claim(**asked)
 
     return work
 

@@ -90,15 +90,15 @@ def test_a_claim_whose_answer_is_lost_is_asked_again_for_the_same_jobs(
     session = Session(proxy.dsn, application_name="test", deadline_s=DEADLINE_S, keeps_plans=keeps_plans)
     session.fetch("ask")
     claims = ClaimStore(session)
-    arguments = {"lease_id": bench.lease_id(bench.host()), "class_id": bench.class_id(), "priority": 4, "above_id": 0, "jobs_max": 4}
+    arguments = bench.asking(bench.lease_id(bench.host()), 4)
     if arrives:
-        proxy.swallow_after = b"INSERT INTO farm.lease"
+        proxy.swallow_after = b"FROM farm.claim_jobs("
     else:
-        proxy.cut_before = b"INSERT INTO farm.lease"
+        proxy.cut_before = b"FROM farm.claim_jobs("
     with pytest.raises(StoreUnavailable):
-        claims.claim(**arguments, returned_max=0)
+        claims.claim(**arguments)
     proxy.heal()
-    claim = claims.claim(**arguments, returned_max=0)
+    claim = claims.claim(**arguments)
     assert claim is not None
     assert claim.job_ids == ids[:4]
     assert bench.value("SELECT count(*) FROM farm.lease") == 1

@@ -1,0 +1,2 @@
+-- Count the partitions of job.
+SELECT count(*) FROM farm.partition AS p
