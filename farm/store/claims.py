@@ -16,6 +16,8 @@ from farm.store.connection import DeadlineConnection
 from farm.store.session import Row, Session, bigint_array, send
 from farm.store.statements import compose, load
 
+NEAR_IDS = 5_000_000
+"""Ids this near to each other lie in two partitions at the most: none is made for fewer."""
 CLAIM_JOBS_MAX = 20_000
 """More than this in one lease would make its bits and its reaping slow."""
 
@@ -169,13 +171,13 @@ class ClaimStore:
         name = "read_job_range"
         # What was enqueued at once has ids in a row, and then neither side need handle each of them.
         if params["highest_id"] != job_ids[0] + len(job_ids) - 1 or params["lowest_id"] != job_ids[0]:
-            name = "read_jobs"
+            name = "read_jobs" if max(job_ids) - min(job_ids) < NEAR_IDS else "read_scattered_jobs"
             params["job_ids"] = bigint_array(job_ids)
         if self._reader is None or self._reader.rows.connection is not connection:
             self._reader = _Reader(ClientCursor(connection), _JobCursor(connection))
         if len(job_ids) <= FEW_JOBS and self._session.keeps_plans:
             params["job_ids"] = bigint_array(job_ids)
-            return self._reader.rows.execute(load("read_jobs"), params, prepare=True).fetchall()
+            return self._reader.rows.execute(load("read_scattered_jobs"), params, prepare=True).fetchall()
         # Written-in values let the planner prune partitions; a cursor of psycopg that writes them in can't take binary results.
         message = self._reader.values.mogrify(load(name), params)
         return self._reader.rows.execute(message.encode()).fetchall()

@@ -9,7 +9,7 @@ from farm.model import Share
 from farm.supervisor.lane import Lane
 
 ANY_QUEUE = "*"
-PAIRS_MAX = 64
+PAIRS_MAX = 16
 """Classes in one claim: more would share a batch out in pieces of a few jobs, each with a look of its own."""
 ENDLESS = (1 << 63) - 1
 Key = tuple[int, int]

@@ -92,7 +92,14 @@ def test_the_log_tells_the_cpu_time_of_each_kind_of_statement() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "statement"), [("claim", "claim_jobs"), ("read", "read_jobs"), ("results", "copy_results"), ("leases", "lock_leases")]
+    ("kind", "statement"),
+    [
+        ("claim", "claim_jobs"),
+        ("read", "read_jobs"),
+        ("read", "read_scattered_jobs"),
+        ("results", "copy_results"),
+        ("leases", "lock_leases"),
+    ],
 )
 def test_farms_statements_are_told_apart(kind: str, statement: str) -> None:
     text = load(statement).decode()

@@ -30,6 +30,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     },
     "read_lease": {"lease_id": 1 << 32},
     "read_jobs": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
+    "read_scattered_jobs": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
     "read_job_range": {"lowest_id": 1, "highest_id": 2000},
     "lock_leases": {"lease_ids": "{4294967297,4294967298}"},
     "read_limits": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
@@ -49,7 +50,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 PLACES = {"ready", "returned", "scheduled", "lease", "result"}
 
-ONE_PARTITION = {"read_jobs", "read_job_range", "read_limits", "count_crashes", "return_jobs"}
+ONE_PARTITION = {"read_jobs", "read_scattered_jobs", "read_job_range", "read_limits", "count_crashes", "return_jobs"}
 
 
 class Plan:
