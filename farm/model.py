@@ -67,6 +67,11 @@ def memory_class_mb(memory_bytes: int) -> int:
     return MEMORY_CLASS_BYTES[bisect_left(MEMORY_CLASS_BYTES, memory_bytes)] // 1_000_000
 
 
+def memory_class_bytes(memory_mb: int) -> int | None:
+    """Return the size that a memory class stands for; None for class 0, whose jobs have declared none."""
+    return next((size for size in MEMORY_CLASS_BYTES if size // 1_000_000 == memory_mb), None)
+
+
 class Outcome(NamedTuple):
     """One outcome on its way to the store (a plain tuple: hot path).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 
@@ -33,7 +33,8 @@ class Runner(Protocol):
     the loader refuses all others. `configure` is called in the supervisor, once at start, with that section; what it returns
     (JSON values only) is all that reaches the subworkers. A runner then has one of the three ways to run: `run` (one job),
     `arun` (one job, awaited) or `run_many` (many at once, a result or an exception for each, in order); or both `run` and
-    `arun`, and `blocks` to choose (RunsEither). Any exception ends the job as failed; return values must be JSON.
+    `arun`, and `blocks` to choose (RunsEither). `run` may have a shortcut (RunsBound). Any exception ends the job as
+    failed; return values must be JSON.
 
     In a lane with `concurrency` above 1 a subworker has so many jobs in flight: `arun` on its one loop, everything else in
     threads, several at once. A coroutine that comes back from a thread is awaited on the loop.
@@ -74,6 +75,17 @@ class RunsEither(RunsOne, RunsAsync, Protocol):
 
     def blocks(self, job: Job) -> bool:
         """Tell whether a job would hold up those beside it on a loop, so that it is `run` in a thread. May raise what stops it."""
+        ...
+
+
+class RunsBound(RunsOne, Protocol):
+    """Spares most of its jobs the way through `run`, in lanes with one job at a time."""
+
+    def bind(self, task: str) -> Callable[[Any], Any] | None:
+        """Return what does for a job's args all that `run` would do for the job, or None if that takes more: its id, an import.
+
+        Asked once for every few dozen jobs of a task, before they start: must do and raise nothing.
+        """
         ...
 
 

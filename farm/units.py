@@ -98,6 +98,19 @@ def format_size(size_bytes: float) -> str:
     return f"{size:,.3g} TB" if size < 999.5 else f"{size:,.0f} TB"
 
 
+def format_memory_class(size_bytes: int | None) -> str | None:
+    """Show what a job has declared in the units that it is counted in: `512 MB`, `2 GiB`; None for nothing."""
+    if size_bytes is None or size_bytes % (1 << 20):
+        return None if size_bytes is None else format_size(size_bytes)
+    exponent = 10 * ((size_bytes.bit_length() - 1) // 10)
+    return f"{size_bytes / (1 << exponent):g} {'MiB' if exponent == 20 else 'GiB' if exponent == 30 else 'TiB'}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Show how many there are of something: `1 job`, `20,000 jobs`. noun: the singular, its plural ends with an s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def format_time(moment: datetime) -> str:
     """Show an aware time in UTC to the second: `2026-05-01 07:00:00Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

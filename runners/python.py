@@ -53,6 +53,7 @@ class PythonRunner:
 
     def __init__(self) -> None:
         self._functions: dict[str, Callable[..., Any]] = {}
+        self._bound: dict[str, Callable[[Any], Any]] = {}
         self._blocks: dict[str, bool] = {}
         self._awaits = True
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -83,10 +84,12 @@ class PythonRunner:
 
     def run(self, job: Job) -> Any:
         """Call the task's function. Raises whatever it raises, or TaskNotFound. Coroutines are awaited, or left to the subworker's loop."""
-        function = self._functions.get(job.task) or self._find(job.task)
-        args = job.args
-        value = function(**args) if type(args) is dict else function(*args)
-        return self._await(value) if type(value) is CoroutineType and self._awaits else value
+        call = self._bound.get(job.task) or self._bind(job.task)
+        return call(job.args)
+
+    def bind(self, task: str) -> Callable[[Any], Any] | None:
+        """Return a function of the args that calls the task's function, once that is imported."""
+        return self._bound.get(task)
 
     def arun(self, job: Job) -> CoroutineType[Any, Any, Any]:
         """Call the task's function, which is a coroutine function; see blocks()."""
@@ -101,6 +104,16 @@ class PythonRunner:
             # Imported in the loop's thread, which is the main one: modules may count on that.
             blocks = self._blocks[job.task] = not iscoroutinefunction(self._find(job.task))
         return blocks
+
+    def _bind(self, task: str) -> Callable[[Any], Any]:
+        function, awaits = self._find(task), self._awaits
+
+        def call(args: Any) -> Any:
+            value = function(**args) if type(args) is dict else function(*args)
+            return self._await(value) if type(value) is CoroutineType and awaits else value
+
+        self._bound[task] = call
+        return call
 
     def _find(self, task: str) -> Callable[..., Any]:
         match = TASK.fullmatch(task)

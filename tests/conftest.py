@@ -81,7 +81,8 @@ def empty_dsn(server: Server) -> Iterator[str]:
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test may reach the farm of whoever runs it."""
     monkeypatch.delenv("FARM_DSN", raising=False)
-    monkeypatch.setenv("FARM_HOME", "/nonexistent/farm-home-of-no-test")
+    # A directory that not even root can make: a test that uses a FARM_HOME without the fixture below fails.
+    monkeypatch.setenv("FARM_HOME", "/dev/null/farm-home-of-no-test")
 
 
 @pytest.fixture

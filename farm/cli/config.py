@@ -83,6 +83,6 @@ def _summary(config: Config) -> str:
     lines.append(f"  instance {config.host.name}, {format_size(config.host.memory_bytes)} of memory, runners: {', '.join(config.runners)}")
     for lane in config.lanes:
         chain = ", ".join(lane.queues)
-        subworkers = f"{lane.subworkers} subworker{'s' if lane.subworkers > 1 else ''}"
-        lines.append(f"  lane {lane.name}: {subworkers}, {format_size(lane.memory_bytes)} for a job, queues: {chain}")
+        share = "for a job" if lane.concurrency == 1 else "for the jobs of a subworker"
+        lines.append(f"  lane {lane.name}: {lane.capacity}, {format_size(lane.memory_bytes)} {share}, queues: {chain}")
     return "\n".join(lines)

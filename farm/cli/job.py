@@ -9,7 +9,7 @@ from typing import Any
 
 from farm.cli.jobs import attempts, error_line, took
 from farm.cli.plain import as_json, compact_json, many_lines, one_line
-from farm.units import format_duration, format_time
+from farm.units import format_duration, format_memory_class, format_time
 
 ID_MAX = (1 << 63) - 1
 
@@ -58,6 +58,7 @@ def _show(job: dict[str, Any]) -> None:
         ("queue", job["queue"]),
         ("runner", job["runner"]),
         ("priority", job["priority"]),
+        ("memory", format_memory_class(job["memory_bytes"])),
         ("attempts", attempts(job)),
         ("created", _when(job["created_at"])),
         ("due", _when(job["run_at"])),

@@ -136,7 +136,7 @@ def enqueue_file(path: str, defaults: Mapping[str, Any], enqueue: Enqueue) -> in
         with _progress(file) as tell:
             ids, elapsed_s = enqueue(_told(chain((first,), jobs), job_file, tell), job_file)
     count = sum(map(len, ids))
-    print(f"{count} jobs, {ids[0][0]} to {ids[-1][-1]}, {count / elapsed_s:,.0f} a second")
+    print(f"{count} job{'' if count == 1 else 's'}, {ids[0][0]} to {ids[-1][-1]}, {count / elapsed_s:,.0f} a second")
     return 0
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
+from farm.cli.plain import one_line
 from farm.cli.table import Table
-from farm.units import format_duration, format_size
+from farm.model import memory_class_bytes
+from farm.units import format_duration, format_memory_class, format_size
+
+ANY_QUEUE = "*"
 
 EPILOG = """\
 The depth of a queue is exact up to 10,000 jobs; `>` stands before one that is larger than could be counted.
@@ -45,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     for table in tables:
         table.show()
         print()
+    for line in _unserved(status["queues"], live):
+        print(line)
     print(_summary(status, len(live)))
     return 0
 
@@ -60,12 +67,13 @@ def _hosts(hosts: list[dict[str, Any]]) -> Table:
 
 
 def _lanes(hosts: list[dict[str, Any]]) -> Table:
-    table = Table("host", "lane", "queues", "subworkers", "memory", right=("host", "subworkers", "memory"), wide=("queues",))
+    columns = ("host", "lane", "queues", "subworkers", "concurrency", "memory")
+    table = Table(*columns, right=("host", "subworkers", "concurrency", "memory"), wide=("queues",))
     for host in hosts:
         for name, lane in host["lanes"].items():
             queues = " > ".join(map(str, lane.get("queues", ())))
             memory = format_size(lane["memory_bytes"]) if "memory_bytes" in lane else None
-            table.add(host["id"], name, queues, lane.get("subworkers"), memory)
+            table.add(host["id"], name, queues, lane.get("subworkers"), lane.get("concurrency"), memory)
     return table
 
 
@@ -75,6 +83,20 @@ def _queues(queues: list[dict[str, Any]]) -> Table:
         ready = f">{queue['ready'] - 1:,}" if queue["ready_at_least"] else f"{queue['ready']:,}"
         table.add(queue["queue"], ready, format_duration(max(queue["oldest_age_s"] or 0, 0)))
     return table
+
+
+def _unserved(queues: list[dict[str, Any]], live: list[dict[str, Any]]) -> Iterator[str]:
+    """Say which waiting jobs no lane of a living host takes: those of a queue that none serves, or that declare more than it allows."""
+    lanes = [lane for host in live for lane in host["lanes"].values()]
+    for queue in queues if live else ():
+        allowed = [lane.get("memory_bytes", 0) // 1_000_000 for lane in lanes if {queue["queue"], ANY_QUEUE} & set(lane.get("queues", ()))]
+        if not allowed:
+            yield f"no lane serves the queue {one_line(queue['queue'])}"
+            continue
+        for memory_mb in sorted(queue["memory_mb"]):
+            if memory_mb > max(allowed):
+                declared = format_memory_class(memory_class_bytes(memory_mb))
+                yield f"no lane that serves the queue {one_line(queue['queue'])} has the {declared} of memory that jobs in it declare"
 
 
 def _summary(status: dict[str, Any], live: int) -> str:

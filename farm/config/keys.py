@@ -150,7 +150,7 @@ WRITER = Group(
     about="Results are written many at a time: as soon as batch_max of them wait, or the oldest has waited for age_max.",
     keys={
         "batch_max": Whole(about="Outcomes in one commit at the most.", low=1, high=20_000, default=4000),
-        "age_max": Duration(about="An outcome waits no longer than this for others.", low_s=0.0, high_s=10.0, default="20ms"),
+        "age_max": Duration(about="An outcome waits no longer than this for others.", low_s=0.0, high_s=10.0, default="50ms"),
     },
 )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from farm.units import counted
+
 DatabaseSource = Literal["--dsn", "config", "FARM_DSN", "default"]
 
 GATE_SHARE = 0.8
@@ -47,7 +49,13 @@ class Lane:
     concurrency: int
     """Jobs in flight in one subworker."""
     memory_bytes: int
-    """What a job may allocate above its subworker's baseline."""
+    """What a job may allocate above its subworker's baseline; with a concurrency above 1 all jobs of a subworker together."""
+
+    @property
+    def capacity(self) -> str:
+        """Say in words what it runs at once: `2 subworkers`, `1 subworker x 500 jobs`."""
+        subworkers = counted(self.subworkers, "subworker")
+        return f"{subworkers} x {self.concurrency} jobs" if self.concurrency > 1 else subworkers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ SPAN_BYTES_MAX: Final = 64 << 10
 """How much a consumer copies at once: small enough to stay in the cache while it is cut into frames."""
 
 _MAGIC, _VERSION, _CAPACITY = 0, 1, 2
-_HEAD = 16
+HEAD_WORD: Final = 16
 _MARKS = (17, 19)
 _TAIL = 32
 _CWAIT = 48
@@ -112,7 +112,7 @@ class Ring:
     @property
     def head(self) -> int:
         """Bytes published since the ring was made."""
-        return self._words[_HEAD]
+        return self._words[HEAD_WORD]
 
     @property
     def tail(self) -> int:
@@ -122,7 +122,7 @@ class Ring:
     @property
     def free_bytes(self) -> int:
         """Bytes that the producer may still write. Raises RingBroken if the cursors contradict each other."""
-        used = self._words[_HEAD] - self._words[_TAIL]
+        used = self._words[HEAD_WORD] - self._words[_TAIL]
         if not 0 <= used <= self.capacity:
             raise RingBroken(f"head {self.head} and tail {self.tail} of a ring of {self.capacity} bytes")
         return self.capacity - used
@@ -130,7 +130,7 @@ class Ring:
     @property
     def drained(self) -> bool:
         """Tell whether everything that was published has been given back."""
-        return self._words[_TAIL] == self._words[_HEAD]
+        return self._words[_TAIL] == self._words[HEAD_WORD]
 
     def close(self) -> None:
         """Let go of the memory, so that its file can be closed. Nothing else may be called afterwards."""
@@ -201,12 +201,8 @@ class RingProducer(Ring):
             data[at + 16 :] = payload[:first]
             data[: length - first] = payload[first:]
         self.next_seq = seq + 1
-        self._words[_HEAD] = self._head = new_head
+        self._words[HEAD_WORD] = self._head = new_head
         return True
-
-    def show(self, head: int) -> None:
-        """Move the head over a frame that a subclass has written in its own way. No fence and no wake, as publish()."""
-        self._words[_HEAD] = self._head = head
 
     def wake_sleeper(self) -> None:
         """Wake the consumer if it sleeps. Only after a fence that follows the store of the head.
@@ -247,7 +243,7 @@ class RingProducer(Ring):
         self._mark = _MARKS[1] if self._mark == _MARKS[0] else _MARKS[0]
         self._words[self._mark + 1] = seq - 1
         self._words[self._mark] = self._head
-        self._words[_HEAD] = self._head
+        self._words[HEAD_WORD] = self._head
         fence_enter()
         fence_leave()
         self.wake_sleeper()
@@ -357,7 +353,7 @@ class RingConsumer(Ring):
         words[_TAIL] = cursor
         fence_enter()
         fence_leave()
-        if words[_PWAIT] and words[_HEAD] - cursor <= self.capacity >> 1:
+        if words[_PWAIT] and words[HEAD_WORD] - cursor <= self.capacity >> 1:
             words[_PWAIT] = 0
             if self._wake_producer is not None:
                 self._wake_producer()
@@ -372,7 +368,7 @@ class RingConsumer(Ring):
         self._words[_CWAIT] = 1
         fence_enter()
         fence_leave()
-        if self._words[_HEAD] == self._cursor:
+        if self._words[HEAD_WORD] == self._cursor:
             return True
         self._words[_CWAIT] = 0
         return False
@@ -427,7 +423,7 @@ class RingConsumer(Ring):
             self._cursor += at
 
     def _checked_head(self) -> int:
-        head = self._words[_HEAD]
+        head = self._words[HEAD_WORD]
         if head < self._cursor or head - self._released > self.capacity or head & 15:
             raise RingBroken(f"head {head}, cursor {self._cursor}, tail {self._released}, capacity {self.capacity}")
         return head

@@ -20,11 +20,10 @@ MARKED: Final = 1
 RUNNING: Final = 2
 """Started. Stays until the outcome is published."""
 
+SOLE_ROW: Final = Struct("<10Q")
+"""The whole row of a table of one slot, whose columns lie side by side: version, state, and the others as Slot names them."""
 
-_pack_row_into = Struct("<8Q").pack_into
-_ROW_AT = 16
 _DEADLINE_COLUMN = 8
-"""Behind version and state, where there is only one slot."""
 
 
 class Slot(NamedTuple):
@@ -53,34 +52,23 @@ def slot_bytes(count: int) -> int:
 class SlotTable:
     """The table over a region of shared memory. mark, set_running and clear belong to the subworker alone."""
 
-    __slots__ = ("_memory", "_words", "count", "mark", "states")
+    __slots__ = ("count", "memory", "states", "words")
 
     def __init__(self, memory: memoryview, count: int) -> None:
         assert count >= 1
         assert len(memory) == slot_bytes(count)
         self.count = count
-        self._memory = memory
-        self._words = memory.cast("Q")
-        self.states = self._words[count : 2 * count]
-        """The column of states, for hot paths."""
-        self.mark = self._mark_only if count == 1 else self._mark_row
+        self.memory = memory
+        """The whole table, for hot paths, as are its words and states."""
+        self.words = memory.cast("Q")
+        self.states = self.words[count : 2 * count]
+        """The column of states."""
+
+    def mark(
+        self, slot: int, seq: int, lease_id: int, position: int, job_id: int, attempt: int, lost: int, started_ns: int, deadline_ns: int
+    ) -> None:
         """Write the row of a free slot. The state stays FREE: StartGate sets it, in the order of the protocol."""
-
-    def _mark_only(
-        self, slot: int, seq: int, lease_id: int, position: int, job_id: int, attempt: int, lost: int, started_ns: int, deadline_ns: int
-    ) -> None:
-        """Do what _mark_row does in a table of one slot, whose columns lie side by side: one store for all of them."""
-        words = self._words
-        version = words[0]
-        words[0] = version + 1
-        _pack_row_into(self._memory, _ROW_AT, seq, lease_id, position, job_id, attempt, started_ns, deadline_ns, lost)
-        words[0] = version + 2
-
-    def _mark_row(
-        self, slot: int, seq: int, lease_id: int, position: int, job_id: int, attempt: int, lost: int, started_ns: int, deadline_ns: int
-    ) -> None:
-        """Write a row, column by column."""
-        words, count = self._words, self.count
+        words, count = self.words, self.count
         version = words[slot]
         words[slot] = version + 1
         at = slot + count + count
@@ -111,7 +99,7 @@ class SlotTable:
 
     def lift_deadline(self, slot: int) -> None:
         """Say that a job has ended in time, though its outcome cannot be published yet: it is not to be killed for that."""
-        self._words[_DEADLINE_COLUMN * self.count + slot] = 0
+        self.words[_DEADLINE_COLUMN * self.count + slot] = 0
 
     def state(self, slot: int) -> int:
         """Read the state alone: what heartbeats and deadlines look at often."""
@@ -119,7 +107,7 @@ class SlotTable:
 
     def read(self, slot: int) -> Slot | None:
         """Read a row as a whole; None if its writer was at it at every try, or died in it (it is not RUNNING then)."""
-        words, count = self._words, self.count
+        words, count = self.words, self.count
         for _ in range(READ_TRIES_MAX):
             version = words[slot]
             _, state, seq, lease_id, position, job_id, attempt, started_ns, deadline_ns, lost = words[slot : SLOT_WORDS * count : count]
@@ -144,12 +132,12 @@ class SlotTable:
     def overdue(self, now_ns: int) -> list[Slot]:
         """Read the rows whose job runs and is past its deadline. Cheap when there are none: one pass over one column."""
         at = _DEADLINE_COLUMN * self.count
-        column = self._words[at : at + self.count].tolist()
+        column = self.words[at : at + self.count].tolist()
         rows = (self.read(slot) for slot, deadline_ns in enumerate(column) if 0 < deadline_ns <= now_ns and self.states[slot] == RUNNING)
         return [row for row in rows if row is not None and row.state == RUNNING and 0 < row.deadline_ns <= now_ns]
 
     def close(self) -> None:
         """Let go of the memory."""
         self.states.release()
-        self._words.release()
-        self._memory.release()
+        self.words.release()
+        self.memory.release()

@@ -13,22 +13,22 @@ from typing import NamedTuple
 from farm.shm.fence import fence, fence_enter, fence_leave
 from farm.shm.generation import ACK_SEQ_WORD, ACK_WORD, GATE_WORD, MARKED_WORD, RECALL_WORD, GenerationFile
 from farm.shm.ring import RingConsumer
-from farm.shm.slots import FREE, MARKED, RUNNING
+from farm.shm.slots import FREE, MARKED, RUNNING, SOLE_ROW
 
 FRAMES_DROPPED_AT_ONCE = 1024
+_pack_row_into = SOLE_ROW.pack_into
 
 
 class StartGate:
     """The subworker's side. One thread calls it; only `orphaned` may be set from elsewhere (a signal handler)."""
 
-    __slots__ = ("_header", "_jobs", "_mark", "_states", "_table", "orphaned")
+    __slots__ = ("_header", "_jobs", "_states", "_table", "orphaned")
 
     def __init__(self, generation: GenerationFile, jobs: RingConsumer) -> None:
         """Take the consumer of the generation's job ring too, because an acknowledgement must drop what the ring still holds."""
         self._jobs = jobs
         self._header = generation.words
         self._table = generation.slots
-        self._mark = generation.slots.mark
         self._states = generation.slots.states
         self.orphaned = False
         """The supervisor is gone: start nothing more."""
@@ -50,7 +50,7 @@ class StartGate:
         Jobs are started in the order of their sequences. Its fence also stands behind whatever was published before.
         """
         states, header = self._states, self._header
-        self._mark(slot, seq, lease_id, position, job_id, attempt, lost, started_ns, deadline_ns)
+        self._table.mark(slot, seq, lease_id, position, job_id, attempt, lost, started_ns, deadline_ns)
         header[MARKED_WORD] = seq
         states[slot] = MARKED
         fence_enter()
@@ -84,6 +84,37 @@ class StartGate:
     def close(self) -> None:
         """Let go of the memory."""
         self._states.release()
+
+
+class SoleGate(StartGate):
+    """The gate of a subworker with one slot: the same stores in the same order, with its row as one."""
+
+    __slots__ = ("_row", "_words")
+
+    def __init__(self, generation: GenerationFile, jobs: RingConsumer) -> None:
+        super().__init__(generation, jobs)
+        assert generation.slots.count == 1
+        self._row = generation.slots.memory
+        self._words = generation.slots.words
+
+    def start(
+        self, slot: int, seq: int, lease_id: int, position: int, job_id: int, attempt: int, lost: int, started_ns: int, deadline_ns: int
+    ) -> bool:
+        """Start a job as StartGate does; slot is 0."""
+        words, states, header = self._words, self._states, self._header
+        version = words[0]
+        _pack_row_into(self._row, 0, version + 1, FREE, seq, lease_id, position, job_id, attempt, started_ns, deadline_ns, lost)
+        words[0] = version + 2
+        header[MARKED_WORD] = seq
+        states[0] = MARKED
+        fence_enter()
+        fence_leave()
+        if header[RECALL_WORD]:
+            self.acknowledge(seq)
+            states[0] = FREE
+            return False
+        states[0] = RUNNING
+        return True
 
 
 class Taken(NamedTuple):

@@ -11,13 +11,14 @@ of row, and the value as JSON text. Job code can scribble over these bytes: noth
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from struct import Struct
 from typing import Final
 
 from farm.errors import RingBroken
 from farm.model import OutcomeKind, Outcomes
-from farm.shm.ring import HEAD_BYTES, Alike, RingProducer
+from farm.shm.ring import HEAD_BYTES, HEAD_WORD, Alike, RingProducer
 
 SUCCEEDED: Final = int(OutcomeKind.SUCCEEDED)
 _HEAD: Final = Struct("<qQQQ")
@@ -30,9 +31,10 @@ _COLUMNS: Final = 8
 _EIGHT: Final = 8
 _LEASE_WORD, _SEQ_WORD, _POSITION_WORD, _FINISHED_WORD = 2, 3, 4, 5
 _LEASE_END: Final = 1 << 63
+_KEPT_BYTES_MAX: Final = 1024
+"""Of shorter payloads the formats are kept: that many at the most."""
 
 _pack_head_into = _FRAME_HEAD.pack_into
-_pack_row_into = _ROW.pack_into
 _unpack_head = _HEAD.unpack_from
 
 
@@ -61,11 +63,23 @@ class SuccessProducer(RingProducer):
             return False
         data, frame_seq = self._data, self.next_seq
         _pack_head_into(data, at, length, SUCCEEDED, 0, frame_seq, lease_id, seq, position, finished_ns)
-        _pack_row_into(data, at + HEAD_BYTES + _ROW_AT, _COLUMNS, _EIGHT, job_id, _EIGHT, started_us, _EIGHT, finished_us)
-        data[at + HEAD_BYTES + VALUE_AT : end] = value
+        _pack_row_into[length](data, at + HEAD_BYTES + _ROW_AT, _COLUMNS, _EIGHT, job_id, _EIGHT, started_us, _EIGHT, finished_us, value)
         self.next_seq = frame_seq + 1
-        self.show(new_head)
+        self._words[HEAD_WORD] = self._head = new_head
         return True
+
+
+class _RowPackers(dict[int, Callable[..., None]]):
+    """For each length of a payload what packs row and value into it at once."""
+
+    def __missing__(self, length: int) -> Callable[..., None]:
+        packer = Struct(f"{_ROW.format}{length - VALUE_AT}s").pack_into
+        if length < _KEPT_BYTES_MAX:
+            self[length] = packer
+        return packer
+
+
+_pack_row_into = _RowPackers()
 
 
 def add_success(payload: bytes, outcomes: Outcomes) -> tuple[int, int]:

@@ -1,9 +1,10 @@
--- List the queues with what waits in them, counting up to 10,001 jobs of a class, and the age of the oldest of these. Served by the
--- primary keys of ready, returned and job: a count that stops, and the first entry of each priority.
+-- List the queues with what waits in them, counting up to 10,001 jobs of a class, the memory classes of these jobs, and the age of
+-- the oldest. Served by the primary keys of ready, returned and job: a count that stops, and the first entry of each priority.
 SELECT
     c.queue,
     sum(fresh.n + again.n)::bigint AS ready,
     bool_or(fresh.n > 10000 OR again.n > 10000) AS ready_at_least,
+    array_agg(DISTINCT c.memory_mb) FILTER (WHERE fresh.n + again.n > 0) AS memory_mb,
     extract(epoch FROM now() - min(oldest.created_at))::float8 AS oldest_age_s
 FROM farm.class AS c
 CROSS JOIN LATERAL (

@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from farm.model import State
+from farm.model import State, memory_class_bytes
 from farm.store.connection import DeadlineConnection
 from farm.store.session import Params, Session
 from farm.store.statements import load
@@ -43,20 +43,23 @@ class ReadStore:
     def job(self, job_id: int) -> dict[str, Any] | None:
         """Return a job with the columns of the view, and under `failures` every attempt that did not succeed, in order.
 
-        A failure has: attempt, kind, error, started_at, finished_at, host.
+        Also `memory_bytes`, what it declared rounded up to its memory class, or None. A failure has: attempt, kind, error, started_at,
+        finished_at, host.
         """
         rows = self._read("read_job", {"job_id": job_id})
         if not rows:
             return None
-        return {**rows[0], "failures": self._read("list_failures", {"job_id": job_id})}
+        memory_mb = rows[0].pop("memory_mb")
+        memory_bytes = memory_class_bytes(memory_mb or 0)
+        return {**rows[0], "memory_bytes": memory_bytes, "failures": self._read("list_failures", {"job_id": job_id})}
 
     def status(self) -> dict[str, Any]:
         """Return what is going on: `hosts`, `queues` that have jobs waiting, and how many are `claimed`, `running`, `scheduled`.
 
         A host has: id, name, instance, state (live or retired), beat_age_s, running, capacity, memory_bytes, version, started_at,
         lanes (as registered). A queue has: queue, ready, ready_at_least (True: a class of it has more than could be counted, so the
-        number is a lower bound), oldest_age_s. `scheduled` counts up to 10,001; next_due_s is None when nothing is. `claimed` counts
-        jobs that a host holds, those running included.
+        number is a lower bound), memory_mb (the memory classes of what waits, 0 for none), oldest_age_s. `scheduled` counts up to
+        10,001; next_due_s is None when nothing is. `claimed` counts jobs that a host holds, those running included.
         """
         work = self._read("count_work", {})[0]
         return {"hosts": self._read("list_hosts", {}), "queues": self._read("list_queues", {}), **work}

@@ -17,19 +17,21 @@ from farm import linux
 from farm.model import OutcomeKind
 from farm.ports import Job
 from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
-from farm.shm.generation import CLOCK_WORD, GATE_WORD, REFILL_WORD, SETUP_FAILED, GenerationFile
+from farm.shm.generation import CLOCK_WORD, REFILL_WORD, SETUP_FAILED, GenerationFile
 from farm.shm.ring import Frame
+from farm.shm.slots import FREE
 from farm.subworker.order import Descriptors, ForkOrder
-from farm.subworker.results import NULL, ResultError, encode_error, encode_result, error_payload
-from farm.subworker.ways import way_to_run
+from farm.subworker.results import ResultError, encode_error, encode_result, error_payload
+from farm.subworker.ways import way_to_bind, way_to_run
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
 
 SUCCEEDED, FAILED, MEMORY = int(OutcomeKind.SUCCEEDED), int(OutcomeKind.FAILED), int(OutcomeKind.MEMORY)
-BOOTTIME = time.CLOCK_BOOTTIME
-any_clock, monotonic_clock = time.clock_gettime_ns, time.monotonic_ns
-new_tuple, loads = tuple.__new__, orjson.loads
+monotonic_clock, loads = time.monotonic_ns, orjson.loads
 FRAMES_MAX = 16
 """Frames of many jobs each, taken from the ring at once: recall reaches what was taken, so it costs nothing to take many."""
+LOOK_NS = 200_000
+"""Between two jobs that follow each other more closely than this, nobody looks whether somebody sleeps or the gate is closed. A host
+that wakes up past its lease may start jobs for so long: they are run elsewhere too, and the fence drops what comes of them here."""
 FARM_FRAMES = 2
 """Frames of this module on top of every traceback."""
 
@@ -42,6 +44,7 @@ class Subworker(Workbench):
         self._poll = select.poll()
         self._poll.register(self._wake_fd, select.POLLIN)
         self._runs = [way_to_run(runner) for runner in self._runners]
+        self._binds = [way_to_bind(runner) for runner in self._runners]
 
     def serve(self) -> None:
         """Run what comes until the supervisor is gone."""
@@ -63,46 +66,42 @@ class Subworker(Workbench):
                 return
 
     def _run_frame(self, jobs: JobFrame, flags: int) -> bool:
-        """Run the jobs of a frame in order; False when they were recalled. The hot path: one fence and two looks at a clock a job."""
-        gate, results, words = self.gate, self._results, self._words
-        start, publish, finish = gate.start, results.publish_success, gate.finish
-        monotonic_ns, clock_ns, boottime = monotonic_clock, any_clock, BOOTTIME
+        """Run the jobs of a frame in order; False when they were recalled. The hot path: one fence and one look at a clock a job."""
+        gate, words, states = self.gate, self._words, self._generation.slots.states
+        start, publish, monotonic_ns = gate.start, self._results.publish_success, monotonic_clock
         lease_id, seq, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
-        run, task_name, inline_bytes_max = self._runs[runner], self._tasks.get(task) or self._task(task), self._result_bytes_max
-        started_ns = monotonic_ns()
+        task_name, inline_bytes_max = self._tasks.get(task) or self._task(task), self._result_bytes_max
+        run, bound = self._runs[runner], self._binds[runner](task_name)
+        started_ns, look_at_ns = monotonic_ns(), 0
         for job_id, position, attempt, lost, args in zip(job_ids, positions, attempts, losts, all_args, strict=True):
-            # What gate.blocked() asks, but for the recall, which start() looks for behind its fence.
-            if gate.orphaned or clock_ns(boottime) >= words[GATE_WORD]:
-                if not self._wait_at_gate(seq):
+            looks = started_ns >= look_at_ns or gate.orphaned
+            if looks:
+                if not self._pass_gate(seq):
                     return False
                 started_ns = monotonic_ns()
+                look_at_ns = started_ns + LOOK_NS
+                # Both times of a job are to be told by one clock.
+                clock_us = words[CLOCK_WORD]
+                started_us = clock_us + started_ns // 1000
             deadline_ns = started_ns + timeout_ms * 1_000_000 if timeout_ms else 0
             if not start(0, seq, lease_id, position, job_id, attempt, lost, started_ns, deadline_ns):
                 self._stand_back(seq)
                 return False
-            # The fence of start() stands behind the frame published last: now it is right to look who sleeps.
-            try:
-                results.wake_sleeper()
-                if self._answered != words[REFILL_WORD] <= seq:
-                    self._ask_for_more()
-            except OSError:
-                # An earlier job has closed our descriptors: this one has not begun, and is not to be blamed for our end.
-                finish(0)
-                raise
+            if looks:
+                # The fence of start() stands behind the frame published last: now it is right to look who sleeps.
+                self._look_around(seq)
             # Whatever the job does, an outcome comes of it.
             try:
-                # Half the cost of calling the class: one for every job.
-                job: Job = new_tuple(Job, (job_id, task_name, loads(self._unspilled(args) if flags else args), attempt + 1))
-                value = run(job)
-                kind, text = SUCCEEDED, NULL if value is None else encode_result(value)
+                value = loads(self._unspilled(args) if flags else args)
+                value = bound(value) if bound else run(Job(job_id, task_name, value, attempt + 1))
+                kind, text = SUCCEEDED, encode_result(value)
             except BaseException as error:
                 kind, text = self._failure_of(error)
             if self._forked:
                 # A fork that the job made came back from it too. Only one process may speak for this subworker.
                 os._exit(0)
             finished_ns = monotonic_ns()
-            clock_us = words[CLOCK_WORD]
-            started_us, finished_us = clock_us + started_ns // 1000, clock_us + finished_ns // 1000
+            finished_us = clock_us + finished_ns // 1000
             if (
                 kind != SUCCEEDED
                 or len(text) > inline_bytes_max
@@ -110,13 +109,26 @@ class Subworker(Workbench):
             ):
                 self._publish(kind, OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, position, attempt), text)
                 finished_ns = monotonic_ns()
-            finish(0)
+                finished_us = clock_us + finished_ns // 1000
+            # What gate.finish() does.
+            states[0] = FREE
             # What the job has returned may be large, and the next one may be long in coming.
-            value = job = None  # type: ignore[assignment]
+            value = None
             seq += 1
             # The next one starts when this one ended: nothing of note lies between.
-            started_ns = finished_ns
+            started_ns, started_us = finished_ns, finished_us
         return True
+
+    def _look_around(self, seq: int) -> None:
+        """Wake the writer if it sleeps, and the supervisor if it wants to know that this job was reached."""
+        try:
+            self._results.wake_sleeper()
+            if self._answered != self._words[REFILL_WORD] <= seq:
+                self._ask_for_more()
+        except OSError:
+            # An earlier job has closed our descriptors: this one has not begun, and is not to be blamed for our end.
+            self.gate.finish(0)
+            raise
 
     def _failure_of(self, error: BaseException) -> tuple[int, bytes]:
         """Say what a job came to that raised: (kind, JSON text)."""
@@ -126,10 +138,10 @@ class Subworker(Workbench):
             return MEMORY, self._out_of_memory(error)
         return FAILED, encode_error(error, skip_frames=FARM_FRAMES)
 
-    def _wait_at_gate(self, seq: int) -> bool:
-        """Wait until jobs may start again; False when these frames are no longer ours: recalled, or no supervisor is left."""
-        self._wake_writer()
+    def _pass_gate(self, seq: int) -> bool:
+        """Wait until jobs may start; False when these frames are no longer ours: recalled, or no supervisor is left."""
         while self.gate.blocked(linux.boottime_ns()):
+            self._wake_writer()
             if self.gate.orphaned:
                 return False
             if self.gate.recall_number:

@@ -25,6 +25,16 @@ def way_to_run(runner: Any) -> Callable[[Job], Any]:
     return lambda job: _only(runner.run_many([job]))
 
 
+def way_to_bind(runner: Any) -> Callable[[str], Callable[[Any], Any] | None]:
+    """Return how this runner binds a task: its `bind` (RunsBound), else nothing is ever bound."""
+    bind: Callable[[str], Callable[[Any], Any] | None] = getattr(runner, "bind", _bind_nothing)
+    return bind
+
+
+def _bind_nothing(task: str) -> None:
+    return None
+
+
 class WaysAtOnce(NamedTuple):
     """How a runner runs jobs in a lane with many at once."""
 

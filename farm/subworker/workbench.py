@@ -16,7 +16,7 @@ from farm.shm.frames import OUTCOME_HEAD
 from farm.shm.generation import READY, REFILL_WORD, GenerationFile
 from farm.shm.ring import RingConsumer
 from farm.shm.spill import Spill
-from farm.shm.start import StartGate
+from farm.shm.start import SoleGate, StartGate
 from farm.shm.successes import VALUE_AT, SuccessProducer
 from farm.subworker.limits import MemoryLimit
 from farm.subworker.order import Descriptors, ForkOrder
@@ -49,7 +49,7 @@ class Workbench:
         """The sequence after that of the last job that was taken out of the ring."""
         self._answered = 0
         """The last wish for a wake-up that was granted."""
-        self.gate = StartGate(generation, self._jobs)
+        self.gate = (SoleGate if generation.slots.count == 1 else StartGate)(generation, self._jobs)
 
     def get_ready(self) -> None:
         """Set the limits and say that frames may come."""

@@ -39,6 +39,7 @@ from farm.supervisor.output import Output
 from farm.supervisor.spawn import inherit_nothing
 from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.supervisor.zygote import Zygote
+from farm.units import counted
 
 if TYPE_CHECKING:
     from farm.supervisor.supervisor import Supervisor
@@ -272,7 +273,7 @@ class Boot:
 
     def _announce(self, lanes: list[Lane], host_id: int) -> None:
         assert self._answering is not None
-        shown = ", ".join(f"{lane.name} ({lane.config.subworkers} subworkers; queues {' > '.join(lane.config.queues)})" for lane in lanes)
+        shown = ", ".join(f"{lane.name} ({lane.config.capacity}; queues {' > '.join(lane.config.queues)})" for lane in lanes)
         log.info("farm %s as %r on %s, host %d: %s", _version(), self._state.instance, platform.node(), host_id, self._answering.label)
         log.info("lanes: %s", shown)
 
@@ -287,7 +288,7 @@ class Boot:
         supervisor.writer.close()
         crew.close()
         if uncommitted:
-            log.error("left with %d jobs without a committed outcome: the next start here commits or releases them", uncommitted)
+            log.error("left with %s without a committed outcome: the next start here commits or releases them", counted(uncommitted, "job"))
             return 1
         self._place.remove()
         self._spill.remove_of_run(self._place.path.name)

@@ -56,7 +56,7 @@ def judge(generation: Generation) -> Estate:
 def _ended_by(generation: Generation, slot: Slot, frame: HeldJob) -> Outcome:
     doom = generation.doom
     if doom is None:
-        return ended(frame, OutcomeKind.CRASHED, "SubworkerExited", _how_it_ended(generation.exit_status), slot.started_ns)
+        return ended(frame, OutcomeKind.CRASHED, "SubworkerExited", how_it_ended(generation.exit_status), slot.started_ns)
     if doom.seq in (slot.seq, 0):
         return ended(frame, doom.kind, doom.kind.name.title().replace("_", ""), doom.message, slot.started_ns)
     if 0 < slot.deadline_ns <= doom.at_ns:
@@ -72,11 +72,11 @@ def _tell(generation: Generation, struck: list[Slot]) -> None:
     doom = generation.doom
     cause = next((slot for slot in struck if doom is not None and doom.seq == slot.seq), struck[0])
     beside = f" and {len(struck) - 1} more" if len(struck) > 1 else ""
-    why = doom.message if doom is not None else _how_it_ended(generation.exit_status)
+    why = doom.message if doom is not None else how_it_ended(generation.exit_status)
     log.warning("%s (%s), while it ran job %d%s: %s", generation.post, generation.lane, cause.job_id, beside, why)
 
 
-def _how_it_ended(status: int | None) -> str:
+def how_it_ended(status: int | None) -> str:
     """Say in words how a process ended, from its wait status."""
     if status is None:
         return "its subworker ended"

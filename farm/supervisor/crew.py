@@ -18,7 +18,7 @@ from farm.shm.generation import GenerationFile
 from farm.shm.place import Place
 from farm.shm.spill import Spill, owner_of
 from farm.subworker.order import Descriptors, ForkOrder
-from farm.supervisor.burial import judge
+from farm.supervisor.burial import how_it_ended, judge
 from farm.supervisor.desk import Desk
 from farm.supervisor.generation import Doom, Generation, Phase
 from farm.supervisor.lane import Lane
@@ -270,6 +270,7 @@ class Crew:
         served = generation.ready
         setup_failed = generation.setup_failed
         expected = generation.phase is Phase.DOOMED
+        idle = not generation.running()
         generation.die(status)
         post = self._post(generation)
         post.generation = None
@@ -278,6 +279,9 @@ class Crew:
             why = "its runners could not be set up; see its output" if setup_failed else "it ended before it was ready"
             log.error("%s (lane %s): %s; next try in %.1f s", generation.name, generation.lane, why, post.pause_s)
             self._pause(post)
+        elif not expected and idle:
+            # Of one that ran something its burial tells.
+            log.warning("%s (%s), while it ran nothing: %s", generation.post, generation.lane, how_it_ended(status))
 
     def _pause(self, post: Post) -> None:
         post.fill_at = time.monotonic() + post.pause_s

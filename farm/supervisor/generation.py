@@ -155,7 +155,8 @@ class Generation:
             # Enough, whatever its slots do. Most of those that are asked leave here.
             return FULL
         occupied = self.occupied
-        self._pace.note(self.started - occupied, now, was_idle=not unstarted and occupied < self._slots)
+        is_dry = not unstarted and not occupied
+        self._pace.note(self.started - occupied, now, was_idle=not unstarted and occupied < self._slots, is_dry=is_dry)
         high = min(self._pace.high, self._fits)
         waiting = unstarted - max(0, self._slots - occupied)
         if waiting < 0:

@@ -57,8 +57,8 @@ class Lane:
     def demand(self, now: float) -> int:
         """Return how many jobs to claim: 0 above the low watermark, else up to the high one and one for each free slot."""
         occupied = sum(generation.occupied for generation in self.generations)
-        self._pace.note(self.started - occupied, now)
         buffered = self.buffered
+        self._pace.note(self.started - occupied, now, is_dry=not buffered and not occupied)
         if not self.serving or buffered > self._pace.low:
             return 0
         return self._pace.high - buffered + max(0, self._slots - occupied)

@@ -25,6 +25,7 @@ from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
 from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.supervisor.zygote import Zygote
+from farm.units import counted
 
 SLEEP_S_MAX = 1.0
 ACKS_S_MAX = 0.03
@@ -100,6 +101,8 @@ class Supervisor:
         """True when it drains because it could not go on, not because it was told to."""
         self.settled = 0
         """Jobs whose outcome is committed, as told by acks."""
+        self.refused = 0
+        """Jobs whose task may not run here: they failed without having been handed out."""
 
     @property
     def writer(self) -> Writer:
@@ -133,9 +136,11 @@ class Supervisor:
 
     def summary(self) -> str:
         """Say what came of the jobs, in words."""
-        parts = [f"{self.settled:,} outcomes committed"]
+        parts = [f"{counted(self.settled, 'outcome')} committed"]
+        if self.refused:
+            parts.append(f"{counted(self.refused, 'job')} refused")
         if self._drain is not None and self._drain.stopped:
-            parts.append(f"{self._drain.stopped:,} running jobs stopped")
+            parts.append(f"{counted(self._drain.stopped, 'running job')} stopped")
         if self._drain is not None and self._drain.released:
             parts.append(f"{self._drain.released:,} given back unstarted")
         if dropped := self._dropped_before + self._writer.dropped:
@@ -219,6 +224,7 @@ class Supervisor:
             return True
         packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first, to_release=self._drain is not None)
         arrival.lane.arrive(packed.end - first, packed.jobs)
+        self.refused += len(packed.refused)
         self._desk.push(packed.refused)
         if packed.end < claimed:
             self._packed_to = packed.end

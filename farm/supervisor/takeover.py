@@ -19,6 +19,7 @@ from farm.shm.place import Place
 from farm.shm.ring import Ring
 from farm.shm.spill import Spill
 from farm.supervisor.writer import DESK_NUMBER, Writer
+from farm.units import counted
 
 GRACE_S = 1.0
 """How long an orphaned crew may end its jobs by itself."""
@@ -138,7 +139,7 @@ def take_over(places: Sequence[Place], *, writer: Writer, store: ReapStore, spil
         jobs, started = predecessor.reap(store)
         predecessor.remove(writer, spill)
         if jobs:
-            log.info("took over %d jobs of an earlier run, %d of them had started", jobs, started)
+            log.info("took over %s of an earlier run, %s of them had started", counted(jobs, "job"), f"{started:,}")
 
 
 def _files(place: Place) -> list[HeaderPage]:

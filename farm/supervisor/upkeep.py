@@ -8,6 +8,7 @@ from typing import Protocol
 
 from farm.errors import StoreUnavailable
 from farm.model import Beat
+from farm.units import counted
 
 PROMOTE_MAX = 2_000
 PARTITIONS_EVERY_S = 5.0
@@ -126,5 +127,5 @@ class Upkeep:
         for host_id in self._store.retired_with_leases():
             jobs, started = self._store.reap(host_id, None)
             if jobs:
-                log.warning("reaped %d jobs of host %d, %d of them known to have started", jobs, host_id, started)
+                log.warning("reaped %s of host %d, %s of them known to have started", counted(jobs, "job"), host_id, f"{started:,}")
                 self._promoted()

@@ -16,6 +16,8 @@ from farm.writer.sources import Source
 ACKS_A_FRAME_MAX = 4_000
 """8 bytes each: well under a quarter of the ack ring."""
 IDLE_S = 1.0
+AWAITED_SHARE = 10
+"""While somebody waits for a job, its host's outcomes wait for company this much shorter."""
 RETRY_S_MIN = 0.05
 RETRY_S_MAX = 0.5
 """A database that is back is noticed within this time: work goes on within a second of its return."""
@@ -60,7 +62,8 @@ class Batch:
     """Outcomes read from the rings and not yet committed.
 
     Filling: takes from all sources in turn until `batch_max` outcomes are held. Due: full; or its oldest outcome is `age_max_s`
-    old; or nothing else runs or waits, and the last commit is that long ago or somebody waits for a job; or the farm drains.
+    old, a tenth of that while somebody waits for a job; or nothing else runs or waits, and the last commit is that long ago or
+    somebody waits for a job; or the farm drains.
     Held: a commit did not reach the database; the same outcomes are offered again, and nothing more is read, until it does.
     """
 
@@ -125,7 +128,7 @@ class Batch:
             return IDLE_S
         if len(self._outcomes) >= self._batch_max or self.draining:
             return 0.0
-        due_ns = min(self._oldest_ns, now_ns) + self._age_max_ns
+        due_ns = min(self._oldest_ns, now_ns) + (self._age_max_ns // AWAITED_SHARE if self.awaited else self._age_max_ns)
         if not any(source.busy for source in sources):
             # No company is in sight: then only commits one after the other are to be kept from following each other too closely.
             due_ns = now_ns if self.awaited else min(due_ns, self._last_commit_ns + self._age_max_ns)

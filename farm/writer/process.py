@@ -35,6 +35,9 @@ CONTROL_FD, WAKE_FD, SUPERVISOR_FD, CREW_LOCK_FD = 3, 4, 5, 6
 """The descriptors that a writer is born with, besides 0 to 2: control socket, its own eventfd, the supervisor's, the crew's lock."""
 ACK_WAIT_S = 0.05
 SLEEP_S_MAX = 1.0
+LOOK_S = 0.01
+"""While outcomes are held and more are on their way, the rings are looked at so often; to be woken for each of them would cost more
+than to commit it."""
 
 log = logging.getLogger("farm.writer")
 
@@ -78,8 +81,8 @@ class WriterProcess:
                 if left_s is None:
                     return self._last_words()
                 wait_s = min(wait_s, left_s)
-            if wait_s > 0 and not self._all_armed():
-                wait_s = 0.0
+            if wait_s > 0:
+                wait_s = self._fall_asleep(wait_s)
             ready = dict(poll.poll(wait_s * 1000))
             self._disarm()
             if WAKE_FD in ready:
@@ -103,11 +106,14 @@ class WriterProcess:
         store_counts(self._ack_file, self._batch.tally.counts())
         return 0.0 if not self._batch.held else self._batch.due_in_s(time.monotonic_ns(), sources)
 
-    def _all_armed(self) -> bool:
-        """Say on every ring that the writer is about to sleep; False if one has frames that could be read now."""
+    def _fall_asleep(self, wait_s: float) -> float:
+        """Return how long to sleep; where nothing is held, every ring's producer is to wake the writer, unless it has frames already."""
         if self._batch.held or self._batch.full:
-            return True
-        return all(source.broken or source.ring.arm() for source in self._sources.values())
+            return wait_s
+        sources = self._sources.values()
+        if len(self._batch):
+            return min(wait_s, LOOK_S) if any(source.busy for source in sources) else wait_s
+        return wait_s if all(source.broken or source.ring.arm() for source in sources) else 0.0
 
     def _disarm(self) -> None:
         for source in self._sources.values():

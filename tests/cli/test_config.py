@@ -11,6 +11,7 @@ runners: {python: {}}
 host: {memory: 1GB}
 lanes:
   fast: {queues: [mail, web], subworkers: 2, memory: 100MB}
+  many: {queues: [hooks], subworkers: 1, concurrency: 500, memory: 100MB}
   rest: {queues: ["*"], subworkers: 1, memory: 50MiB}
 """
 
@@ -26,6 +27,7 @@ def test_a_right_file_is_ok_and_summed_up(farm: Farm, tmp_path: Path) -> None:
 {file}: ok
   instance default, 1 GB of memory, runners: python
   lane fast: 2 subworkers, 100 MB for a job, queues: mail, web
+  lane many: 1 subworker x 500 jobs, 100 MB for the jobs of a subworker, queues: hooks
   lane rest: 1 subworker, 52.4 MB for a job, queues: *
 """
     )
@@ -41,8 +43,8 @@ def test_all_files_are_checked_and_all_problems_said(farm: Farm, tmp_path: Path)
     assert (
         done.stderr
         == f"""\
-{bad}:6:1: pol: unknown key; did you mean 'poll'?
-{bad}:7:8: lease: expected a duration such as 250ms, 10s, 5m, 1h or a number of seconds, got 'soon'
+{bad}:7:1: pol: unknown key; did you mean 'poll'?
+{bad}:8:8: lease: expected a duration such as 250ms, 10s, 5m, 1h or a number of seconds, got 'soon'
 {worse}: cannot be read: No such file or directory (there are: bad.yaml, good.yaml)
 """
     )

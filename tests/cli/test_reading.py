@@ -11,6 +11,8 @@ import pytest
 
 from farm import connect
 from farm.cli.main import main
+from farm.store.hosts import HostStore
+from farm.store.session import Session
 from tests.cli.conftest import Farm
 
 EVIL = "\x1b[2J\x1b]0;owned\x07[red]\u202e"
@@ -28,7 +30,7 @@ def filled(farm: Farm, dsn: str, tmp_path: Path, farm_home: Path) -> str:
         client.enqueue("farm.demo:sleep", {"seconds": 0})
         client.enqueue("farm.demo:survey", [f"/nonexistent/{EVIL}"])
         client.enqueue("os:system", ["true"])
-        client.enqueue("farm.demo:noop", queue="other", max_attempts=5)
+        client.enqueue("farm.demo:noop", queue="other", max_attempts=5, memory="300MB")
         client.enqueue("farm.demo:noop", delay_s=3600)
     done = farm("start", file, "--burst")
     assert done.returncode == 0, done.stderr
@@ -82,6 +84,14 @@ def test_one_job_is_shown_with_all_its_attempts(farm: Farm, filled: str) -> None
     assert all("Traceback (most recent call last):" in attempt and "in survey\n" in attempt for attempt in attempts)
 
 
+def test_one_job_is_shown_with_the_memory_that_it_declared(farm: Farm, filled: str) -> None:
+    """Rounded up to its class, since that is what lanes look at."""
+    assert "\nmemory    512 MB\n" in farm("job", "4", "--dsn", filled).stdout
+    assert "\nmemory " not in farm("job", "5", "--dsn", filled).stdout
+    declared = [json.loads(farm("job", number, "--json", "--dsn", filled).stdout)["memory_bytes"] for number in ("4", "5")]
+    assert declared == [512_000_000, None]
+
+
 def test_one_job_as_json_has_its_failures(farm: Farm, filled: str) -> None:
     job = json.loads(farm("job", "2", "--json", "--dsn", filled).stdout)
     assert job["state"] == "failed"
@@ -127,11 +137,34 @@ def test_the_status_shows_hosts_and_queues(farm: Farm, filled: str) -> None:
     done = farm("status", "--dsn", filled)
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[:2] for line in done.stdout.split("\n\n")[0].splitlines()] == [["QUEUE", "READY"], ["other", "1"]]
-    assert "0 claimed, 0 of them running; 1 due later (the next in 59m" in done.stdout
+    assert "0 claimed, 0 of them running; 1 due later (the next in 5" in done.stdout
     assert done.stdout.rstrip().endswith("; 1 host retired within the last hour; no host is live: `farm start CONFIG` makes this one")
     status = json.loads(farm("status", "--json", "--dsn", filled).stdout)
     assert [(queue["queue"], queue["ready"]) for queue in status["queues"]] == [("other", 1)]
     assert [(host["instance"], host["state"], list(host["lanes"])) for host in status["hosts"]] == [("default", "retired", ["default"])]
+
+
+def test_the_status_names_what_no_lane_takes(farm: Farm, dsn: str) -> None:
+    with connect(dsn) as client:
+        client.enqueue_many(
+            {"task": "app:f", "queue": queue, "memory": memory}
+            for queue, memory in (("mail", None), ("mail", "2GiB"), ("nobody", None), ("images", "600MB"), ("images", "1TB"))
+        )
+    assert "no lane" not in farm("status", "--dsn", dsn).stdout, "without a host it says only that there is none"
+    lanes = {
+        "small": {"queues": ["mail"], "subworkers": 1, "concurrency": 1, "memory_bytes": 512_000_000},
+        "large": {"queues": ["images"], "subworkers": 2, "concurrency": 500, "memory_bytes": 1_000_000_000},
+    }
+    session = Session(dsn, application_name="test")
+    HostStore(session).register(instance="i", name="ada", lanes=lanes, capacity=1001, memory_bytes=10**9, version="0")
+    session.close()
+    shown = farm("status", "--dsn", dsn).stdout
+    assert [line for line in shown.splitlines() if line.startswith("no lane")] == [
+        "no lane that serves the queue images has the 1 TB of memory that jobs in it declare",
+        "no lane that serves the queue mail has the 2 GiB of memory that jobs in it declare",
+        "no lane serves the queue nobody",
+    ]
+    assert ["1", "large", "images", "2", "500", "1", "GB"] in [line.split() for line in shown.splitlines()]
 
 
 def test_an_empty_database_is_said_to_be_one(farm: Farm, dsn: str) -> None:

@@ -38,7 +38,7 @@ def test_what_is_not_said_has_the_documented_default(tmp_path: Path) -> None:
     assert config.lanes == (Lane(name="default", queues=("*",), subworkers=4, concurrency=1, memory_bytes=512_000_000),)
     assert config.host.name == "default"
     assert config.host.memory_bytes == 8_000_000_000
-    assert config.writer == WriterOptions(batch_max=4000, age_max_s=0.020)
+    assert config.writer == WriterOptions(batch_max=4000, age_max_s=0.050)
     assert (config.heartbeat_s, config.lease_s, config.reap_every_s, config.poll_s) == (1.0, 10.0, 2.0, 0.250)
     assert (config.drain_timeout_s, config.claim_max, config.spill_bytes_max) == (30.0, 4000, 10**9)
     assert config.runners == {"python": {"allow": ["farm.demo:*"], "path": []}}

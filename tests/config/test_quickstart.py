@@ -27,4 +27,4 @@ def test_the_quickstart_is_what_the_defaults_are(monkeypatch: pytest.MonkeyPatch
     assert config.database.kind == "embedded"
     assert config.runners == {"python": {"allow": ["farm.demo:*", "operator:*"], "path": [str(ROOT)]}}
     assert [(lane.name, lane.queues, lane.subworkers) for lane in config.lanes] == [("default", ("*",), 8)]
-    assert (config.writer.batch_max, config.writer.age_max_s, config.drain_timeout_s) == (4000, 0.020, 30.0)
+    assert (config.writer.batch_max, config.writer.age_max_s, config.drain_timeout_s) == (4000, 0.050, 30.0)

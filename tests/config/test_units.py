@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.units import DURATION_S_MAX, format_duration, format_size, format_time, parse_duration, parse_size, parse_time
+from farm.model import memory_class_bytes, memory_class_mb
+from farm.units import (
+    DURATION_S_MAX,
+    counted,
+    format_duration,
+    format_memory_class,
+    format_size,
+    format_time,
+    parse_duration,
+    parse_size,
+    parse_time,
+)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +93,19 @@ def test_durations_as_shown(seconds: float, text: str) -> None:
 @pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1.5e9, "1.5 GB"), (8.4e15, "8,400 TB")])
 def test_sizes_as_shown(size: float, text: str) -> None:
     assert format_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(None, None), (256_000_000, "256 MB"), (1 << 28, "256 MiB"), (64_000_000_000, "64 GB"), (1 << 31, "2 GiB"), (1 << 40, "1 TiB")],
+)
+def test_memory_classes_are_shown_in_their_own_units(size: int | None, text: str | None) -> None:
+    assert format_memory_class(size) == text
+    assert size is None or memory_class_bytes(memory_class_mb(size)) == size
+
+
+def test_one_is_not_many() -> None:
+    assert [counted(number, "job") for number in (0, 1, 2000)] == ["0 jobs", "1 job", "2,000 jobs"]
 
 
 def test_times_are_shown_in_utc() -> None:

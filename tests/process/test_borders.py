@@ -94,7 +94,7 @@ def test_orphan_is_killed_after_the_grace(make_farm: MakeFarm, ledger: Ledger, e
     farm.kill()
     farm.start()
     assert not crew.is_alive(orphan)
-    assert farm.log_lines("took over 1 jobs of an earlier run, 1 of them had started"), farm.log
+    assert farm.log_lines("took over 1 job of an earlier run, 1 of them had started"), farm.log
     wait_for(lambda: effects_left(effects) == 2, "the second start of the job")
     hold.unlink()
     assert (ledger.result(often).status, ledger.result(often).attempt) == (1, 2)
@@ -129,7 +129,7 @@ def test_orphaned_job_over_its_time(make_farm: MakeFarm, ledger: Ledger, effects
     farm.kill()
     wait_for(farm.crew_gone, "the end of the crew")
     farm.start()
-    assert farm.log_lines("took over 1 jobs of an earlier run, 1 of them had started"), farm.log
+    assert farm.log_lines("took over 1 job of an earlier run, 1 of them had started"), farm.log
     farm.stop()
 
 

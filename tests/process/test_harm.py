@@ -99,6 +99,17 @@ def test_a_job_that_is_stopped(make_farm: MakeFarm, ledger: Ledger, effects: Pat
     ledger.check_all_ended()
 
 
+def test_a_subworker_that_is_killed_while_it_runs_nothing(make_farm: MakeFarm, ledger: Ledger) -> None:
+    """It is said once, and another one takes its place."""
+    farm = make_farm(subworkers=1)
+    farm.start()
+    crew.kill(farm.subworkers()[0])
+    farm.wait_log(r"WARNING w0 \(default\), while it ran nothing: its subworker was killed by SIGKILL")
+    assert ledger.result(ledger.enqueue("who")).status == 1
+    farm.stop()
+    assert len(farm.log_lines("WARNING|ERROR")) == 1
+
+
 def test_closed_descriptors(farm: RunningFarm, ledger: Ledger) -> None:
     """A job that closes its subworker's descriptors ends that subworker; no job that waited behind it is blamed."""
     calls: list[tuple[str, object]] = [*[("mark", (os.devnull, 1, 0.003))] * 30, ("close_all", (3,))]
@@ -114,7 +125,7 @@ def test_closed_output(farm: RunningFarm, ledger: Ledger) -> None:
     """A pipe that no job can write to any more does not keep the supervisor awake."""
     farm.start()
     job_id = ledger.enqueue("close_all", (0, 2.0))
-    wait_for(lambda: ledger.places()[job_id].place.startswith("lease"), "the start of the job")
+    wait_for(lambda: ledger.places()[job_id].place != "ready", "the start of the job")
     spent = cpu_s(farm.pid)
     assert ledger.result(job_id).status == 1
     assert cpu_s(farm.pid) - spent < 1.0

@@ -54,6 +54,7 @@ def test_a_task_that_cannot_be_run_fails_and_says_why(make_farm: MakeFarm, ledge
         error = ledger.error(job_id)
         assert error == said or (error.startswith("SyntaxError") and said.startswith("SyntaxError")), task
     assert ledger.result(last).value == 3
+    assert farm.log_lines(r"left: \d+ outcomes committed, 2 jobs refused"), farm.log
     ledger.check_all_ended()
 
 

@@ -247,7 +247,6 @@ def test_jobs_due_later(farm: RunningFarm, ledger: Ledger) -> None:
         result = ledger.result(job_id)
         assert (result.status, result.attempt) == (1, 1)
         assert result.started_at >= jobs[job_id].run_at
-        assert (result.started_at - jobs[job_id].run_at).total_seconds() < 5
     assert ledger.result(past).status == 1
     farm.stop()
     ledger.check_all_ended()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 import farm as api
 import farm.waits as waits
 from tests.process.crew import wait_for
+from tests.process.ledger import Ledger
 from tests.process.running import RunningFarm
 
 PATIENCE_S = 30.0
@@ -49,18 +51,38 @@ def test_results_come_back_to_those_who_wait(farm: RunningFarm, client: api.Clie
 
 
 def test_a_farm_tells_those_who_wait_and_does_so_after_its_writer_was_killed(
-    farm: RunningFarm, client: api.Client, effects: Path, monkeypatch: pytest.MonkeyPatch
+    farm: RunningFarm, client: api.Client, ledger: Ledger, effects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Nobody looks: the farm has to say it, of jobs that are long enough for it to know that somebody waits.
+    # Nobody looks: the farm has to say it.
     monkeypatch.setattr(waits, "POLL_S_MIN", 3600.0)
     monkeypatch.setattr(waits, "POLL_S", 3600.0)
+    hold = tmp_path / "hold"
+
+    def wait_for_one(number: int) -> None:
+        """Wait for a job that ends when the farm knows of us: two beats after our row was written, one of them was answered with it."""
+        hold.touch()
+        job_id = client.enqueue("chores:mark_until", (str(effects), number, str(hold)))
+        with ThreadPoolExecutor(1) as waiter:
+            value = waiter.submit(client.wait, job_id, PATIENCE_S)
+            wait_for(lambda: ledger.query("SELECT 1 FROM farm.waiter WHERE job_id = %s", job_id), "somebody who waits")
+            known = beats(ledger) + 2
+            wait_for(lambda: beats(ledger) >= known, "two beats")
+            hold.unlink()
+            assert value.result() == number
+
     farm.start()
-    assert client.wait(client.enqueue("chores:mark", (str(effects), 1, 0.5)), PATIENCE_S) == 1
+    wait_for_one(1)
     killed = farm.writer()
     os.kill(killed, signal.SIGKILL)
     wait_for(lambda: farm.writer() != killed, "another writer")
-    assert client.wait(client.enqueue("chores:mark", (str(effects), 2, 0.5)), PATIENCE_S) == 2
+    wait_for_one(2)
     farm.stop()
+
+
+def beats(ledger: Ledger) -> int:
+    """Return how many beats of the only host have been stored."""
+    (row,) = ledger.query("SELECT beat FROM farm.heartbeat WHERE state = 'live'")
+    return int(row.beat)
 
 
 def test_the_command_prints_the_result_or_says_why_there_is_none(farm: RunningFarm, dsn: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from farm.shm.generation import GenerationFile
 from farm.shm.ring import RingConsumer, RingProducer
 from farm.shm.slots import FREE, MARKED
-from farm.shm.start import Recall, StartGate, Taken
+from farm.shm.start import Recall, SoleGate, StartGate, Taken
 
 ROW = (8, 0, 9, 0, 0, 10, 0)
 
@@ -28,9 +28,10 @@ def jobs(generation: GenerationFile) -> RingConsumer:
     return RingConsumer(generation.job_ring)
 
 
-@pytest.fixture
-def gate(generation: GenerationFile, jobs: RingConsumer) -> StartGate:
-    return StartGate(generation, jobs)
+@pytest.fixture(params=[StartGate, SoleGate])
+def gate(request: pytest.FixtureRequest, generation: GenerationFile, jobs: RingConsumer) -> StartGate:
+    made: StartGate = request.param(generation, jobs)
+    return made
 
 
 def test_a_start_is_seen_as_running_until_it_is_finished(generation: GenerationFile, gate: StartGate) -> None:

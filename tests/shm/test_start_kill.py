@@ -14,7 +14,7 @@ import pytest
 
 from farm.shm.generation import GenerationFile
 from farm.shm.ring import RingConsumer, RingProducer
-from farm.shm.start import Recall, StartGate
+from farm.shm.start import Recall, SoleGate
 from tests.shm.child import Child
 
 pytestmark = pytest.mark.kill
@@ -106,7 +106,7 @@ class Crewman:
 def run_subworker(file: GenerationFile, wakes: int, runs: memoryview) -> None:
     """What a subworker does, with a count in shared memory as its only job."""
     jobs, results = RingConsumer(file.job_ring), RingProducer(file.result_ring)
-    gate = StartGate(file, jobs)
+    gate = SoleGate(file, jobs)
     sleeper = select.poll()
     sleeper.register(wakes, select.POLLIN)
 

@@ -13,7 +13,7 @@ from farm.shm.frames import SPILLED, pack_outcome
 from farm.shm.ring import RingConsumer, format_ring, ring_bytes
 from farm.shm.spill import Spill
 from farm.shm.successes import SuccessProducer
-from farm.writer.batch import ACKS_A_FRAME_MAX, IDLE_S, Batch
+from farm.writer.batch import ACKS_A_FRAME_MAX, AWAITED_SHARE, IDLE_S, Batch
 from farm.writer.sources import SPILL_GONE, Source
 
 RING_BYTES = 1 << 18
@@ -138,11 +138,14 @@ def test_a_single_outcome_soon_after_a_commit(desk: Desk) -> None:
 
 
 def test_outcomes_wait_for_company(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While other jobs run an outcome waits, until the oldest one is of age."""
+    """While other jobs run an outcome waits, until the oldest one is of age: sooner if somebody waits for a job."""
     busy(desk, monkeypatch)
-    desk.batch.awaited = True
     desk.publish(1, at_ns=1000 * MS)
     assert desk.due_in_ms(1004 * MS) == 16
+    desk.batch.awaited = True
+    assert desk.due_in_ms(1000 * MS) == 20 / AWAITED_SHARE
+    assert desk.due_in_ms(1004 * MS) == 0
+    desk.batch.awaited = False
     desk.publish(2, at_ns=1010 * MS)
     assert desk.due_in_ms(1010 * MS) == 10
     assert desk.due_in_ms(1020 * MS) == 0

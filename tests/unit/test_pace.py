@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.supervisor.pace import GROWTH_MAX, WINDOW_S, WINDOW_S_MAX, Pace
+from farm.supervisor.pace import DRY_GROWTH_MAX, GROWTH_MAX, WINDOW_S, WINDOW_S_MAX, Pace
 
 
 def steady(pace: Pace, jobs_a_s: float, seconds: float, *, since_s: float = 0.0, begun: int = 0) -> None:
@@ -42,6 +42,27 @@ def test_grows_step_by_step() -> None:
     assert pace.high == 4 * GROWTH_MAX
     pace.note(10 + 500, 1.02)
     assert pace.high == 500
+
+
+def test_grows_at_once_where_all_that_was_handed_out_has_ended() -> None:
+    """However soon: what ended since it was dry before, has started since."""
+    pace = Pace(ahead_s=1.0, width=1, jobs_min=2, jobs_max=10_000)
+    pace.note(0, 1.0, is_dry=True)
+    pace.note(2, 1.001, is_dry=True)
+    assert pace.high == 2 * DRY_GROWTH_MAX
+    pace.note(2 + 8, 1.002, is_dry=True)
+    assert pace.high == 2 * DRY_GROWTH_MAX, "it had not been filled"
+    pace.note(10 + 16, 1.003, is_dry=True)
+    assert pace.high == 2 * DRY_GROWTH_MAX**2
+
+
+def test_the_end_of_a_long_job_does_not_look_like_that_of_a_short_one() -> None:
+    """It counts from the time at which nothing was left to do, not from the last look at it."""
+    pace = Pace(ahead_s=0.1, width=1, jobs_min=0, jobs_max=10_000)
+    pace.note(0, 1.0, is_dry=True)
+    pace.note(0, 1.6)
+    pace.note(1, 1.61, is_dry=True)
+    assert pace.high == 0
 
 
 def test_short_stretches_tell_nothing() -> None:
