@@ -81,6 +81,8 @@ class ClaimStore:
 
     def find_late(self, id_bounds: Bounds, seq_bounds: Bounds, *, id_windows: Windows, seq_windows: Windows) -> list[Late]:
         """Return the pairs that have entries at their bounds or below, with the first one in each of these windows, in order."""
+        if not id_windows and not seq_windows:
+            return []
         params = {
             **_bounds("id", "upto", id_bounds),
             **_bounds("seq", "upto", seq_bounds),

@@ -44,7 +44,7 @@ LOG = """\
 \t!\t0.000200 s user, 0.000050 s system, 0.900000 s elapsed
 \t!\t[0.002051 s user, 0.000000 s system total]
 2026-11-26 06:45:24.124 UTC [7] STATEMENT:  SELECT c.job_ids, c.attempts
-\tFROM farm.claim_jobs($1::bigint) AS c
+\tFROM farm.claim_jobs($1, $2) AS c
 2026-11-26 06:45:24.133 UTC [8] LOG:  QUERY STATISTICS
 2026-11-26 06:45:24.133 UTC [8] DETAIL:  ! system usage stats:
 \t!\t0.001000 s user, 0.000000 s system, 0.001000 s elapsed
