@@ -22,7 +22,7 @@ from bench.environment import environment
 from bench.report import print_report, print_table, spread
 from farm.client import Client
 
-WAITING = 400_000
+WAITING = 700_000
 """Jobs before the producer comes: more than the farm drains until then."""
 BATCH = 10_000
 STRETCH_S, SETTLE_S = 1.5, 0.5

@@ -35,7 +35,7 @@ CONTROL_FD, WAKE_FD, SUPERVISOR_FD, CREW_LOCK_FD = 3, 4, 5, 6
 """The descriptors that a writer is born with, besides 0 to 2: control socket, its own eventfd, the supervisor's, the crew's lock."""
 ACK_WAIT_S = 0.05
 SLEEP_S_MAX = 1.0
-LOOK_S = 0.01
+LOOK_S = 0.02
 """While outcomes are held and more are on their way, the rings are looked at so often; to be woken for each of them would cost more
 than to commit it."""
 
