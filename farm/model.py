@@ -102,6 +102,10 @@ class Share(NamedTuple):
     last_seq: int
     """The number that the last of these has there; 0 if there are none."""
 
+    @property
+    def jobs(self) -> int:
+        return self.fresh + self.returned
+
 
 class Outcomes:
     """A batch of outcomes on its way to the store: successes in columns, side by side, and all others one by one.

@@ -84,8 +84,11 @@ class PythonRunner:
 
     def run(self, job: Job) -> Any:
         """Call the task's function. Raises whatever it raises, or TaskNotFound. Coroutines are awaited, or left to the subworker's loop."""
-        call = self._bound.get(job.task) or self._bind(job.task)
-        return call(job.args)
+        function = self._functions.get(job.task) or self._bind(job.task)
+        args = job.args
+        # What a bound call does, written out: its frame would stand in the tracebacks of jobs.
+        value = function(**args) if type(args) is dict else function(*args)
+        return self._await(value) if type(value) is CoroutineType and self._awaits else value
 
     def bind(self, task: str) -> Callable[[Any], Any] | None:
         """Return a function of the args that calls the task's function, once that is imported."""
@@ -105,7 +108,7 @@ class PythonRunner:
             blocks = self._blocks[job.task] = not iscoroutinefunction(self._find(job.task))
         return blocks
 
-    def _bind(self, task: str) -> Callable[[Any], Any]:
+    def _bind(self, task: str) -> Callable[..., Any]:
         function, awaits = self._find(task), self._awaits
 
         def call(args: Any) -> Any:
@@ -113,7 +116,7 @@ class PythonRunner:
             return self._await(value) if type(value) is CoroutineType and awaits else value
 
         self._bound[task] = call
-        return call
+        return function
 
     def _find(self, task: str) -> Callable[..., Any]:
         match = TASK.fullmatch(task)

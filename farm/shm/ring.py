@@ -39,7 +39,7 @@ _MAGIC, _VERSION, _CAPACITY = 0, 1, 2
 HEAD_WORD: Final = 16
 _MARKS = (17, 19)
 _TAIL = 32
-_CWAIT = 48
+CWAIT_WORD: Final = 48
 _PWAIT = 64
 
 _HEADER: Final = Struct("<IHHQ")
@@ -128,6 +128,16 @@ class Ring:
         return self.capacity - used
 
     @property
+    def words(self) -> memoryview:
+        """The header, for hot paths."""
+        return self._words
+
+    @property
+    def wants_space(self) -> bool:
+        """Tell whether the producer waits for space."""
+        return self._words[_PWAIT] != 0
+
+    @property
     def drained(self) -> bool:
         """Tell whether everything that was published has been given back."""
         return self._words[_TAIL] == self._words[HEAD_WORD]
@@ -210,8 +220,8 @@ class RingProducer(Ring):
         The flag is taken down first: the other way round would take down the flag of a consumer that woke, found nothing and
         sleeps again. A producer killed between the two leaves a sleeper without a flag: sleep with an upper bound.
         """
-        if self._words[_CWAIT]:
-            self._words[_CWAIT] = 0
+        if self._words[CWAIT_WORD]:
+            self._words[CWAIT_WORD] = 0
             if self._wake is not None:
                 self._wake()
 
@@ -365,17 +375,17 @@ class RingConsumer(Ring):
 
     def arm(self) -> bool:
         """Say that the consumer is about to sleep. True: nothing unread, sleep now (bounded); False: read first."""
-        self._words[_CWAIT] = 1
+        self._words[CWAIT_WORD] = 1
         fence_enter()
         fence_leave()
         if self._words[HEAD_WORD] == self._cursor:
             return True
-        self._words[_CWAIT] = 0
+        self._words[CWAIT_WORD] = 0
         return False
 
     def disarm(self) -> None:
         """Say that the consumer is awake."""
-        self._words[_CWAIT] = 0
+        self._words[CWAIT_WORD] = 0
 
     def _frames(self, frames_max: int) -> list[Frame]:
         frames: list[Frame] = []

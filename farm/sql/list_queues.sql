@@ -1,5 +1,6 @@
 -- List the queues with what waits in them, counting up to 10,001 jobs of a class, the memory classes of these jobs, and the age of
--- the oldest. Served by the primary keys of ready, returned and job: a count that stops, and the first entry of each priority.
+-- the oldest. Served by the primary keys of ready, returned and job: a count that stops, and the first entry of each priority, or
+-- the first hundred where jobs came back in any order.
 SELECT
     c.queue,
     sum(fresh.n + again.n)::bigint AS ready,
@@ -26,11 +27,14 @@ CROSS JOIN LATERAL (
         )
         UNION ALL
         (
-            SELECT r.job_id
-            FROM farm.returned AS r
-            WHERE r.shard = 0 AND r.class_id = c.id AND r.priority = p.priority
-            ORDER BY r.seq
-            LIMIT 1
+            SELECT min(early.job_id)
+            FROM (
+                SELECT r.job_id
+                FROM farm.returned AS r
+                WHERE r.shard = 0 AND r.class_id = c.id AND r.priority = p.priority
+                ORDER BY r.seq
+                LIMIT 100
+            ) AS early
         )
     ) AS first
     CROSS JOIN LATERAL (SELECT j.created_at FROM farm.job AS j WHERE j.shard = 0 AND j.id = first.job_id OFFSET 0) AS j

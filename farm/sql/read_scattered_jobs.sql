@@ -1,5 +1,5 @@
--- Read what a subworker needs of claimed jobs whose ids lie far apart, in the order asked for. Served by the primary key of job. The bounds let the planner leave
--- out partitions. It is not shown the ids, and looks them up one by one: it would weigh each of them against every partition, and
+-- Read what a subworker needs of claimed jobs whose ids lie far apart, in the order asked for. Served by the primary key of job. The
+-- bounds let the planner leave out partitions. It is not shown the ids, and looks them up one by one: it would weigh each of them against every partition, and
 -- otherwise read every partition within the bounds for each of them.
 SELECT found.id, found.task, found.args, found.timeout_ms
 FROM unnest(%(job_ids)s::bigint[]) AS u (id)

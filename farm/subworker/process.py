@@ -18,7 +18,7 @@ from farm.model import OutcomeKind
 from farm.ports import Job
 from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
 from farm.shm.generation import CLOCK_WORD, REFILL_WORD, SETUP_FAILED, GenerationFile
-from farm.shm.ring import Frame
+from farm.shm.ring import CWAIT_WORD, Frame
 from farm.shm.slots import FREE
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.results import ResultError, encode_error, encode_result, error_payload
@@ -30,10 +30,10 @@ monotonic_clock, loads = time.monotonic_ns, orjson.loads
 FRAMES_MAX = 16
 """Frames of many jobs each, taken from the ring at once: recall reaches what was taken, so it costs nothing to take many."""
 LOOK_NS = 200_000
-"""Between two jobs that follow each other more closely than this, nobody looks whether somebody sleeps or the gate is closed. A host
+"""Between two jobs that follow each other more closely than this, nobody looks whether the gate is closed or more is wanted. A host
 that wakes up past its lease may start jobs for so long: they are run elsewhere too, and the fence drops what comes of them here."""
 FARM_FRAMES = 2
-"""Frames of this module on top of every traceback."""
+"""Frames of the farm on top of every traceback: of this module, and of the runner."""
 
 
 class Subworker(Workbench):
@@ -67,7 +67,7 @@ class Subworker(Workbench):
 
     def _run_frame(self, jobs: JobFrame, flags: int) -> bool:
         """Run the jobs of a frame in order; False when they were recalled. The hot path: one fence and one look at a clock a job."""
-        gate, words, states = self.gate, self._words, self._generation.slots.states
+        gate, words, states, result_words = self.gate, self._words, self._generation.slots.states, self._results.words
         start, publish, monotonic_ns = gate.start, self._results.publish_success, monotonic_clock
         lease_id, seq, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
         task_name, inline_bytes_max = self._tasks.get(task) or self._task(task), self._result_bytes_max
@@ -87,7 +87,7 @@ class Subworker(Workbench):
             if not start(0, seq, lease_id, position, job_id, attempt, lost, started_ns, deadline_ns):
                 self._stand_back(seq)
                 return False
-            if looks:
+            if looks or result_words[CWAIT_WORD]:
                 # The fence of start() stands behind the frame published last: now it is right to look who sleeps.
                 self._look_around(seq)
             # Whatever the job does, an outcome comes of it.

@@ -19,6 +19,8 @@ LEARN_EVERY_S = 2.0
 GIVE_WAY_S = 0.001
 PASSED_OVER_S = 0.01
 """How soon to look again when others may have had the classes of a claim to themselves."""
+MANY_JOBS = 8
+"""A claim that brought so many, though not all that it asked for, may have been robbed of some; one of fewer found what was there."""
 SWEEP_S, SWEEP_SHARE = 1.0, 0.05
 """Late commits below the bounds are looked for at most once in SWEEP_S, and with this share of the time at the most."""
 SWEEP_AGAIN_S = 10.0
@@ -109,6 +111,8 @@ class Claimer:
         self._learn_at = 0.0
         self._sweep_at = 0.0
         self._id_sweep, self._seq_sweep = Sweep(), Sweep()
+        self._passed_over = False
+        """Something came short though there may be more of it: worth a look when nothing else is left."""
         self._sweep_owed = True
         """Something may lie below the bounds: a look everywhere is to come as soon as it may."""
         self._burst = burst
@@ -281,11 +285,7 @@ class Claimer:
                 jobs_max=asked.arguments["jobs_max"],
                 returned_max=asked.arguments["returned_max"],
             )
-            if asked.claim is not None and not asked.claim.shares:
-                # Its first answer was lost: nobody knows what it brought of which class.
-                self._look_at = now
-            elif len(asked.pairs) > 1 and not self._worklist.has_pairs:
-                self._look_at = min(self._look_at, now + PASSED_OVER_S)
+            self._plan_look(asked, now)
         claim = asked.claim
         if claim is not None:
             rows = self._store.read_jobs(claim.job_ids)
@@ -293,3 +293,21 @@ class Claimer:
             self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, self._worklist.runner(asked.pairs[0].class_id), claim, rows))
         self._asked = None
         return claim is not None
+
+    def _plan_look(self, asked: Asked, now: float) -> None:
+        """Look again sooner than planned where a claim may have left something that nothing else tells of."""
+        claim = asked.claim
+        if claim is None:
+            if self._sweep_owed:
+                # What was announced is not there: it may stand below the bounds.
+                self._look_at = min(self._look_at, max(now, self._sweep_at))
+        elif not claim.shares:
+            # Its first answer was lost: nobody knows what it brought of which class.
+            self._look_at = now
+        brought = 0 if claim is None else len(claim.job_ids)
+        passed_over = len(asked.pairs) > 1 and (claim is None or len(claim.shares) < len(asked.pairs))
+        # Another host may have had a class to itself, or may have taken the rows that we had picked.
+        self._passed_over = self._passed_over or passed_over or MANY_JOBS <= brought < asked.arguments["jobs_max"]
+        if self._passed_over and not self._worklist.has_pairs:
+            self._passed_over = False
+            self._look_at = min(self._look_at, now + PASSED_OVER_S)

@@ -81,7 +81,7 @@ class Worklist:
         self._runner_names = frozenset(runner_names)
         self._classes: dict[int, tuple[str, str, int]] = {}
         self._pairs: dict[Key, Pair] = {}
-        """In the order in which they are served: what was claimed from goes to the end."""
+        """In the order in which they are served: what was claimed from goes to the end, what got least first."""
         self.ready, self.returned = Reach(), Reach()
         self._reaches = {False: self.ready, True: self.returned}
 
@@ -156,18 +156,20 @@ class Worklist:
         by_class = {share.class_id: share for share in shares}
         returned_all = sum(share.returned for share in by_class.values())
         full = returned_all + sum(share.fresh for share in by_class.values()) >= jobs_max
-        for pair in pairs:
+        nothing = Share(0, 0, 0, 0, 0)
+        for pair in sorted(pairs, key=lambda pair: by_class.get(pair.class_id, nothing).jobs):
             key = (pair.class_id, pair.priority)
-            share = by_class.get(pair.class_id) or Share(pair.class_id, 0, 0, 0, 0)
+            share = by_class.get(pair.class_id, nothing)
             ready_drained = share.fresh < each_max and not full
             returned_drained = returned_max > 0 and share.returned < each_max and returned_all < returned_max
             ready_drained = self.ready.note_claimed(key, share.last_id, drained=ready_drained)
             returned_drained = self.returned.note_claimed(key, share.last_seq, drained=returned_drained)
             pair.ready = pair.ready and not ready_drained
             pair.returned = pair.returned and not returned_drained
-            standing = self._pairs.pop(key, None)
-            if standing is not None and (pair.ready or pair.returned):
-                self._pairs[key] = standing
+            if not (pair.ready or pair.returned):
+                self._pairs.pop(key, None)
+            elif key in self._pairs and (share.fresh or share.returned):
+                self._pairs[key] = self._pairs.pop(key)
 
     @staticmethod
     def _mark(pairs: dict[Key, Pair], key: Key, from_returned: bool) -> None:

@@ -61,9 +61,9 @@ class Tally:
 class Batch:
     """Outcomes read from the rings and not yet committed.
 
-    Filling: takes from all sources in turn until `batch_max` outcomes are held. Due: full; or its oldest outcome is `age_max_s`
-    old, a tenth of that while somebody waits for a job; or nothing else runs or waits, and the last commit is that long ago or
-    somebody waits for a job; or the farm drains.
+    Filling: takes from all sources in turn until `batch_max` outcomes are held. Due: full; or a ring is full; or its oldest outcome
+    is `age_max_s` old, a tenth of that while somebody waits for a job; or nothing else runs or waits, and the last commit is that
+    long ago or somebody waits for a job; or the farm drains.
     Held: a commit did not reach the database; the same outcomes are offered again, and nothing more is read, until it does.
     """
 
@@ -126,7 +126,7 @@ class Batch:
             return max(0, self._retry_at_ns - now_ns) / 1e9
         if not len(self._outcomes):
             return IDLE_S
-        if len(self._outcomes) >= self._batch_max or self.draining:
+        if len(self._outcomes) >= self._batch_max or self.draining or any(source.blocked for source in self._read_from):
             return 0.0
         due_ns = min(self._oldest_ns, now_ns) + (self._age_max_ns // AWAITED_SHARE if self.awaited else self._age_max_ns)
         if not any(source.busy for source in sources):

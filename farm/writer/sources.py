@@ -73,6 +73,11 @@ class Source:
         return self.ring.head != self.ring.cursor or (self.generation is not None and self.generation.slots.any_running())
 
     @property
+    def blocked(self) -> bool:
+        """True while its subworker waits for room that only a commit gives back."""
+        return not self.broken and self.ring.wants_space and self.ring.cursor != self.ring.tail
+
+    @property
     def drained(self) -> bool:
         """True when everything published has been committed, or the ring can never be read again."""
         return self.broken or self.ring.drained

@@ -310,3 +310,15 @@ def test_spill_files_of_others(desk: Desk, name: bytes) -> None:
     assert len(desk.broken) == 1
     assert len(desk.batch) == 0
     assert (desk.directory / "run.w1.1-1").exists()
+
+
+def test_a_full_ring_is_committed_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its subworker waits for room, which only a commit gives back."""
+    busy(desk, monkeypatch)
+    desk.publish(1, at_ns=1000 * MS)
+    assert desk.due_in_ms(1000 * MS) == 20
+    producer = desk.producers[0]
+    assert producer.want_space(producer.capacity)
+    assert desk.due_in_ms(1000 * MS) == 0
+    assert desk.batch.commit(1000 * MS)
+    assert desk.due_in_ms(1000 * MS) == IDLE_S * 1000

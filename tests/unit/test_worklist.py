@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -143,6 +144,34 @@ def test_no_class_waits_for_ever_behind_others() -> None:
         shares = [Share(pair.class_id, 10, 10, 0, 0) for pair in pairs]
         made.note_claimed(pairs, shares, each_max=10, jobs_max=10 * len(pairs), returned_max=0)
     assert served == set(range(1, 201))
+
+
+@pytest.mark.parametrize(("classes", "jobs_max"), [(2, 3), (3, 4), (4, 5), (16, 17), (16, 100)])
+def test_what_does_not_divide_evenly_is_shared_out_over_time(classes: int, jobs_max: int) -> None:
+    """A claim cuts off the last of its pairs: they come first in the next one."""
+    made = worklist()
+    made.learn({number: (f"q{number}", "python", 0) for number in range(1, classes + 1)})
+    made.note_found([(number, 4, False, 1) for number in range(1, classes + 1)])
+    got = dict.fromkeys(range(1, classes + 1), 0)
+    for _ in range(200):
+        pairs, left, shares = made.next_pairs(["*"])[:jobs_max], jobs_max, []
+        each_max = -(-jobs_max // len(pairs))
+        for pair in pairs:
+            taken = min(left, each_max)
+            left -= taken
+            if taken:
+                got[pair.class_id] += taken
+                shares.append(Share(pair.class_id, taken, got[pair.class_id], 0, 0))
+        made.note_claimed(pairs, shares, each_max=each_max, jobs_max=jobs_max, returned_max=0)
+    assert max(got.values()) - min(got.values()) <= 4 * each_max, got
+
+
+def test_a_class_whose_returned_jobs_fill_the_claim_gives_way() -> None:
+    made = worklist()
+    made.learn({1: ("a", "python", 0), 2: ("b", "python", 0)})
+    made.note_found([(1, 4, False, 1), (1, 4, True, 1), (2, 4, False, 1)])
+    made.note_claimed(made.next_pairs(["*"]), [Share(1, 5, 5, 5, 5)], each_max=5, jobs_max=10, returned_max=5)
+    assert [pair.class_id for pair in made.next_pairs(["*"])] == [2, 1]
 
 
 @given(st.data())
