@@ -107,12 +107,13 @@ class WriterProcess:
         return 0.0 if not self._batch.held else self._batch.due_in_s(time.monotonic_ns(), sources)
 
     def _fall_asleep(self, wait_s: float) -> float:
-        """Return how long to sleep; where nothing is held, every ring's producer is to wake the writer, unless it has frames already."""
+        """Return how long to sleep. Every ring's producer is to wake the writer, unless outcomes are held and their like is on its way."""
         if self._batch.held or self._batch.full:
             return wait_s
         sources = self._sources.values()
-        if len(self._batch):
-            return min(wait_s, LOOK_S) if any(source.busy for source in sources) else wait_s
+        if len(self._batch) and any(source.busy for source in sources):
+            return min(wait_s, LOOK_S)
+        # Of one that comes now somebody may want to hear at once.
         return wait_s if all(source.broken or source.ring.arm() for source in sources) else 0.0
 
     def _disarm(self) -> None:
