@@ -17,10 +17,10 @@ class Row:
 
     def __init__(self) -> None:
         self.live = True
-        self.waiters = False
+        self.waiters = self.cancels = False
 
     def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> Answer | None:
-        return Answer(1, self.waiters) if self.live else None
+        return Answer(1, self.waiters, self.cancels) if self.live else None
 
 
 def made(path: Path, host_id: int) -> Generation:
