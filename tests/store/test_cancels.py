@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 import farm.store.session
+from farm.errors import InvalidJob
 from farm.model import CancelRequest, Claim, OutcomeKind, State
 from farm.store.cancels import Cancelled, CancelStore, Changed
 from farm.store.claims import ClaimStore
@@ -262,7 +263,7 @@ def test_a_time_moves_jobs_between_now_and_later(bench: Bench, cancels: CancelSt
     ],
 )
 def test_what_no_entry_can_be_is_refused(cancels: CancelStore, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match=message):
+    with pytest.raises(InvalidJob, match=message):
         cancels.change([1], **options)
 
 

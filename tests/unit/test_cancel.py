@@ -128,7 +128,7 @@ def test_what_is_about_to_start_or_has_published_its_outcome_is_not_touched(host
     # Marked, and found by nobody to be running yet: undecided.
     host.generation.file.marked = 2
     assert host.act(2) == 0
-    assert [seq for seq in host.generation.handed] == [1, 2, 3]
+    assert list(host.generation.handed) == [1, 2, 3]
     assert (host.outcomes, host.doomed) == ([], [])
 
 
