@@ -19,6 +19,8 @@ examples:
   farm cancel --task 'reports:*' --yes
 """
 
+JOBS_MAX = 10_000
+"""In one statement: a tenth of a second or two, for which their rows are locked."""
 STATES = (State.SCHEDULED, State.READY, State.RETRYING, State.CLAIMED, State.RUNNING)
 
 
@@ -42,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     states = frozenset(STATES) if args.ids else states_of(args)
     with open_database(args) as database, open_session(database) as session:
         announce(database)
-        pieces = selected(session, args, "would be cancelled")
+        pieces = selected(session, args, "would be cancelled", jobs_max=JOBS_MAX)
         if pieces is None:
             print("nothing was done")
             return 1

@@ -11,6 +11,8 @@ from farm.cli.selection import check_selection, selected
 from farm.model import State
 from farm.units import counted
 
+JOBS_MAX = 2_000
+"""In one statement: a change takes five times as long as a cancel, and their rows are locked for so long."""
 WAITING_STATES = (State.SCHEDULED, State.READY, State.RETRYING)
 
 
@@ -34,7 +36,7 @@ def change(
         due_at = session.fetch("read_clock")[0][0] if run_at == "now" else run_at
         # What cannot be said of any job is refused before anybody is asked.
         store.change([], queue=queue, priority=priority, run_at=due_at)
-        pieces = selected(session, args, f"would be {one_line(done)}")
+        pieces = selected(session, args, f"would be {one_line(done)}", jobs_max=JOBS_MAX)
         if pieces is None:
             print("nothing was done")
             return 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from farm.cli.plain import one_line
@@ -13,11 +13,7 @@ from farm.model import State
 from farm.units import counted
 
 if TYPE_CHECKING:
-    from farm.store.selections import Page, Selection
     from farm.store.session import Session
-
-IDS_MAX = 10_000
-"""Numbers sent in one statement."""
 
 
 def add_selection_arguments(parser: argparse.ArgumentParser, states: Sequence[State], *, queue: str = "--queue") -> None:
@@ -45,13 +41,13 @@ def states_of(args: argparse.Namespace) -> frozenset[State]:
     return frozenset(args.states if args.state is None else [State(args.state)])
 
 
-def selected(session: Session, args: argparse.Namespace, question: str) -> Iterator[list[int]] | None:
-    """Return the numbers of the jobs, some at a time; None if the answer was no.
+def selected(session: Session, args: argparse.Namespace, question: str, *, jobs_max: int) -> Iterator[list[int]] | None:
+    """Return the numbers of the jobs, up to jobs_max at a time; None if the answer was no.
 
     question: what would be done, such as `would be cancelled`. Raises FarmError where nobody can be asked.
     """
     if args.ids:
-        return _pieces(sorted(set(args.ids)))
+        return _pieces([sorted(set(args.ids))], jobs_max)
     from farm.store.selections import Selection, SelectionStore
 
     store = SelectionStore(session)
@@ -60,7 +56,7 @@ def selected(session: Session, args: argparse.Namespace, question: str) -> Itera
         count = store.count(selection)
         if count and not ask(f"{counted(count, 'job')}{_of_queue(args)} {question}"):
             return None
-    return _ids(store.pages, selection)
+    return _pieces((page.job_ids for page in store.pages(selection)), jobs_max)
 
 
 def ask(what: str) -> bool:
@@ -75,11 +71,7 @@ def _of_queue(args: argparse.Namespace) -> str:
     return f" of the queue {one_line(args.of_queue)}" if args.of_queue is not None else ""
 
 
-def _pieces(ids: list[int]) -> Iterator[list[int]]:
-    for start in range(0, len(ids), IDS_MAX):
-        yield ids[start : start + IDS_MAX]
-
-
-def _ids(pages: Callable[[Selection], Iterator[Page]], selection: Selection) -> Iterator[list[int]]:
-    for page in pages(selection):
-        yield page.job_ids
+def _pieces(pages: Iterable[list[int]], jobs_max: int) -> Iterator[list[int]]:
+    for ids in pages:
+        for start in range(0, len(ids), jobs_max):
+            yield ids[start : start + jobs_max]

@@ -39,7 +39,7 @@ def test_cancelled_wherever_they_are(lanes: RunningFarm, ledger: Ledger, dsn: st
     ledger.enqueue_marks(QUICK, effects)
     long = ledger.enqueue("mark_until", (str(effects), 0, str(gate)))
     behind = ledger.enqueue_all([("mark", (str(effects), QUICK + number)) for number in range(1, BEHIND + 1)])
-    crowd = [("crowd:mark_until", (str(effects), 10_000 + number, str(gate))) for number in range(4)]
+    crowd: list[tuple[str, object]] = [("crowd:mark_until", (str(effects), 10_000 + number, str(gate))) for number in range(4)]
     crowd += [("chores:mark_until", (str(effects), 10_004, str(gate)))]
     awaited, *beside, blocking = ledger.enqueue_all(crowd, queue="crowd")
     lanes.start()
