@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from math import isfinite
 from re import compile as compile_pattern
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from farm.wishes import AFTER_S_MAX
 
@@ -47,6 +47,18 @@ class Policy:
     def is_final(self, names: frozenset[str]) -> bool:
         """Say whether an error of these names (see names_of) is not to be tried again."""
         return not names.isdisjoint(FINAL_ERRORS if self.final_errors is None else self.final_errors)
+
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"retry": None if self.retry is None else list(self.retry)}
+
+    @classmethod
+    def of_data(cls, data: Mapping[str, Any]) -> Policy:
+        """Make it of what as_data() returned."""
+        retry, final_errors = data["retry"], data["final_errors"]
+        fields = {"retry": retry and Backoff(*retry), "final_errors": None if final_errors is None else tuple(final_errors)}
+        return cls(**{**data, **fields})
 
 
 NO_POLICY = Policy()

@@ -256,7 +256,7 @@ def _pause_s(
 def _asked_after_s(error: dict[str, Any]) -> float:
     """Return the pause that a job asked for by itself. Raises ValueError: it comes from a process that runs foreign code."""
     after_s = error.get("after_s")
-    if type(after_s) not in (int, float):
+    if isinstance(after_s, bool) or not isinstance(after_s, int | float):
         raise ValueError(f"after_s is {after_s!r:.40}")
     return clamped_s(float(after_s))
 
