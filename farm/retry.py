@@ -48,7 +48,6 @@ class Policy:
         """Say whether an error of these names (see names_of) is not to be tried again."""
         return not names.isdisjoint(FINAL_ERRORS if self.final_errors is None else self.final_errors)
 
-
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON data."""
         return {name: getattr(self, name) for name in self.__slots__} | {"retry": None if self.retry is None else list(self.retry)}
@@ -81,6 +80,9 @@ class Policies:
                 self._known.clear()
             known = self._known[task] = next((policy for matches, policy in self._policies if matches(task)), NO_POLICY)
         return known
+
+
+NO_POLICIES = Policies()
 
 
 def delay_s(backoff: Backoff, attempts: int, draw: float) -> float:

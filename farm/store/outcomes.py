@@ -241,9 +241,7 @@ def ending(kind: OutcomeKind, attempt: int, attempts_max: int | None, crashes: i
     return b"" if attempt >= (attempts_max or ATTEMPTS_MAX_DEFAULT) else None
 
 
-def _pause_s(
-    kind: OutcomeKind, attempts: int, backoff: Backoff, crashes: int, error: dict[str, Any], draw: Callable[[], float]
-) -> float:
+def _pause_s(kind: OutcomeKind, attempts: int, backoff: Backoff, crashes: int, error: dict[str, Any], draw: Callable[[], float]) -> float:
     """Return the pause before the next attempt, after so many used ones."""
     if kind is OutcomeKind.FAILED and "after_s" in error:
         return _asked_after_s(error)
