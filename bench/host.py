@@ -70,7 +70,7 @@ class Host:
 
 
 def config(database: str, *, allow: str = "farm.demo:*", path: str = "", subworkers: str = "auto", name: str = "auto") -> str:
-    """Return a configuration with everything else at its defaults. database: `embedded` or a DSN; name: that of the host.
+    """Return a configuration with everything else at its defaults, but for pauses: the few jobs that fail on purpose do so once. database: `embedded` or a DSN; name: that of the host.
 
     path: a directory of modules of jobs.
     """
@@ -79,6 +79,7 @@ def config(database: str, *, allow: str = "farm.demo:*", path: str = "", subwork
         f"host: {{name: {name}}}\n"
         f'runners: {{python: {{allow: ["{allow}"], path: [{path}]}}}}\n'
         f'lanes: {{default: {{queues: ["*"], subworkers: {subworkers}}}}}\n'
+        'tasks: {"*": {retry: 0s}}\n'
     )
 
 
