@@ -22,6 +22,7 @@ COMMANDS = {
     "cancel": "cancel jobs: those that wait are final at once, those that run are ended",
     "move": "move waiting jobs to another queue",
     "set": "give waiting jobs another priority or another time",
+    "retry": "try jobs again that have failed or were cancelled",
     "status": "show hosts, their lanes, and how deep the queues are",
     "migrate": "bring a database's schema up to date",
     "config": "check a configuration file, or print the schema of one",
