@@ -13,6 +13,8 @@ CREATE TABLE farm.cancel_request (
 
 COMMENT ON COLUMN farm.cancel_request.only_unstarted IS 'its time has expired: a job that has started is left alone';
 
+COMMENT ON COLUMN farm.job.class_id IS 'what holds today: farm.change_jobs changes it, and priority and run_at, of jobs that wait';
+
 -- Have claims of the classes of these jobs lock rows, and pass over those that the caller locks next, until his transaction ends. Without
 -- that a claim that has a class to itself would wait for the caller, who may be somebody with a long transaction of his own. See farm.claim_jobs.
 CREATE FUNCTION farm.keep_claims_off(ids bigint[]) RETURNS void
