@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -52,7 +51,7 @@ class Cancels:
                     self._end_running(generation, wanted)
                     if not draining:
                         unstarted += self._take_back(lane, generation, wanted)
-            unstarted += _taken_from(lane.held, wanted)
+            unstarted += lane.take_out(wanted)
         self._desk.push(_cancelled(job, wanted[job[2]]) for job in unstarted)
         self._crew.drop_arguments(unstarted)
         if unstarted:
@@ -80,16 +79,6 @@ def _is_handed(generation: Generation, slot: Slot) -> bool:
     """Look whether it was handed what its slot says: a job may have written over that."""
     job = generation.handed.get(slot.seq)
     return job is not None and job[2] == slot.job_id
-
-
-def _taken_from(held: deque[HeldJob], wanted: Wanted) -> list[HeldJob]:
-    """Take the jobs that are wanted out of those that a lane holds."""
-    found = [job for job in held if job[2] in wanted]
-    if found:
-        left = [job for job in held if job[2] not in wanted]
-        held.clear()
-        held.extend(left)
-    return found
 
 
 def _cancelled(job: HeldJob, request: CancelRequest) -> Outcome:
