@@ -187,19 +187,6 @@ $$;
 COMMENT ON FUNCTION farm.cancel_jobs IS
     'Cancel jobs: waiting ones are final when your transaction commits, running ones are ended soon after; counts what became of them.';
 
--- Say whether a job was tried again by hand after it was asked to end: that request was for what it was before.
-CREATE FUNCTION farm.retried_since(job_id bigint, asked_at timestamptz) RETURNS boolean
-LANGUAGE sql STABLE
-SET search_path = pg_catalog
-AS $$
-    SELECT EXISTS (
-        SELECT
-        FROM farm.failure AS f
-        WHERE f.shard = 0 AND f.job_id = retried_since.job_id AND f.kind = 'retried' AND f.finished_at > retried_since.asked_at
-        OFFSET 0
-    )
-$$;
-
 -- Go through some requests, from an id on: jobs that wait are made final; requests go whose job has ended, was tried again by hand since
 -- or, where only an unstarted one was meant, is known to have started. Returns how many were looked at, the last of them, and how many
 -- jobs were made final.
@@ -227,10 +214,18 @@ BEGIN
     looked := cardinality(ids);
     last_id := ids[looked];
     cancelled := 0;
+    -- What was tried again by hand since is not what was to end.
+    DELETE FROM farm.cancel_request AS c
+    WHERE c.shard = 0 AND c.job_id = ANY (ids) AND EXISTS (
+        SELECT
+        FROM farm.failure AS f
+        WHERE f.shard = 0 AND f.job_id = c.job_id AND f.kind = 'retried' AND f.finished_at > c.asked_at
+        OFFSET 0
+    );
     FOR alike IN
         SELECT c.reason, c.only_unstarted, array_agg(c.job_id) AS ids
         FROM farm.cancel_request AS c
-        WHERE c.shard = 0 AND c.job_id = ANY (ids) AND NOT farm.retried_since(c.job_id, c.asked_at)
+        WHERE c.shard = 0 AND c.job_id = ANY (ids)
         GROUP BY c.reason, c.only_unstarted
     LOOP
         cancelled := cancelled + cardinality(farm.end_waiting(
@@ -240,7 +235,6 @@ BEGIN
     WHERE c.shard = 0 AND c.job_id = ANY (ids) AND (
         EXISTS (SELECT FROM farm.result AS o WHERE o.shard = 0 AND o.job_id = c.job_id OFFSET 0)
         OR NOT EXISTS (SELECT FROM farm.job AS j WHERE j.shard = 0 AND j.id = c.job_id OFFSET 0)
-        OR farm.retried_since(c.job_id, c.asked_at)
         OR (c.only_unstarted AND (
             EXISTS (SELECT FROM farm.returned AS r WHERE r.shard = 0 AND r.job_id = c.job_id AND r.attempt > 0 OFFSET 0)
             OR EXISTS (SELECT FROM farm.scheduled AS s WHERE s.shard = 0 AND s.job_id = c.job_id AND s.attempt > 0 OFFSET 0)
