@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bench.peers.packages import PythonPackages
 from bench.peers.peer import Peer, Setting
-from bench.peers.victim import AT_ONCE, PeerVictim
 
 PEER = Peer(
     name="awa",
@@ -23,18 +22,4 @@ PEER = Peer(
     must=12,
     aim=20,
     keeps="rows of its terminal history",
-)
-
-# By default a heartbeat is written every 30 s, is stale after 90 s, and looked at every 30 s: here a sixth of each, so that there is
-# something to see within the minute.
-VICTIM = PeerVictim(
-    name="awa",
-    store="awa",
-    title=PEER.title,
-    packages=PEER.packages,
-    recovery="heartbeat each 5 s (30 s), stale after 15 s (90 s)",
-    work_options={
-        "queue": {"max_workers": AT_ONCE},
-        "start": {"heartbeat_interval_ms": 5_000, "heartbeat_staleness_ms": 15_000, "heartbeat_rescue_interval_ms": 5_000},
-    },
 )

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from awa import AsyncClient, Job
 
-from bench.peers.worker import Effects, Order, Tally, begin
+from bench.peers.worker import Order, Tally, begin
 
 FILL_AT_ONCE = 5_000
 QUEUE = "noop"
@@ -29,11 +29,9 @@ async def main() -> None:
         await client.migrate()
         await client.install_queue_storage()
         for done in range(0, order.jobs, FILL_AT_ONCE):
-            jobs = [Noop(**args) for args in order.args_of(done, min(FILL_AT_ONCE, order.jobs - done))]
+            jobs = [Noop(**order.args) for _ in range(min(FILL_AT_ONCE, order.jobs - done))]
             await client.enqueue_many_copy(jobs, queue=QUEUE)
         await client.close()
-    elif order.command == "work":
-        await work(order, client)
     else:
         await drain(order, client)
 
@@ -41,17 +39,6 @@ async def main() -> None:
 def url(*, host: str, port: str, user: str, database: str) -> str:
     """Return a database as the only form that awa takes: here the host is a directory, so it stands behind the question mark."""
     return f"postgres://{quote(user)}@localhost/{quote(database)}?{urlencode({'host': host, 'port': port})}"
-
-
-async def work(order: Order, client: AsyncClient) -> None:
-    effects = Effects(order.options["effects"])
-
-    async def effect(job: Job[Noop]) -> None:
-        await effects.run(job.args.n)
-
-    client.task(Noop, queue=QUEUE)(effect)
-    await client.start([{"name": QUEUE, **order.options["queue"]}], **order.options["start"])
-    await asyncio.Event().wait()
 
 
 async def drain(order: Order, client: AsyncClient) -> None:

@@ -17,7 +17,7 @@ from random import Random
 
 from bench.database import Server, own_server, query
 from bench.environment import environment
-from bench.peers import awa, graphile, oban, pgboss, pgqueuer, procrastinate
+from bench.peers import graphile, oban, pgboss, pgqueuer, procrastinate
 from bench.peers.effects import Effects
 from bench.peers.packages import PeerFailed
 from bench.peers.service import Service
@@ -39,7 +39,7 @@ ASK_EVERY_S = 0.25
 VICTIMS: dict[str, Victim] = {
     one.name: one
     for one in (
-        *FARMS, pgqueuer.VICTIM, procrastinate.VICTIM, oban.VICTIM, oban.SHORT, pgboss.VICTIM, awa.VICTIM, graphile.VICTIM,
+        *FARMS, pgqueuer.VICTIM, procrastinate.VICTIM, oban.VICTIM, oban.SHORT, pgboss.VICTIM, graphile.VICTIM,
     )
 }  # fmt: skip
 
@@ -123,7 +123,7 @@ def endure(server: Server, victim: Victim, *, jobs: int = JOBS, kills: int = KIL
         with Service(victim.launch(dsn, server.home, effects.path), log=Path(logs, "worker.log")) as service:
             killed = _kill(service, victim, effects, jobs, kills)
             last_kill = time.monotonic()
-            all_done = _watch(service, partial(_count_open, dsn, victim), last_kill + WATCHED_S)
+            all_done = _watch(service, partial(_is_done, dsn, victim, effects, jobs), last_kill + WATCHED_S)
         # The worker is ended before anything is counted, so that records and effects are of one moment.
         return judge(
             jobs,
@@ -191,15 +191,17 @@ def _wait_runs(service: Service, effects: Effects, runs: float) -> bool:
     return True
 
 
-def _watch(service: Service, count_open: Callable[[], int], until: float) -> float | None:
+def _watch(service: Service, is_done: Callable[[], bool], until: float) -> float | None:
     """Wait until all is done, keeping the worker running; returns when that was, or None at the deadline."""
-    while count_open():
-        if time.monotonic() > until:
-            return None
+    while (asked := time.monotonic()) < until:
+        if is_done():
+            return asked
         service.look()
         time.sleep(ASK_EVERY_S)
-    return time.monotonic()
+    return None
 
 
-def _count_open(dsn: str, victim: Victim) -> int:
-    return sum(not at_end for _, at_end in query(dsn, f"unfinished_{victim.store}"))
+def _is_done(dsn: str, victim: Victim, effects: Effects, jobs: int) -> bool:
+    """Say whether the queue has nothing left to do, and each job that did not fail had its effect: what is not to be seen may come back."""
+    unfinished = query(dsn, f"unfinished_{victim.store}")
+    return all(at_end for _, at_end in unfinished) and len(effects.read()[1]) + len(unfinished) >= jobs
