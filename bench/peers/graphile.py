@@ -30,8 +30,8 @@ PEER = Peer(
     keeps="nothing: it deletes the job",
 )
 
-# A worker that dies keeps its jobs for 4 hours: the page on "Error handling" says so, and leaves to the operator to call
-# `force_unlock_workers` with the ids of dead workers. Recovery by heartbeats is a part of Worker Pro.
+# A worker that dies keeps its jobs locked for at least 4 hours: its page "Error handling" says so, and to unlock them by hand where that is
+# too long. Recovery by heartbeats ("Crashed worker recovery") is a part of Worker Pro.
 VICTIM = PeerVictim(
     name="graphile",
     store="graphile",

@@ -29,6 +29,8 @@ KILLS = 20
 SEED = 4
 STALLED_S = 30.0
 """Where nothing happens for so long, no more is killed: the rest counts as stuck."""
+KILLING_S_MAX = 180.0
+"""After so long no more is killed either, so that all of this comes to an end."""
 WATCHED_S = 60.0
 """From the last kill: what is not done by then is stuck."""
 LATE_S_MAX = 0.1
@@ -170,22 +172,25 @@ def _fill(victim: Victim, effects: Path, dsn: str, jobs: int) -> None:
 def _kill(service: Service, victim: Victim, effects: Effects, jobs: int, kills: int) -> int:
     """Kill as often, evenly over the run; returns how often it was, which is less when nothing happens any more."""
     random = Random(SEED)
+    until = time.monotonic() + KILLING_S_MAX
     for number in range(kills):
-        if not _wait_runs(service, effects, jobs * (number + 1) / (kills + 1)):
+        if not _wait_runs(service, effects, jobs * (number + 1) / (kills + 1), until):
             return number
         time.sleep(random.uniform(0, LATE_S_MAX))
         service.kill(victim.choose(service.pid, random))
     return kills
 
 
-def _wait_runs(service: Service, effects: Effects, runs: float) -> bool:
-    """Wait until about so many jobs ran; False when no job moves for STALLED_S."""
+def _wait_runs(service: Service, effects: Effects, runs: float, until: float) -> bool:
+    """Wait until about so many jobs ran; False at the deadline, or when no job moves for STALLED_S."""
     seen, since = -1.0, time.monotonic()
     while (now := effects.runs()) < runs:
         service.look()
         if now != seen:
             seen, since = now, time.monotonic()
         elif time.monotonic() - since > STALLED_S:
+            return False
+        if time.monotonic() > until:
             return False
         time.sleep(LOOK_EVERY_S)
     return True
