@@ -9,8 +9,9 @@ from farm.model import State
 from farm.units import counted
 
 EPILOG = """\
-A job that waits is cancelled at once, and uses no attempt. One that runs is ended like one that is over its time. An outcome that was
-committed stands. With options the number of jobs is said and asked about first. Exit code 1 if an ID is no job's, or the answer was no.
+A job that waits is cancelled at once, and uses no attempt. One that runs is ended like one that is over its time. An outcome that
+was committed stands. With options the number of jobs is said and asked about first. Exit code 1 if an ID is no job's, or the answer
+was no.
 
 examples:
   farm cancel 17 18

@@ -8,8 +8,8 @@ from farm.cli.change import WAITING_STATES, change
 from farm.cli.selection import add_selection_arguments
 
 EPILOG = """\
-Only jobs that wait are moved: scheduled, ready, retrying. They keep their number, their priority and the attempts that they have used.
-With options the number of jobs is said and asked about first. Exit code 1 if an ID is no job's, or the answer was no.
+Only jobs that wait are moved: scheduled, ready, retrying. They keep their number, their priority and the attempts that they have
+used. With options the number of jobs is said and asked about first. Exit code 1 if an ID is no job's, or the answer was no.
 
 examples:
   farm move 17 18 --to-queue bulk
