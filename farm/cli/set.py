@@ -14,8 +14,8 @@ from farm.units import parse_time
 NOW: Literal["now"] = "now"
 
 EPILOG = """\
-Only jobs that wait are changed: scheduled, ready, retrying. With options the number of jobs is said and asked about first. Exit code
-1 if an ID is no job's, or the answer was no.
+Only jobs that wait are changed: scheduled, ready, retrying. With options the number of jobs is said and asked about first. Exit
+code 1 if an ID is no job's, or the answer was no.
 
 examples:
   farm set 17 --priority 0
