@@ -20,8 +20,8 @@ TOLD_MAX = 10
 
 EPILOG = """\
 IDs may be of jobs that have failed or were cancelled; the options find those that have failed. A job keeps its id and its history,
-is ready at once, and its attempts are counted from 1 again. How many there are is said and asked first. Exit code 1 if an ID was none
-of such a job, or the answer was no.
+is ready at once, and its attempts are counted from 1 again. How many there are is said and asked first. Exit code 1 if an ID was
+none of such a job, or the answer was no.
 
 examples:
   farm retry 17 18
