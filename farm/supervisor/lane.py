@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from farm.config.model import Lane as LaneConfig
 from farm.shm.frames import HeldJob
@@ -75,6 +75,15 @@ class Lane:
     def take_back(self, jobs: Iterable[HeldJob]) -> None:
         """Hold jobs again that were handed out and not started: ahead of the others, in their old order."""
         self.held.extendleft(reversed(list(jobs)))
+
+    def take_out(self, job_ids: Container[int]) -> list[HeldJob]:
+        """Give up those of these jobs that are held."""
+        found = [job for job in self.held if job[2] in job_ids]
+        if found:
+            left = [job for job in self.held if job[2] not in job_ids]
+            self.held.clear()
+            self.held.extend(left)
+        return found
 
     def finish_recalls(self) -> bool:
         """Hold again what was recalled from subworkers that have answered, and let them go on; True if anybody has."""

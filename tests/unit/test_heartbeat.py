@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from farm.model import CancelRequest
 from farm.shm.generation import GenerationFile
 from farm.store.hosts import Answer
 from farm.supervisor.generation import Generation
@@ -18,9 +19,13 @@ class Row:
     def __init__(self) -> None:
         self.live = True
         self.waiters = False
+        self.requests: list[CancelRequest] = []
 
     def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> Answer | None:
-        return Answer(1, self.waiters) if self.live else None
+        return Answer(1, self.waiters, bool(self.requests)) if self.live else None
+
+    def cancels(self, host_id: int) -> Sequence[CancelRequest]:
+        return self.requests
 
 
 def made(path: Path, host_id: int) -> Generation:
@@ -31,7 +36,7 @@ def made(path: Path, host_id: int) -> Generation:
 def test_the_gate_of_a_retired_host_stays_closed(tmp_path: Path) -> None:
     """What was handed out for a row that was retired is not started when the host begins again as another."""
     crew = [made(tmp_path / "w0.1", 1)]
-    row, retired, waited = Row(), list[int](), list[bool]()
+    row, retired, waited, unwanted = Row(), list[int](), list[bool](), list[CancelRequest]()
     heartbeat = Heartbeat(
         store=row,
         host_id=1,
@@ -44,14 +49,17 @@ def test_the_gate_of_a_retired_host_stays_closed(tmp_path: Path) -> None:
         revive=None,
         retry_s_max=2.0,
         waiters=lambda: waited.append(True),
+        unwanted=unwanted.extend,
     )
     heartbeat.step(0.0)
     opened = crew[0].file.gate_ns
     assert opened == heartbeat.gate_ns
     assert not waited
     row.waiters = True
+    row.requests = [CancelRequest(7, "enough", False)]
     heartbeat.step(0.5)
     assert waited
+    assert unwanted == row.requests
     opened = crew[0].file.gate_ns
     row.live = False
     heartbeat.step(1.0)

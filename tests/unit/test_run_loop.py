@@ -49,6 +49,7 @@ def test_a_writer_that_fell_asleep_after_a_short_job_is_woken_by_the_next(
         lane="default",
         concurrency=1,
         memory_bytes=10**9,
+        keep_result=True,
         runners=(("watching", {}),),
         env={},
         spill_directory=str(tmp_path),
