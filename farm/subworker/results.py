@@ -8,10 +8,11 @@ from typing import Any
 
 import orjson
 
-from farm.model import JSON_DEPTH_MAX, RESULT_BYTES_MAX
+from farm.model import JSON_DEPTH_MAX, RESULT_BYTES_MAX, OutcomeKind
 
 MESSAGE_CHARS_MAX = 8_000
 TRACEBACK_CHARS_MAX = 16_000
+FAILED, MEMORY = int(OutcomeKind.FAILED), int(OutcomeKind.MEMORY)
 NULL = b"null"
 NUL = b"\\u0000"
 
@@ -70,6 +71,16 @@ def encode_error(error: BaseException, *, skip_frames: int = 0) -> bytes:
     return error_payload(name, message, text)
 
 
+def failure_of(error: BaseException, *, skip_frames: int) -> tuple[int, Any]:
+    """Return what a job has come to that raised this: (FAILED, JSON text), or (MEMORY, the error)."""
+    if isinstance(error, ResultError):
+        return FAILED, error_payload("ResultError", str(error))
+    if isinstance(error, MemoryError):
+        error.__traceback__ = None  # its frames hold what the job had allocated
+        return MEMORY, error
+    return FAILED, encode_error(error, skip_frames=skip_frames)
+
+
 def error_payload(kind: str, message: str, text: str = "") -> bytes:
     """Return an error as JSON text: cut to its caps, without NUL and lone surrogates."""
     if len(text) > TRACEBACK_CHARS_MAX:
@@ -78,6 +89,16 @@ def error_payload(kind: str, message: str, text: str = "") -> bytes:
     if len(message) > MESSAGE_CHARS_MAX:
         message = f"{message[:MESSAGE_CHARS_MAX]} [... {len(message) - MESSAGE_CHARS_MAX:,} characters cut]"
     return orjson.dumps({"type": _clean(kind), "message": _clean(message), "traceback": _clean(text)})
+
+
+def error_type(kind: OutcomeKind) -> str:
+    """Name what ended a job, where no exception did, as if it were one: `TimedOut`."""
+    return "MemoryError" if kind is OutcomeKind.MEMORY else kind.name.title().replace("_", "")
+
+
+def stopped_payload(kind: int, message: str, raised: bytes) -> bytes:
+    """Return the error of a job that was asked to end, with the traceback of what it raised: it shows where it was."""
+    return error_payload(error_type(OutcomeKind(kind)), message, orjson.loads(raised)["traceback"])
 
 
 def _clean(text: str) -> str:

@@ -20,10 +20,12 @@ MESSAGE_BYTES_MAX = 4096
 
 
 class Birth(NamedTuple):
-    """A subworker that has become our child."""
+    """A subworker that has become our child, or could not."""
 
     name: str
     pid: int
+    error: str = ""
+    """Why it could not be forked, "" if it was."""
 
 
 class Zygote:

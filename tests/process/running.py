@@ -169,6 +169,9 @@ class RunningFarm:
     def subworkers(self) -> list[int]:
         return crew.subworkers(self.crew_lock)
 
+    def spares(self) -> list[int]:
+        return crew.spares(self.crew_lock)
+
     def crew_gone(self) -> bool:
         """True when no process holds the crew's lock."""
         return not crew.holders(self.crew_lock)

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from farm.ports import Job
-from farm.subworker.flights import AWAIT, FAILED, MEMORY, SUCCEEDED, Flight, JobThreads, end_of
-from farm.subworker.results import ResultError
+from farm.subworker.flights import AWAIT, SUCCEEDED, Flight, JobThreads, end_of
+from farm.subworker.results import FAILED, MEMORY, ResultError
 
 WAIT_S = 20.0
 
