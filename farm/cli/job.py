@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from farm.cli.database import add_database_arguments
 
     parser.epilog = EPILOG
-    parser.add_argument("id", metavar="ID", type=_id, help="the number that `farm enqueue` and `farm jobs` print")
+    parser.add_argument("id", metavar="ID", type=job_id, help="the number that `farm enqueue` and `farm jobs` print")
     parser.add_argument("--json", action="store_true", help="print a JSON object, its failed attempts under `failures`")
     add_database_arguments(parser)
 
@@ -98,7 +98,8 @@ def _when(moment: datetime | None) -> str | None:
     return format_time(moment) if isinstance(moment, datetime) else None
 
 
-def _id(text: str) -> int:
+def job_id(text: str) -> int:
+    """Read the number of a job from the command line."""
     if not text.isascii() or not text.isdigit() or len(text) > 19 or not 1 <= int(text) <= ID_MAX:
         raise argparse.ArgumentTypeError(f"expected the number of a job, got {text[:40]!r}")
     return int(text)

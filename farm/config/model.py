@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from farm.retry import Policy
 from farm.units import counted
 
 DatabaseSource = Literal["--dsn", "config", "FARM_DSN", "default"]
@@ -50,6 +51,8 @@ class Lane:
     """Jobs in flight in one subworker."""
     memory_bytes: int
     """What a job may allocate above its subworker's baseline; with a concurrency above 1 all jobs of a subworker together."""
+    timeout_s: float = 0.0
+    """How long a job may run for which nobody says anything else; 0: as long as it likes."""
 
     @property
     def capacity(self) -> str:
@@ -77,6 +80,8 @@ class Config:
     runners: dict[str, dict[str, Any]]
     """Per runner what its `configure` returned, JSON values only."""
     lanes: tuple[Lane, ...]
+    tasks: tuple[Policy, ...]
+    """In the order of the file: the first whose pattern matches a task holds for it (farm.retry.Policies)."""
     writer: WriterOptions
     drain_timeout_s: float
     heartbeat_s: float

@@ -15,7 +15,8 @@ from typing import Any
 
 from farm.model import OutcomeKind
 from farm.ports import Job
-from farm.subworker.results import NULL, encode_result, failure_of
+from farm.subworker.failures import failure_of
+from farm.subworker.results import NULL, encode_result
 
 SUCCEEDED = int(OutcomeKind.SUCCEEDED)
 AWAIT = 0

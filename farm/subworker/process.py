@@ -21,8 +21,9 @@ from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
 from farm.shm.generation import CLOCK_WORD, REFILL_WORD, SETUP_FAILED, GenerationFile
 from farm.shm.ring import CWAIT_WORD, Frame
 from farm.shm.slots import FREE
+from farm.subworker.failures import FAILED, failure_of
 from farm.subworker.order import Descriptors, ForkOrder
-from farm.subworker.results import FAILED, encode_result, failure_of
+from farm.subworker.results import encode_result
 from farm.subworker.ways import way_to_bind, way_to_run
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
 

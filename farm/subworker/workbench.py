@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import runners
 from farm import linux
-from farm.model import ARGS_BYTES_MAX, OutcomeKind
+from farm.model import ARGS_BYTES_MAX
 from farm.ports import SubworkerContext
 from farm.shm.fence import fence
 from farm.shm.frames import OUTCOME_HEAD
@@ -22,6 +22,7 @@ from farm.shm.ring import RingConsumer
 from farm.shm.spill import Spill
 from farm.shm.start import SoleGate, StartGate
 from farm.shm.successes import VALUE_AT, SuccessProducer
+from farm.subworker.failures import FAILED, MEMORY
 from farm.subworker.limits import MemoryLimit
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.results import error_payload, stopped_payload
@@ -132,12 +133,11 @@ class Workbench:
         """Called when the only job that runs is about to be awaited on that loop, which is the runner's own."""
 
     def _stopped(self, slot: int, seq: int, kind: int, payload: Any) -> tuple[int, Any]:
-        """Return what a job has come to that did not succeed: if it was asked to end, that is why."""
-        stop = self._generation.stops.of(slot, seq)
-        if stop is None:
-            return (kind, self._out_of_memory(payload)) if kind == OutcomeKind.MEMORY else (kind, payload)
-        raised = NO_ERROR if kind == OutcomeKind.MEMORY else payload
-        return stop.kind, stopped_payload(stop.kind, stop.text, raised)
+        """Return what a job has come to that did not succeed: if it was asked to end, and has failed, that is why."""
+        stop = self._generation.stops.of(slot, seq) if kind in (FAILED, MEMORY) else None
+        if stop is not None:
+            return stop.kind, stopped_payload(stop.kind, stop.text, NO_ERROR if kind == MEMORY else payload)
+        return kind, self._out_of_memory(payload) if kind == MEMORY else payload
 
     def _note_fork(self) -> None:
         """Called in the child of a fork that a job made. Only one process may speak for this subworker."""

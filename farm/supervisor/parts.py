@@ -14,6 +14,7 @@ from farm import linux
 from farm.config.model import Config
 from farm.errors import StoreUnavailable
 from farm.ports import Part
+from farm.retry import Policies
 from farm.shm.generation import JOB_RING_BYTES
 from farm.shm.place import Place
 from farm.shm.spill import Spill
@@ -36,6 +37,7 @@ from farm.supervisor.refusals import Refusals
 from farm.supervisor.supervisor import Children, Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
 from farm.supervisor.threads import PartThread
+from farm.supervisor.timeouts import Timeouts
 from farm.supervisor.upkeep import Upkeep
 from farm.supervisor.writer import Writer
 from farm.supervisor.zygote import Zygote
@@ -55,7 +57,7 @@ class Parts:
         self._revive = revive
         self._hosts = HostStore(self._session("heartbeat", keeps_plans=True))
         upkeep = self._session("upkeep", keeps_plans=True)
-        self._upkeep_store = UpkeepStore(upkeep)
+        self._upkeep_store = UpkeepStore(upkeep, Policies(config.tasks))
         self._reaper = HostStore(upkeep)
         self._claims_store = ClaimStore(self._session("claims", keeps_plans=True))
         self._host_id = 0
@@ -172,6 +174,7 @@ class Parts:
             packer=Packer(
                 runner_names=list(self._config.runners),
                 refusals=Refusals(self._config.runners),
+                timeouts=self._timeouts(),
                 spill=spill,
                 frame_bytes_max=JOB_RING_BYTES // 4 - FRAME_SPARE_BYTES,
             ),
@@ -198,6 +201,12 @@ class Parts:
             # With the database gone at this very moment the row waits for its lease: there is nothing in it to hurry for.
             with suppress(StoreUnavailable):
                 self._hosts.retire(self._host_id, None)
+
+    def _timeouts(self) -> Timeouts:
+        policies = Policies(self._config.tasks)
+        return Timeouts(
+            of_task=lambda task: policies.of(task).timeout_s, of_lanes={lane.name: lane.timeout_s for lane in self._config.lanes}
+        )
 
     def _begin_again(self, host_id: int) -> None:
         """Our row was retired, which is for ever: register a new one. Called in the heartbeat's thread, which owns that session."""

@@ -222,7 +222,9 @@ class Supervisor:
             # Claimed just before our host row was retired: they are somebody else's now, too.
             arrival.lane.arrive(claimed - first, [])
             return True
-        packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first, to_release=self._drain is not None)
+        packed = self._packer.pack(
+            arrival.claim, arrival.rows, arrival.runner, lane=arrival.lane.name, first=first, to_release=self._drain is not None
+        )
         arrival.lane.arrive(packed.end - first, packed.jobs)
         self.refused += len(packed.refused)
         self._desk.push(packed.refused)
