@@ -20,6 +20,7 @@ from farm.shm.spill import Spill, owner_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.supervisor.burial import how_it_ended, judge
 from farm.supervisor.desk import Desk
+from farm.supervisor.footprint import held_bytes
 from farm.supervisor.generation import ALL_THAT_RUN, Doom, Generation, Phase
 from farm.supervisor.lane import Lane
 from farm.supervisor.output import Output
@@ -239,8 +240,7 @@ class Crew:
     def abandon(self) -> None:
         """Kill everybody and drop what is held: the host was retired, and its jobs are somebody else's now."""
         for lane in self.lanes:
-            self.drop_arguments(lane.held)
-            lane.held.clear()
+            self.drop_arguments(lane.let_go())
         for generation in self.generations:
             generation.kill(None)
 
@@ -253,7 +253,7 @@ class Crew:
     def in_flight(self) -> int:
         """Return how many claimed jobs have no committed outcome yet, as far as the main thread knows."""
         handed = sum(len(generation.handed) for generation in self.by_number.values())
-        return handed + sum(len(lane.held) + lane.claimed - lane.arrived for lane in self.lanes)
+        return handed + sum(len(lane.held) + len(lane.solitary) + lane.claimed - lane.arrived for lane in self.lanes)
 
     def attach_all(self, writer: Writer) -> None:
         """Tell a new writer of every ring that there is."""
@@ -324,6 +324,7 @@ class Crew:
         """Let a subworker serve that is set up and has a post."""
         self._admit(generation)
         generation.phase = Phase.SERVING
+        generation.footprint_bytes = held_bytes(generation.pid) if generation.pid else 0
         lane = self._lane(generation)
         if all(post.serving for post in self.posts if post.lane is lane):
             self._shortages[lane.name].note_full()

@@ -108,6 +108,10 @@ class Generation:
         """By sequence, jobs that were asked to end and may still do it."""
         self.kill_at = float("inf")
         """When one that was told to end is killed."""
+        self.footprint_bytes = 0
+        """What it held of the machine's memory before its first job; 0: not known."""
+        self.reserved = False
+        """It is to run one job alone: it is given nothing else."""
         self.handed: dict[int, HeldJob] = {}
         """Jobs by sequence that were put into its ring and not acknowledged by the writer."""
         self.next_seq = 1
@@ -158,7 +162,7 @@ class Generation:
     @property
     def spare(self) -> int:
         """Slots that could start a job at once, and have none. None while it is recalled: it would find nothing."""
-        if self.phase is not Phase.SERVING or self._recall.active:
+        if self.phase is not Phase.SERVING or self._recall.active or self.reserved:
             return 0
         unstarted = self.unstarted
         return 0 if unstarted >= self._slots else max(0, self._slots - self.occupied - unstarted)
@@ -176,7 +180,7 @@ class Generation:
 
     def appetite(self, now: float) -> Appetite:
         """Return how many frames it should be given now."""
-        if self.phase is not Phase.SERVING or self._recall.active:
+        if self.phase is not Phase.SERVING or self._recall.active or self.reserved:
             return FULL
         unstarted = self.unstarted
         high = min(self._pace.high, self._fits)

@@ -20,6 +20,7 @@ from farm.supervisor.desk import Desk
 from farm.supervisor.drain import Drain
 from farm.supervisor.generation import Phase, signal_group
 from farm.supervisor.loop import Loop
+from farm.supervisor.memory import MemoryWatch
 from farm.supervisor.packing import Packer
 from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
@@ -90,6 +91,7 @@ class Supervisor:
         self._claims = claims
         self._burst = burst
         self._deadlines = Deadlines(crew)
+        self._memory = MemoryWatch(crew)
         self._take_back = TakeBack(crew.lanes)
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
@@ -167,7 +169,8 @@ class Supervisor:
                 # There are jobs to hand out again, or somebody new to have them.
                 self._dispatch(now)
         self._desk.step()
-        wait_s = min(self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
+        # Posts last: those who were just told to end have successors at once.
+        wait_s = min(self._memory.step(now), self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
         if self._drain is None:
             wait_s = min(wait_s, self._take_back.step(now))
         self._tell_first_ready()

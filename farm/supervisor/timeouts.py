@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 TASKS_MAX = 10_000
@@ -24,5 +23,5 @@ class Timeouts:
             if len(self._known) >= TASKS_MAX:
                 self._known.clear()
             seconds = self._of_task(task.decode("utf-8", "backslashreplace"))
-            known = self._known[lane, task] = math.ceil(1000 * (self._of_lanes.get(lane, 0.0) if seconds is None else seconds))
+            known = self._known[lane, task] = round(1000 * (self._of_lanes.get(lane, 0.0) if seconds is None else seconds))
         return known

@@ -123,7 +123,7 @@ spill: {max: 1}
         "c.yaml:9:45: lanes.b.concurrency: expected a whole number from 1 to 4096, got 0",
         f"c.yaml:9:56: lanes.b.memory: {size}, got '12XB' (units are B, kB, KB, MB, GB, TB, KiB, MiB, GiB, TiB)",
         "c.yaml:9:74: lanes.b.subworkers: expected auto or a whole number from 1 to 1000, got true",
-        "c.yaml:10:5: lanes.c: expected a mapping with queues, subworkers, concurrency, memory, got nothing",
+        "c.yaml:10:5: lanes.c: expected a mapping with queues, subworkers, concurrency, memory, timeout, got nothing",
         "c.yaml:11:15: lanes.d.queues: expected a list, got 'x'",
         "c.yaml:12:3: lanes.b: duplicate key, first defined on line 9",
         "c.yaml:13:21: writer.batch_max: expected a whole number from 1 to 20000, got 1e3",
