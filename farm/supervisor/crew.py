@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from farm.subworker.order import Descriptors, ForkOrder
 from farm.supervisor.burial import how_it_ended, judge
 from farm.supervisor.desk import Desk
 from farm.supervisor.footprint import held_bytes
-from farm.supervisor.generation import ALL_THAT_RUN, Doom, Generation, Phase
+from farm.supervisor.generation import ALL_THAT_RUN, Doom, Generation, Phase, signal_group
 from farm.supervisor.lane import Lane
 from farm.supervisor.output import Output
 from farm.supervisor.shortage import Shortage
@@ -171,14 +172,16 @@ class Crew:
         for birth in births:
             # Its birth is told by a subworker itself, so it is heard before its death.
             generation = by_name.get(birth.name)
-            if generation is None or generation.pid:
-                continue
-            if birth.error:
+            if generation is None or generation.phase is Phase.DEAD:
+                if birth.pid:
+                    # Given up before it was born. Births are heard before any child is reaped, so this number is still that child's.
+                    signal_group(birth.pid, signal.SIGKILL)
+            elif birth.error:
                 self._note_death(generation, 0, why=f"no process can be made ({birth.error})")
-                continue
-            generation.pid = birth.pid
-            if generation.phase is Phase.DOOMED:
-                generation.kill(None)
+            else:
+                generation.pid = birth.pid
+                if generation.phase is Phase.DOOMED:
+                    generation.kill(None)
 
     def note_ready(self) -> bool:
         """Let those serve whose runners are set up, True if there are any; kill those whose ring was found to be broken."""

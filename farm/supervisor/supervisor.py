@@ -258,6 +258,8 @@ class Supervisor:
                 return
             if ended is None:
                 return
+            # Its birth was told before its end, and is heard while its number is still its own.
+            self._crew.hear_births(self._zygote)
             signal_group(ended.si_pid, signal.SIGKILL)
             _pid, status = os.waitpid(ended.si_pid, 0)
             self._note_death(ended.si_pid, status)
@@ -268,7 +270,6 @@ class Supervisor:
         elif pid == self._zygote.pid:
             self._replace_zygote(status)
         else:
-            self._crew.hear_births(self._zygote)
             self._crew.note_death(pid, status)
 
     def _replace_writer(self, status: int) -> None:
@@ -284,6 +285,7 @@ class Supervisor:
     def _replace_zygote(self, status: int) -> None:
         log.error("the zygote ended (status %d): a new one is made", os.waitstatus_to_exitcode(status))
         self._note_quick_end("zygote", self._zygote.born_at, status)
+        self._zygote.hush()
         self._crew.hear_births(self._zygote)
         self._crew.give_up_unborn(time.monotonic(), all_of_them=True)
         self._loop.unwatch(self._zygote.control.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -65,6 +66,9 @@ def test_past_their_time(lanes: RunningFarm, ledger: Ledger, tmp_path: Path) -> 
 def test_a_spare_takes_the_place(lanes: RunningFarm, ledger: Ledger, tmp_path: Path) -> None:
     """What comes after a job that was ended runs in a process that was there before, while the deaf one is still being ended."""
     farm = lanes
+    assert {oom_score(pid) for pid in (farm.zygote(), *farm.subworkers(), *farm.spares())} == {500}
+    if os.geteuid() == 0:
+        assert {oom_score(pid) for pid in (farm.pid, farm.writer())} == {-500}
     spares, (before,) = set(farm.spares()), {pid for pid in farm.subworkers() if crew.name(pid) == "farm w2"}
     deaf = ledger.enqueue("ignore_deadline", (str(tmp_path / "deaf"),), queue="one", max_attempts=1, timeout_s=0.2)
     after = ledger.enqueue("who", queue="one")
@@ -78,6 +82,10 @@ def test_a_spare_takes_the_place(lanes: RunningFarm, ledger: Ledger, tmp_path: P
     assert ledger.result(ledger.enqueue("who", queue="one")).value not in (before, successor)
     farm.stop()
     ledger.check_all_ended()
+
+
+def oom_score(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
 
 
 def test_over_their_memory(lanes: RunningFarm, ledger: Ledger) -> None:
