@@ -67,8 +67,8 @@ def test_a_spare_takes_the_place(lanes: RunningFarm, ledger: Ledger, tmp_path: P
     """What comes after a job that was ended runs in a process that was there before, while the deaf one is still being ended."""
     farm = lanes
     assert {oom_score(pid) for pid in (farm.zygote(), *farm.subworkers(), *farm.spares())} == {500}
-    if os.geteuid() == 0:
-        assert {oom_score(pid) for pid in (farm.pid, farm.writer())} == {-500}
+    # Below 0 only where it is allowed.
+    assert {oom_score(pid) for pid in (farm.pid, farm.writer())} <= {-500, oom_score(os.getpid())}
     spares, (before,) = set(farm.spares()), {pid for pid in farm.subworkers() if crew.name(pid) == "farm w2"}
     deaf = ledger.enqueue("ignore_deadline", (str(tmp_path / "deaf"),), queue="one", max_attempts=1, timeout_s=0.2)
     after = ledger.enqueue("who", queue="one")
