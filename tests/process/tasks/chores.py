@@ -238,10 +238,11 @@ def share_out(megabytes: int, programs: int) -> None:
         program.wait()
 
 
-def map_shared(megabytes: int, seconds: float) -> int:
-    """Take memory that no limit on one process counts, for a while; returns the pid."""
+def map_shared(megabytes: int, gone: str) -> int:
+    """Take memory that no limit on one process counts, until a file is gone; returns the pid."""
     with mmap.mmap(-1, megabytes * 1_000_000) as held:
         for at in range(0, len(held), 4096):
             held[at] = 1
-        time.sleep(seconds)
+        while os.path.exists(gone):
+            time.sleep(0.005)
     return os.getpid()
