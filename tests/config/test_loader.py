@@ -178,7 +178,7 @@ runners: {python: {}}
 lanes: {a: {queues: [x], subworkers: 2, memory: 400MB}, b: {queues: [y]}}
 """
     assert problems(tmp_path, text) == [
-        "c.yaml:3:49: lanes.a.memory: 2 x 400 MB (a) + 400 MB (one being replaced) = 1.2 GB, and the host has 1 GB; "
+        "c.yaml:3:49: lanes.a.memory: 3 x 400 MB (a), with a spare subworker in each lane = 1.2 GB, and the host has 1 GB; "
         "or set host.overcommit: true"
     ]
     config = load_text(tmp_path, text.replace("1GB}", "1GB, overcommit: true}"))
