@@ -25,7 +25,7 @@ from farm.subworker.failures import FAILED, failure_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.results import encode_result
 from farm.subworker.ways import way_to_bind, way_to_run
-from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
+from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench, name_of
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -238,7 +238,7 @@ def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
     """Be the subworker of this order, in the process that the zygote forked. Ends the process; returns only on an error."""
     _use_output(descriptors)
     generation = GenerationFile.open(Path(order.path))
-    linux.name_process("farm spare")
+    linux.name_process(name_of(generation))
     generation.pid_start_time = linux.start_time(os.getpid()) or 0
     generation.pgid = generation.pid = os.getpid()
     os.environ.update(order.env)

@@ -37,6 +37,11 @@ TASKS_MAX = 10_000
 NO_ERROR = error_payload("", "")
 
 
+def name_of(generation: GenerationFile) -> str:
+    """Return the name of a subworker's process: it says which post it has."""
+    return f"farm w{generation.post - 1}" if generation.post else "farm spare"
+
+
 class Workbench:
     """Made once, in the process that the zygote forked. The two kinds of subworker add the loop that runs the jobs."""
 
@@ -77,7 +82,7 @@ class Workbench:
             poll.poll(SLEEP_S_MAX * 1000)
             with suppress(BlockingIOError):
                 os.eventfd_read(self._wake_fd)
-        linux.name_process(f"farm w{self._generation.post - 1}")
+        linux.name_process(name_of(self._generation))
 
     def serve(self) -> None:
         """Run what comes until the supervisor is gone."""

@@ -100,7 +100,11 @@ def _be_born(control: socket.socket, supervisor_pid: int, fork_order: order.Fork
             os._exit(71)
         time.sleep(0.0001)
     os.setpgid(0, 0)
-    control.send(orjson.dumps({"name": fork_order.name, "pid": os.getpid()}))
+    try:
+        control.send(orjson.dumps({"name": fork_order.name, "pid": os.getpid()}))
+    except ConnectionError:
+        # The zygote was killed meanwhile, and the supervisor expects nobody any more.
+        os._exit(72)
     control.close()
 
 

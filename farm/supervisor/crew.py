@@ -134,8 +134,8 @@ class Crew:
 
     def _vacate(self, post: Post, doomed: Generation) -> None:
         """Let a successor have the post of one that was told to end and is not gone yet. What it cannot start any more is for others."""
-        dying = [other for other in post.lane.generations if other.phase is Phase.DOOMED]
-        if len(dying) - sum(held.generation in dying for held in self.posts) >= DYING_MAX:
+        holders = [held.generation for held in self.posts]
+        if sum(other.phase is Phase.DOOMED and other not in holders for other in post.lane.generations) >= DYING_MAX:
             return
         post.generation = None
         if doomed.recall_active and doomed.host_id == self.host_id:
@@ -145,7 +145,7 @@ class Crew:
         """Give an empty post to the spare of its lane; False if there is none that is ready."""
         spare = self._spares[post.lane.name]
         generation = spare.generation
-        if generation is None or generation.phase is not Phase.BORN or not generation.ready or generation.setup_failed:
+        if generation is None or generation.phase is not Phase.BORN or not generation.ready:
             return False
         spare.generation, spare.fill_at = None, max(spare.fill_at, now + SPARE_PAUSE_S)
         post.generation = generation

@@ -156,7 +156,8 @@ ROWS: list[tuple[str, str | bytes, str]] = [
     (
         "46 more memory than there is",
         "host: {memory: 100MB}\n" + RUNNERS + "lanes: {a: {queues: [x], subworkers: 2, memory: 60MB}}\n",
-        "3:49: lanes.a.memory: 3 x 60 MB (a), with a spare subworker in each lane = 180 MB, and the host has 100 MB; or set host.overcommit: true",
+        "3:49: lanes.a.memory: 3 x 60 MB (a), with a spare subworker in each lane = 180 MB, and the host has 100 MB; "
+        "or set host.overcommit: true",
     ),
     ("47 large", "#" * (1 << 20) + "\n", "is larger than 1 MiB"),
     (
