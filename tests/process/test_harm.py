@@ -22,7 +22,7 @@ from tests.process.test_secrets import AS_NOBODY
 def test_idle_subworkers_are_replaced(farm: RunningFarm, ledger: Ledger) -> None:
     """A subworker that dies while it has nothing to do has a successor soon, and nobody else notices."""
     farm.start()
-    before = set(farm.subworkers())
+    before = set(farm.all_subworkers(2))
     for pid in before:
         crew.kill(pid)
     wait_for(lambda: len(set(farm.subworkers()) - before) == 2, "two successors")
@@ -37,7 +37,7 @@ def test_idle_subworkers_are_replaced(farm: RunningFarm, ledger: Ledger) -> None
 def test_subworkers_outlive_their_zygote(farm: RunningFarm, ledger: Ledger) -> None:
     """When the zygote dies its subworkers go on, and another zygote makes their successors."""
     farm.start()
-    before, zygote = set(farm.subworkers()), farm.zygote()
+    before, zygote = set(farm.all_subworkers(2)), farm.zygote()
     crew.kill(zygote)
     wait_for(lambda: crew.zygotes(farm.crew_lock) not in ([], [zygote]), "another zygote")
     assert ledger.result(ledger.enqueue("who")).value in before
@@ -56,7 +56,7 @@ def test_no_more_processes(make_farm: MakeFarm, ledger: Ledger) -> None:
     wait_for(farm.spares, "a spare")
     zygote = farm.zygote()
     allow_processes(zygote, "0")
-    survivor, *others = *farm.subworkers(), *farm.spares()
+    survivor, *others = *farm.all_subworkers(2), *farm.spares()
     for pid in others:
         crew.kill(pid)
     farm.wait_log("ERROR lane default has 1 of 2 subworkers: no process can be made .*; it is tried again and again")
