@@ -61,6 +61,7 @@ class PythonRunner:
         self._blocks: dict[str, bool] = {}
         self._awaits = True
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._awaits_now: Callable[[asyncio.AbstractEventLoop, Any], None] | None = None
 
     @classmethod
     def configure(cls, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,6 +86,7 @@ class PythonRunner:
         """Make the user's modules importable, behind everything that is installed."""
         sys.path.extend(entry for entry in context.path if entry not in sys.path)
         self._awaits = context.concurrency == 1
+        self._awaits_now = context.awaits
 
     def run(self, job: Job) -> Any:
         """Call the task's function. Raises whatever it raises, or TaskNotFound. Coroutines are awaited, or left to the subworker's loop."""
@@ -166,6 +168,8 @@ class PythonRunner:
 
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
+        if self._awaits_now is not None:
+            self._awaits_now(self._loop, coroutine)
         return self._loop.run_until_complete(coroutine)
 
 

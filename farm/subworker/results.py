@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from farm.model import JSON_DEPTH_MAX, RESULT_BYTES_MAX
+from farm.model import JSON_DEPTH_MAX, RESULT_BYTES_MAX, OutcomeKind
 
 MESSAGE_CHARS_MAX = 8_000
 TRACEBACK_CHARS_MAX = 16_000
@@ -85,6 +85,16 @@ def error_payload(kind: str, message: str, text: str = "", **more: float) -> byt
     if len(message) > MESSAGE_CHARS_MAX:
         message = f"{message[:MESSAGE_CHARS_MAX]} [... {len(message) - MESSAGE_CHARS_MAX:,} characters cut]"
     return orjson.dumps({"type": _clean(kind), "message": _clean(message), "traceback": _clean(text), **more})
+
+
+def error_type(kind: OutcomeKind) -> str:
+    """Name what ended a job, where no exception did, as if it were one: `TimedOut`."""
+    return "MemoryError" if kind is OutcomeKind.MEMORY else kind.name.title().replace("_", "")
+
+
+def stopped_payload(kind: int, message: str, raised: bytes) -> bytes:
+    """Return the error of a job that was asked to end, with the traceback of what it raised: it shows where it was."""
+    return error_payload(error_type(OutcomeKind(kind)), message, orjson.loads(raised)["traceback"])
 
 
 def _clean(text: str) -> str:

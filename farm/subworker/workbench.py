@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
+import select
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import runners
+from farm import linux
 from farm.model import ARGS_BYTES_MAX
 from farm.ports import SubworkerContext
 from farm.shm.fence import fence
@@ -18,14 +22,24 @@ from farm.shm.ring import RingConsumer
 from farm.shm.spill import Spill
 from farm.shm.start import SoleGate, StartGate
 from farm.shm.successes import VALUE_AT, SuccessProducer
+from farm.subworker.failures import FAILED, MEMORY
 from farm.subworker.limits import MemoryLimit
 from farm.subworker.order import Descriptors, ForkOrder
-from farm.subworker.results import drop_result, encode_result, error_payload
+from farm.subworker.results import drop_result, encode_result, error_payload, stopped_payload
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 SLEEP_S_MAX = 1.0
 """No wake-up is known to get lost; should one, this is how long it would cost."""
 GATE_SLEEP_S = 0.02
 TASKS_MAX = 10_000
+NO_ERROR = error_payload("", "")
+
+
+def name_of(generation: GenerationFile) -> str:
+    """Return the name of a subworker's process: it says which post it has."""
+    return f"farm w{generation.post - 1}" if generation.post else "farm spare"
 
 
 class Workbench:
@@ -61,9 +75,22 @@ class Workbench:
         self._generation.ready = READY
         os.eventfd_write(self._supervisor_fd, 1)
 
+    def stand_by(self) -> None:
+        """Wait for a post, if this is a spare; afterwards the name of this process says which one it is."""
+        poll = select.poll()
+        poll.register(self._wake_fd, select.POLLIN)
+        while not self.gate.orphaned and not self._generation.post:
+            poll.poll(SLEEP_S_MAX * 1000)
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._wake_fd)
+        linux.name_process(name_of(self._generation))
+
     def serve(self) -> None:
         """Run what comes until the supervisor is gone."""
         raise NotImplementedError
+
+    def heed_stop(self, _signal: int, _frame: FrameType | None) -> None:
+        """Be told by a signal that a job is to end: only where they run one at a time, elsewhere it is found by looking."""
 
     def _ask_for_more(self) -> None:
         """Wake the supervisor, once for each wish that it stored."""
@@ -103,9 +130,20 @@ class Workbench:
         for name, options in self._order.runners:
             runner = runners.load(name)()
             path = tuple(options.get("path", ()))
-            runner.setup(options, SubworkerContext(lane=self._order.lane, concurrency=self._order.concurrency, path=path))
+            context = SubworkerContext(lane=self._order.lane, concurrency=self._order.concurrency, path=path, awaits=self._note_awaited)
+            runner.setup(options, context)
             made.append(runner)
         return made
+
+    def _note_awaited(self, loop: AbstractEventLoop, coroutine: Any) -> None:
+        """Called when the only job that runs is about to be awaited on that loop, which is the runner's own."""
+
+    def _stopped(self, slot: int, seq: int, kind: int, payload: Any) -> tuple[int, Any]:
+        """Return what a job has come to that did not succeed: if it was asked to end, and has failed, that is why."""
+        stop = self._generation.stops.of(slot, seq) if kind in (FAILED, MEMORY) else None
+        if stop is not None:
+            return stop.kind, stopped_payload(stop.kind, stop.text, NO_ERROR if kind == MEMORY else payload)
+        return kind, self._out_of_memory(payload) if kind == MEMORY else payload
 
     def _note_fork(self) -> None:
         """Called in the child of a fork that a job made. Only one process may speak for this subworker."""

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 SPARE_GENERATIONS = 2
 """Files of dead subworkers stand until they are buried, beside those of their successors."""
+OF_EACH_LANE = 2
+"""Subworkers beside those that have a post: a spare, and one that was told to end."""
 WRITER_LEAVE_S = 5.0
 DESCRIPTORS, DESCRIPTORS_A_SUBWORKER = 160, 4
 """Open files of a supervisor: connections, sockets, locks, and numbers up to 100 kept free for children; and for each subworker."""
@@ -82,7 +84,7 @@ class Answering:
 def check_machine(config: Config) -> None:
     """Refuse what this machine cannot do, before anything is made. Raises FarmError."""
     subworkers = sum(lane.subworkers for lane in config.lanes)
-    needed = DESCRIPTORS + DESCRIPTORS_A_SUBWORKER * subworkers
+    needed = DESCRIPTORS + DESCRIPTORS_A_SUBWORKER * (subworkers + OF_EACH_LANE * len(config.lanes))
     allowed = linux.raise_descriptor_limit(needed)
     if allowed < needed:
         plural = "s need" if subworkers > 1 else " needs"
@@ -134,6 +136,7 @@ class Boot:
         self._answering = self._open_database()
         # After the embedded server has been started: it is to be nobody's child, and must not become ours.
         linux.adopt_orphans()
+        linux.set_oom_score(linux.OOM_SCORE_OF_FARM)
         writer.start(self._writer_start(writer))
         from farm.supervisor.parts import Parts
 
@@ -208,7 +211,7 @@ class Boot:
         return RingFile.create(self._place.desk, host_id=0, capacity=RESULT_RING_BYTES)
 
     def _make_place(self) -> Place:
-        subworkers = sum(lane.subworkers for lane in self._config.lanes) + SPARE_GENERATIONS
+        subworkers = sum(lane.subworkers + OF_EACH_LANE for lane in self._config.lanes) + SPARE_GENERATIONS
         slots = max(lane.concurrency for lane in self._config.lanes)
         needed = subworkers * generation_bytes(slots) + 2 * ring_file_bytes(RESULT_RING_BYTES)
         run = f"{time.clock_gettime_ns(time.CLOCK_REALTIME):020d}"

@@ -8,7 +8,7 @@ from farm.model import OutcomeKind
 from farm.shm.frames import HeldJob
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk, released
-from farm.supervisor.generation import Doom, Generation, Phase
+from farm.supervisor.generation import ALL_THAT_RUN, Doom, Generation, Phase
 
 LOOK_S = 0.02
 COMMIT_S_MAX = 10.0
@@ -40,9 +40,7 @@ class Drain:
         for generation in self._crew.generations:
             self._move_on(generation, now)
         for lane in self._crew.lanes:
-            held = list(lane.held)
-            lane.held.clear()
-            self._release(held)
+            self._release(lane.let_go())
         return LOOK_S
 
     @property
@@ -73,7 +71,7 @@ class Drain:
         elif now >= self._deadline:
             # What it runs, or nothing: stopped by somebody between two jobs, it does not answer. It can start nothing more.
             self.stopped += len(running)
-            generation.kill(Doom(OutcomeKind.STOPPED, "still running when the farm was stopped", 0))
+            generation.end(Doom(OutcomeKind.STOPPED, "still running when the farm was stopped", ALL_THAT_RUN), now)
 
     def _release(self, frames: list[HeldJob]) -> None:
         if frames:

@@ -15,6 +15,8 @@ CLAIM_AHEAD_S = 0.5
 a second are little beside jobs of any length. What is claimed is not another host's any more, so it is no more than that."""
 CLAIMS_AHEAD_MAX = 4
 """Batches of claim_max held at the most."""
+LONERS_MAX = 10_000
+_JOB_ID = 2
 CLAIMED_MIN = 2
 """Jobs claimed ahead, however long they take."""
 
@@ -28,6 +30,11 @@ class Lane:
         self.memory_mb = config.memory_bytes // 1_000_000
         """What a job may need here, in millions of bytes, as memory classes count."""
         self.held: deque[HeldJob] = deque()
+        self.solitary: deque[HeldJob] = deque()
+        """Held too, each to run with nobody beside it."""
+        self._loners: dict[int, None] = {}
+        """Ids of jobs that are to run alone when they come (again), the latest ones last."""
+        self._reserving = False
         self.generations: list[Generation] = []
         """Those that take frames or may yet; the buried are gone. Replaced as a whole, so that other threads may read it."""
         slots = config.subworkers * config.concurrency
@@ -47,7 +54,9 @@ class Lane:
     @property
     def buffered(self) -> int:
         """Jobs claimed and not started, wherever they are."""
-        return self.claimed - self.arrived + len(self.held) + sum(generation.unstarted for generation in self.generations)
+        return (
+            self.claimed - self.arrived + len(self.held) + len(self.solitary) + sum(generation.unstarted for generation in self.generations)
+        )
 
     @property
     def serving(self) -> bool:
@@ -70,11 +79,26 @@ class Lane:
     def arrive(self, claimed: int, jobs: list[HeldJob]) -> None:
         """Take in the jobs of a claim of so many; fewer where some were refused, or are no longer ours."""
         self.arrived += claimed
-        self.held.extend(jobs)
+        self.held.extend(self._without_loners(jobs) if self._loners else jobs)
 
     def take_back(self, jobs: Iterable[HeldJob]) -> None:
         """Hold jobs again that were handed out and not started: ahead of the others, in their old order."""
-        self.held.extendleft(reversed(list(jobs)))
+        jobs = self._without_loners(jobs) if self._loners else list(jobs)
+        self.held.extendleft(reversed(jobs))
+
+    def run_alone(self, job_ids: Iterable[int]) -> None:
+        """Have these jobs run with nobody beside them when they come back: together they took too much memory. So it stays for those
+        of them that come back more often; only the last LONERS_MAX are known."""
+        self._loners.update(dict.fromkeys(job_ids))
+        while len(self._loners) > LONERS_MAX:
+            del self._loners[next(iter(self._loners))]
+
+    def let_go(self) -> list[HeldJob]:
+        """Return all that is held, and hold nothing more."""
+        jobs = [*self.held, *self.solitary]
+        self.held.clear()
+        self.solitary.clear()
+        return jobs
 
     def take_out(self, job_ids: Container[int]) -> list[HeldJob]:
         """Give up those of these jobs that are held."""
@@ -99,6 +123,8 @@ class Lane:
 
     def dispatch(self, now: float) -> None:
         """Put held jobs into rings: for free slots first, then behind running jobs as far ahead as their pace allows."""
+        if self.solitary or self._reserving:
+            self._dispatch_alone()
         if not self.held:
             return
         asked = [(generation, appetite) for generation in self.generations if (appetite := generation.appetite(now)) != FULL]
@@ -109,6 +135,25 @@ class Lane:
                 written = generation.give(frames)
                 if written < share:
                     self.take_back(frames[written:])
+
+    def _dispatch_alone(self) -> None:
+        """Keep one subworker free of others, and when it has nothing left give it one job that is to run alone."""
+        serving = [generation for generation in self.generations if generation.phase is Phase.SERVING]
+        if self.solitary and serving and not any(generation.reserved for generation in serving):
+            min(serving, key=lambda generation: len(generation.handed)).reserved = True
+        for generation in serving:
+            if generation.reserved and not generation.handed and not generation.recall_active:
+                generation.reserved = bool(self.solitary) and generation.give([self.solitary[0]]) == 1
+                if generation.reserved:
+                    self.solitary.popleft()
+        self._reserving = any(generation.reserved for generation in serving)
+
+    def _without_loners(self, jobs: Iterable[HeldJob]) -> list[HeldJob]:
+        """Put those aside that are to run alone; returns the others."""
+        others: list[HeldJob] = []
+        for job in jobs:
+            (self.solitary if job[_JOB_ID] in self._loners else others).append(job)
+        return others
 
     def add(self, generation: Generation) -> None:
         self.generations = [*self.generations, generation]

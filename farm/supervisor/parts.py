@@ -39,6 +39,7 @@ from farm.supervisor.refusals import Refusals
 from farm.supervisor.supervisor import Children, Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
 from farm.supervisor.threads import PartThread
+from farm.supervisor.timeouts import Timeouts
 from farm.supervisor.upkeep import Upkeep
 from farm.supervisor.writer import Writer
 from farm.supervisor.zygote import Zygote
@@ -181,6 +182,7 @@ class Parts:
             packer=Packer(
                 runner_names=list(self._config.runners),
                 refusals=Refusals(self._config.runners),
+                timeouts=self._timeouts(),
                 spill=spill,
                 frame_bytes_max=JOB_RING_BYTES // 4 - FRAME_SPARE_BYTES,
             ),
@@ -207,6 +209,12 @@ class Parts:
             # With the database gone at this very moment the row waits for its lease: there is nothing in it to hurry for.
             with suppress(StoreUnavailable):
                 self._hosts.retire(self._host_id, None)
+
+    def _timeouts(self) -> Timeouts:
+        policies = Policies(self._config.tasks)
+        return Timeouts(
+            of_task=lambda task: policies.of(task).timeout_s, of_lanes={lane.name: lane.timeout_s for lane in self._config.lanes}
+        )
 
     def _begin_again(self, host_id: int) -> None:
         """Our row was retired, which is for ever: register a new one. Called in the heartbeat's thread, which owns that session."""

@@ -21,6 +21,7 @@ from farm.supervisor.desk import Desk
 from farm.supervisor.drain import Drain
 from farm.supervisor.generation import Phase, signal_group
 from farm.supervisor.loop import Loop
+from farm.supervisor.memory import MemoryWatch
 from farm.supervisor.packing import Packer
 from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
@@ -92,6 +93,7 @@ class Supervisor:
         self._burst = burst
         self._deadlines = Deadlines(crew)
         self._cancels = Cancels(crew=crew, desk=desk)
+        self._memory = MemoryWatch(crew)
         self._take_back = TakeBack(crew.lanes)
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
@@ -169,7 +171,8 @@ class Supervisor:
                 # There are jobs to hand out again, or somebody new to have them.
                 self._dispatch(now)
         self._desk.step()
-        wait_s = min(self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
+        # Posts last: those who were just told to end have successors at once.
+        wait_s = min(self._memory.step(now), self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
         if self._drain is None:
             wait_s = min(wait_s, self._take_back.step(now))
         self._tell_first_ready()
@@ -227,7 +230,9 @@ class Supervisor:
             # Claimed just before our host row was retired: they are somebody else's now, too.
             arrival.lane.arrive(claimed - first, [])
             return True
-        packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first, to_release=self._drain is not None)
+        packed = self._packer.pack(
+            arrival.claim, arrival.rows, arrival.runner, lane=arrival.lane.name, first=first, to_release=self._drain is not None
+        )
         arrival.lane.arrive(packed.end - first, packed.jobs)
         self.refused += len(packed.refused)
         self._desk.push(packed.refused)
@@ -258,6 +263,8 @@ class Supervisor:
                 return
             if ended is None:
                 return
+            # Its birth was told before its end, and is heard while its number is still its own.
+            self._crew.hear_births(self._zygote)
             signal_group(ended.si_pid, signal.SIGKILL)
             _pid, status = os.waitpid(ended.si_pid, 0)
             self._note_death(ended.si_pid, status)
@@ -268,7 +275,6 @@ class Supervisor:
         elif pid == self._zygote.pid:
             self._replace_zygote(status)
         else:
-            self._crew.hear_births(self._zygote)
             self._crew.note_death(pid, status)
 
     def _replace_writer(self, status: int) -> None:
@@ -284,6 +290,7 @@ class Supervisor:
     def _replace_zygote(self, status: int) -> None:
         log.error("the zygote ended (status %d): a new one is made", os.waitstatus_to_exitcode(status))
         self._note_quick_end("zygote", self._zygote.born_at, status)
+        self._zygote.hush()
         self._crew.hear_births(self._zygote)
         self._crew.give_up_unborn(time.monotonic(), all_of_them=True)
         self._loop.unwatch(self._zygote.control.fileno())

@@ -205,6 +205,7 @@ def main() -> int:
     # Before the password is read: nobody of the same user may look into this process from then on.
     linux.hide_memory()
     linux.name_process("farm writer")
+    linux.set_oom_score(linux.OOM_SCORE_OF_FARM)
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, signal.SIG_IGN)
     for descriptor in (CONTROL_FD, WAKE_FD, SUPERVISOR_FD, CREW_LOCK_FD):

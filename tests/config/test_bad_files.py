@@ -49,7 +49,7 @@ ROWS: list[tuple[str, str | bytes, str]] = [
     (
         "12 nothing as a lane",
         RUNNERS + "lanes: {a: }\n",
-        "2:12: lanes.a: expected a mapping with queues, subworkers, concurrency, memory, keep_result, got nothing",
+        "2:12: lanes.a: expected a mapping with queues, subworkers, concurrency, memory, keep_result, timeout, got nothing",
     ),
     ("13 empty", "", "1:1: the file is empty: expected a mapping with database, host, runners, lanes"),
     ("13 only a comment", "# soon\n", "1:1: the file is empty: expected a mapping with database, host, runners, lanes"),
@@ -156,7 +156,8 @@ ROWS: list[tuple[str, str | bytes, str]] = [
     (
         "46 more memory than there is",
         "host: {memory: 100MB}\n" + RUNNERS + "lanes: {a: {queues: [x], subworkers: 2, memory: 60MB}}\n",
-        "3:49: lanes.a.memory: 2 x 60 MB (a) + 60 MB (one being replaced) = 180 MB, and the host has 100 MB; or set host.overcommit: true",
+        "3:49: lanes.a.memory: 3 x 60 MB (a), with a spare subworker in each lane = 180 MB, and the host has 100 MB; "
+        "or set host.overcommit: true",
     ),
     ("47 large", "#" * (1 << 20) + "\n", "is larger than 1 MiB"),
     (
