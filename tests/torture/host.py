@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from tests.proxy import COMMIT, Fault, Proxy
 from tests.torture.workload import now
 
 SUBWORKER, WRITER, ZYGOTE = r"farm w\d", "farm writer", "farm zygote"
+COUNT_EVERY_S = 0.05
 TASKS = Path(__file__).parent / "tasks"
 SETTINGS: dict[str, object] = {
     "runners": {"python": {"allow": ["victims:*"], "path": [str(TASKS)]}},
@@ -57,6 +59,8 @@ class Host:
         self.delay = self.proxy.rule(Fault.DELAY, COMMIT, left=0)
         self.starts: list[Start] = []
         self.down_until = 0.0
+        self._counts: dict[str, Counts] = {}
+        self._counted_at = 0.0
         self._directory = directory
 
     def start(self, failpoint: str = "") -> None:
@@ -102,6 +106,19 @@ class Host:
                 finally:
                     file.close()
         return None
+
+    def note_counts(self) -> None:
+        """Remember what its writer has counted so far: the file goes with the writer."""
+        if time.monotonic() < self._counted_at + COUNT_EVERY_S:
+            return
+        self._counted_at = time.monotonic()
+        found = self.writer_counts()
+        if found is not None:
+            self._counts[found[0]] = found[1]
+
+    def count(self, name: str) -> int:
+        """Return what all its writers have counted; the last moments before a kill are missing."""
+        return sum(getattr(counts, name) for counts in self._counts.values())
 
     @property
     def host_id(self) -> int:

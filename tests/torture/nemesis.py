@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -24,9 +25,13 @@ from tests.torture.recovery import Recoveries
 from tests.torture.workload import now
 
 TICK_S = 0.01
+TRIES, TRY_AGAIN_S = 20, 0.25
+"""How often, and when, to strike again at somebody who is not there yet."""
+BOOT_SHARE = 0.2
+"""Supervisors that are killed whatever they are doing; the others when they have subworkers."""
 START_AGAIN_S = 0.3
 """Pause after a supervisor that could not start."""
-ARMED_SHARE = 0.5
+ARMED_SHARE = 0.7
 """Starts with a failpoint among all."""
 DOWN_S = 3.5
 """A lost host stays away for longer than its lease and a round of reaping."""
@@ -48,7 +53,26 @@ class Struck(NamedTuple):
     blow: Blow
 
 
-LASTING = (Blow.HOLE, Blow.DEAF, Blow.STOP_SUPERVISOR, Blow.STOP_WRITER, Blow.STOP_ZYGOTE)
+@dataclass(frozen=True, slots=True, order=True)
+class Undo:
+    """The end of a fault that lasts."""
+
+    at: float
+    undo: Callable[[], object] = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Again:
+    """A strike that found nobody to strike."""
+
+    at: float
+    strike: Strike
+    tries: int
+
+
+ARMED = (Blow.CUT_AFTER, Blow.CUT_BEFORE, Blow.CUT_CLAIM, Blow.DELAY)
+"""Done by a proxy when such a request comes; it counts them."""
+LASTING = (Blow.HOLE, Blow.DEAF, Blow.STOP_SUPERVISOR, Blow.STOP_HOST, Blow.STOP_WRITER, Blow.STOP_ZYGOTE)
 DISTURBING = (*LASTING, Blow.KILL_SUPERVISOR, Blow.LOSE_HOST, Blow.RESTART_SERVER)
 """What delays the recovery from anything else."""
 
@@ -72,7 +96,8 @@ class Nemesis:
         self._dsn = dsn
         self._rng = rng
         self._recoveries = recoveries
-        self._later: list[tuple[float, int, Callable[[], object]]] = []
+        self._undo: list[Undo] = []
+        self._again: list[Again] = []
         self._stopped: set[int] = set()
         self._arming = failpoints
 
@@ -84,17 +109,24 @@ class Nemesis:
                 self._tend()
                 time.sleep(min(left_s, TICK_S))
             self._tend()
-            at = now()
-            if self._strike(strike):
-                self.fired[strike.blow] += 1
-                self.struck.append(Struck(at, now() + (strike.lasts_s if strike.blow in LASTING else 0.0), strike.blow))
+            self._carry_out(strike)
+
+    def _carry_out(self, strike: Strike, tries: int = TRIES) -> None:
+        """Strike now, or, if there is nobody to be struck, a little later."""
+        at = now()
+        if self._strike(strike):
+            self.fired[strike.blow] += 1
+            self.struck.append(Struck(at, now() + (strike.lasts_s if strike.blow in LASTING else 0.0), strike.blow))
+        elif tries and strike.blow not in ARMED:
+            heapq.heappush(self._again, Again(time.monotonic() + TRY_AGAIN_S, strike, tries - 1))
 
     def calm(self) -> None:
         """Stop all faults. Supervisors that were started with a failpoint are started anew without."""
         self._arming = False
-        for _at, _number, undo in self._later:
-            undo()
-        self._later.clear()
+        self._again.clear()
+        for one in self._undo:
+            one.undo()
+        self._undo.clear()
         self._server.start()
         for host in self._hosts:
             for rule in (host.cut_after, host.cut_before, host.cut_claim, host.delay):
@@ -126,9 +158,13 @@ class Nemesis:
             self.fired[blow] = sum(rule.fired for rule in rules)
 
     def _tend(self) -> None:
-        while self._later and self._later[0][0] <= time.monotonic():
-            heapq.heappop(self._later)[2]()
+        while self._undo and self._undo[0].at <= time.monotonic():
+            heapq.heappop(self._undo).undo()
+        while self._again and self._again[0].at <= time.monotonic():
+            again = heapq.heappop(self._again)
+            self._carry_out(again.strike, again.tries)
         for host in self._hosts:
+            host.note_counts()
             if not host.farm.running and time.monotonic() >= host.down_until:
                 self._start(host)
             elif host.farm.running and self._rng.random() < 0.01:
@@ -152,15 +188,16 @@ class Nemesis:
 
     def _strike(self, strike: Strike) -> bool:
         host = self._hosts[strike.host]
+        others = [*self._hosts[strike.host :], *self._hosts[: strike.host]]
         match strike.blow:
             case Blow.KILL_SUBWORKER:
-                return self._kill_subworker(host, strike.pick)
+                return any(self._kill_subworker(one, strike.pick) for one in others)
             case Blow.KILL_WRITER:
-                return self._kill_writer(host)
+                return any(self._kill_writer(one) for one in others)
             case Blow.KILL_ZYGOTE:
                 return any(crew.kill(pid) for pid in host.children(ZYGOTE))
             case Blow.KILL_SUPERVISOR:
-                return self._kill_supervisor(host)
+                return self._kill_supervisor(host, strike.pick)
             case Blow.STOP_SUBWORKER:
                 return self._stop(_picked(host.children(SUBWORKER), strike.pick), strike.lasts_s)
             case Blow.STOP_WRITER:
@@ -169,6 +206,8 @@ class Nemesis:
                 return self._stop(_picked(host.children(ZYGOTE), strike.pick), strike.lasts_s)
             case Blow.STOP_SUPERVISOR:
                 return self._stop([host.farm.pid] if host.farm.running else [], strike.lasts_s)
+            case Blow.STOP_HOST:
+                return self._stop_host(host, strike.lasts_s)
             case Blow.LOSE_HOST:
                 return self._lose(host)
             case Blow.RESTART_SERVER:
@@ -221,8 +260,8 @@ class Nemesis:
             self._recoveries.expect("writer killed: next commit", back)
         return struck
 
-    def _kill_supervisor(self, host: Host) -> bool:
-        if not host.farm.running:
+    def _kill_supervisor(self, host: Host, pick: float) -> bool:
+        if not host.farm.running or (pick > BOOT_SHARE and not host.children(SUBWORKER)):
             return False
         self.supervisor_kills.append(Kill(now(), host.farm.pid))
         host.farm.kill()
@@ -272,6 +311,13 @@ class Nemesis:
                 return True
         return False
 
+    def _stop_host(self, host: Host, lasts_s: float) -> bool:
+        """Stop everything, as a machine that sleeps: it wakes up past its lease, with outcomes that are nobody's any more."""
+        if not host.children(SUBWORKER) or not all(one.farm.running for one in self._hosts):
+            return False
+        pids = [host.farm.pid, *(pid for pid in host.everybody() if pid != host.farm.pid)]
+        return sum(self._stop([pid], lasts_s) for pid in pids) > 0
+
     def _continue(self, pid: int) -> None:
         self._stopped.discard(pid)
         crew.kill(pid, signal.SIGCONT)
@@ -289,7 +335,7 @@ class Nemesis:
             crew.kill(pid, signal.SIGCONT)
 
     def _after(self, wait_s: float, undo: Callable[[], object]) -> None:
-        heapq.heappush(self._later, (time.monotonic() + wait_s, len(self._later) + id(undo), undo))
+        heapq.heappush(self._undo, Undo(time.monotonic() + wait_s, undo))
 
 
 def _picked(pids: Sequence[int], pick: float) -> list[int]:

@@ -21,6 +21,7 @@ class Blow(StrEnum):
     STOP_WRITER = "stop of a writer"
     STOP_ZYGOTE = "stop of a zygote"
     STOP_SUPERVISOR = "stop of a supervisor"
+    STOP_HOST = "stop of a whole host"
     LOSE_HOST = "loss of a host"
     RESTART_SERVER = "immediate restart of PostgreSQL"
     KILL_BACKEND = "kill of a backend"
@@ -42,6 +43,7 @@ A_MINUTE: dict[Blow, float] = {
     Blow.STOP_WRITER: 4,
     Blow.STOP_ZYGOTE: 2,
     Blow.STOP_SUPERVISOR: 3,
+    Blow.STOP_HOST: 2,
     Blow.LOSE_HOST: 1,
     Blow.RESTART_SERVER: 6,
     Blow.KILL_BACKEND: 10,
@@ -55,7 +57,7 @@ A_MINUTE: dict[Blow, float] = {
 }
 """How often, on the average, while the torture lasts."""
 
-LONG = {Blow.HOLE: (0.3, 6.0), Blow.DEAF: (0.3, 6.0), Blow.STOP_SUPERVISOR: (0.1, 4.0), Blow.DELAY: (0.02, 0.5)}
+LONG = {Blow.HOLE: (0.3, 6.0), Blow.DEAF: (0.3, 6.0), Blow.STOP_SUPERVISOR: (0.1, 4.0), Blow.STOP_HOST: (2.5, 4.5), Blow.DELAY: (0.02, 0.5)}
 """Seconds that it lasts, from and to; past the lease time at times."""
 SHORT = (0.05, 1.0)
 

@@ -37,7 +37,7 @@ def lines_of(report: Report) -> Iterable[str]:
             ("the others, for 1,000 kills", _per_thousand(report)),
         ],
     )
-    yield from _table("outcomes dropped by the fence, as logged", sorted(report.dropped.items()))
+    yield from _table("commits, and outcomes that the fence dropped, as writers counted", sorted(report.dropped.items()))
     if report.exits:
         yield from _table("supervisors that left by themselves", sorted(report.exits.items()))
     yield f"all ended {report.drain_s:.1f} s after the last fault"

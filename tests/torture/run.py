@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import shutil
@@ -34,7 +33,6 @@ BACKLOG = 400
 DRAIN_S = 120.0
 SETTLE_S = 2.0
 """So long after a fault the next one is not alone."""
-DROPPED = re.compile(r"outcomes dropped: (\d+) duplicate, (\d+) stale \(their lease is gone\), (\d+) unknown")
 SENT_BACK = re.compile(r"and (\d+) more: timeout of")
 RESULTS = b"SELECT job_id, status, attempt, lease_id, value, extract(epoch FROM finished_at)::float8 FROM farm.result"
 
@@ -66,17 +64,20 @@ class Report:
     drain_s: float = 0.0
 
 
-def torture(*, seed: int, seconds: float, only: Sequence[str] = (), keep: Path | None = None) -> Report:
-    """Run for so many seconds, and then until everything has ended. keep: a directory for logs; it is kept if something is wrong."""
+def torture(*, seed: int, seconds: float, only: Sequence[str] = (), keep: Path | None = None, server: Server | None = None) -> Report:
+    """Run for so many seconds, and then until everything has ended.
+
+    keep: a directory for logs; without, one is made, and kept if something is wrong. server: one that may be restarted at will.
+    """
     report = Report(seed=seed, seconds=seconds)
     directory = Path(tempfile.mkdtemp(prefix="farm-torture-", dir="/tmp")) if keep is None else keep
     with ExitStack() as stack:
-        server = Server(available()[majors_under_test()[0]])
-        stack.callback(server.close)
+        if server is None:
+            server = Server(available()[majors_under_test()[0]])
+            stack.callback(server.close)
         dsn = stack.enter_context(server.database())
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="farm-home-", dir="/tmp")))
         home.chmod(0o755)
-        os.environ["FARM_HOME"] = str(home)
         _Run(report, server, dsn, home, directory, failpoints=not only or "failpoints" in only).carry_out(
             make_plan(seed, seconds, HOSTS, only)
         )
@@ -186,9 +187,8 @@ class _Run:
         for host in self._hosts:
             report.sent_back += sum(map(int, SENT_BACK.findall(host.farm.whole_log)))
             report.failpoints.update(host.fired())
-            for figures in DROPPED.findall(host.farm.whole_log):
-                for name, figure in zip(("duplicate", "stale", "unknown"), figures, strict=True):
-                    report.dropped[name] += int(figure)
+            for name in ("commits", "duplicate", "stale", "already", "unknown"):
+                report.dropped[name] += host.count(name)
         taken = dict(self._recoveries.taken)
         taken["subworker killed: its job runs again, or has ended"] = checks.next_starts(nemesis.subworker_kills, history)
         taken["supervisor killed and started again: next start of a job"] = self._supervisor_recoveries(history)
