@@ -70,11 +70,14 @@ class Rule:
         with self._lock:
             self._left = (self._left or 0) + times
 
-    def disarm(self) -> int:
-        """Let it strike no more; returns how often it might have."""
+    def disarm(self) -> None:
+        """Let it strike no more."""
         with self._lock:
-            left, self._left = self._left or 0, 0
-        return left
+            self._left = 0
+
+    @property
+    def left(self) -> int | None:
+        return self._left
 
     def strikes(self, application: str, text: bytes, chance: float) -> bool:
         """Decide about one request."""

@@ -72,7 +72,9 @@ class Host:
 
     def children(self, name: str) -> list[int]:
         """Return the pids of the supervisor's children whose names match: SUBWORKER, WRITER or ZYGOTE."""
-        found = []
+        found: list[int] = []
+        if not self.starts:
+            return found
         with suppress(OSError):
             pids = Path(f"/proc/{self.farm.pid}/task/{self.farm.pid}/children").read_text().split()
             for pid in pids:

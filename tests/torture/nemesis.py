@@ -7,7 +7,7 @@ import random
 import re
 import signal
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ TICK_S = 0.01
 TRIES, TRY_AGAIN_S = 20, 0.25
 """How often, and when, to strike again at somebody who is not there yet."""
 BOOT_SHARE = 0.2
-"""Supervisors that are killed whatever they are doing; the others when they have subworkers."""
+"""Supervisors and writers that are killed whatever they are doing; the others when there are subworkers."""
 START_AGAIN_S = 0.3
 """Pause after a supervisor that could not start."""
 ARMED_SHARE = 0.7
@@ -101,15 +101,22 @@ class Nemesis:
         self._stopped: set[int] = set()
         self._arming = failpoints
 
-    def run(self, plan: Sequence[Strike]) -> None:
-        """Carry out the plan, from now on."""
-        begun = time.monotonic()
-        for strike in plan:
-            while (left_s := begun + strike.at_s - time.monotonic()) > 0:
-                self._tend()
-                time.sleep(min(left_s, TICK_S))
+    def run(self, plan: Sequence[Strike], seconds: float) -> None:
+        """Carry out the plan for so many seconds.
+
+        The plan's clock goes as fast as hosts work: where all are down it stands still, since there is nobody to be struck, and on a
+        machine that is slow, or has other things to do, they would be struck down again and again before they have begun.
+        """
+        last = begun = time.monotonic()
+        at_s = 0.0
+        strikes = deque(plan)
+        while strikes and last - begun < seconds:
+            time.sleep(TICK_S)
+            passed_s, last = time.monotonic() - last, time.monotonic()
+            at_s += passed_s * sum(bool(host.children(SUBWORKER)) for host in self._hosts) / len(self._hosts)
             self._tend()
-            self._carry_out(strike)
+            while strikes and strikes[0].at_s <= at_s:
+                self._carry_out(strikes.popleft())
 
     def _carry_out(self, strike: Strike, tries: int = TRIES) -> None:
         """Strike now, or, if there is nobody to be struck, a little later."""
@@ -193,7 +200,7 @@ class Nemesis:
             case Blow.KILL_SUBWORKER:
                 return any(self._kill_subworker(one, strike.pick) for one in others)
             case Blow.KILL_WRITER:
-                return any(self._kill_writer(one) for one in others)
+                return any(self._kill_writer(one, strike.pick) for one in others)
             case Blow.KILL_ZYGOTE:
                 return any(crew.kill(pid) for pid in host.children(ZYGOTE))
             case Blow.KILL_SUPERVISOR:
@@ -220,9 +227,9 @@ class Nemesis:
     def _strike_connection(self, host: Host, strike: Strike) -> bool:
         match strike.blow:
             case Blow.CUT_AFTER:
-                host.cut_after.arm()
+                host.cut_after.arm(1 - (host.cut_after.left or 0))
             case Blow.CUT_BEFORE:
-                host.cut_before.arm()
+                host.cut_before.arm(1 - (host.cut_before.left or 0))
             case Blow.CUT_CLAIM:
                 host.cut_claim.arm()
             case Blow.DELAY:
@@ -246,7 +253,9 @@ class Nemesis:
                 return True
         return False
 
-    def _kill_writer(self, host: Host) -> bool:
+    def _kill_writer(self, host: Host, pick: float) -> bool:
+        if pick > BOOT_SHARE and not host.children(SUBWORKER):
+            return False
         before, pid = host.writer_counts(), host.farm.pid
         struck = any(crew.kill(writer) for writer in host.children(WRITER))
         if struck and before is not None:

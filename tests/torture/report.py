@@ -28,6 +28,8 @@ def lines_of(report: Report) -> Iterable[str]:
             if taken:
                 yield f"  {name:60} {len(taken):7} {statistics.median(taken):7.2f} {max(taken):7.2f}"
         yield ""
+    if report.not_back:
+        yield from _table("not back within a minute, whatever else went on", sorted(report.not_back.items()))
     yield from _table(
         "runs",
         [

@@ -51,6 +51,8 @@ class Report:
     """Seconds, of each sort, whatever else was going on."""
     alone: dict[str, list[float]] = field(default_factory=dict)
     """Those during which nothing else was done that would delay them."""
+    not_back: Counter[str] = field(default_factory=Counter)
+    """What was not as before within a minute, for whatever was done in that time."""
     ended: Counter[str] = field(default_factory=Counter)
     unknown: int = 0
     """Jobs whose enqueue had no answer."""
@@ -112,7 +114,7 @@ class _Run:
         report = self._report
         try:
             self._producer.start()
-            self._nemesis.run(plan)
+            self._nemesis.run(plan, report.seconds)
             self._producer.stop()
             self._see_some()
             begun = time.monotonic()
@@ -161,7 +163,6 @@ class _Run:
         nemesis.collect_cuts()
         report.violations += nemesis.problems + self._producer.errors
         report.violations += [f"farm check: {line}" for line in invariants.check(self._session)]
-        report.violations += [f"not back within a minute: {name}" for name in self._recoveries.given_up]
         history = self._history(self._producer.filed)
         report.violations += checks.judge(history, KINDS)
         self._count(history)
@@ -190,6 +191,7 @@ class _Run:
             for name in ("commits", "duplicate", "stale", "already", "unknown"):
                 report.dropped[name] += host.count(name)
         taken = dict(self._recoveries.taken)
+        report.not_back = Counter(self._recoveries.given_up)
         taken["subworker killed: its job runs again, or has ended"] = checks.next_starts(nemesis.subworker_kills, history)
         taken["supervisor killed and started again: next start of a job"] = self._supervisor_recoveries(history)
         for name, spans in taken.items():
