@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +46,8 @@ class History(NamedTuple):
     lines: Sequence[Line]
     seen: Mapping[int, Result]
     """Results that were read while the run went on."""
+    retried: Set[int] = frozenset()
+    """Jobs that were tried again by hand: their result may change, and their attempts were counted anew."""
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -70,10 +72,12 @@ def judge(history: History, kinds: Mapping[str, Kind]) -> list[str]:
         if job.job_id not in history.jobs:
             found["was acknowledged and is gone"].append(job.job_id)
         elif job.job_id in by_id:
-            for problem in _problems(job, kinds[job.kind], by_id[job.job_id], history.failures.get(job.job_id, ()), starts[job.number]):
+            failures = history.failures.get(job.job_id, ())
+            anew = job.job_id in history.retried
+            for problem in _problems(job, kinds[job.kind], by_id[job.job_id], failures, starts[job.number], anew=anew):
                 found[problem].append(job.job_id)
     for job_id, before in history.seen.items():
-        if by_id.get(job_id) != before:
+        if by_id.get(job_id) != before and job_id not in history.retried:
             found["had another result before"].append(job_id)
     known = {job.number for job in history.filed}
     repeated = [number for number, times in Counter(job.number for job in history.filed).items() if times > 1]
@@ -83,7 +87,7 @@ def judge(history: History, kinds: Mapping[str, Kind]) -> list[str]:
     return [f"{problem}: {_named(ids)}" for problem, ids in found.items()]
 
 
-def _problems(job: Filed, kind: Kind, result: Result, failures: Sequence[str], starts: int) -> Iterable[str]:
+def _problems(job: Filed, kind: Kind, result: Result, failures: Sequence[str], starts: int, *, anew: bool) -> Iterable[str]:
     if result.status not in kind.ends:
         yield f"ended with status {result.status}, which {job.kind} cannot"
     if result.attempt > kind.max_attempts:
@@ -96,7 +100,7 @@ def _problems(job: Filed, kind: Kind, result: Result, failures: Sequence[str], s
         yield "has more outcomes than starts"
     if result.status == SUCCEEDED and _number(result.value) != job.number:
         yield "has the result of another"
-    if len(failures) + (result.status == SUCCEEDED) > result.attempt:
+    if len(failures) + (result.status == SUCCEEDED) > result.attempt and not anew:
         yield "has more attempts in its history than it used"
 
 

@@ -18,7 +18,15 @@ def lines_of(report: Report) -> Iterable[str]:
         "failpoints",
         [("of different names", len({name.partition(":")[0] for name in report.failpoints})), ("fired", sum(report.failpoints.values()))],
     )
-    yield from _table("jobs ended", [*sorted(report.ended.items()), ("filed without an answer, at most", report.unknown)])
+    yield from _table(
+        "jobs ended",
+        [
+            *sorted(report.ended.items()),
+            ("cancels answered", report.cancels),
+            ("tried again by hand", report.retries),
+            ("filed without an answer, at most", report.unknown),
+        ],
+    )
     for title, recoveries in (
         ("recovery, with nothing else going on", report.alone),
         ("recovery, whatever else went on", report.recoveries),
@@ -61,6 +69,8 @@ def as_json(report: Report) -> str:
                 "failpoints": dict(report.failpoints),
                 "ended": dict(report.ended),
                 "unknown": report.unknown,
+                "cancels": report.cancels,
+                "retries": report.retries,
                 "recoveries_alone": _summary(report.alone),
                 "recoveries": _summary(report.recoveries),
                 "starts": report.starts,

@@ -56,6 +56,8 @@ class Report:
     ended: Counter[str] = field(default_factory=Counter)
     unknown: int = 0
     """Jobs whose enqueue had no answer."""
+    cancels: int = 0
+    retries: int = 0
     starts: int = 0
     again: int = 0
     """Runs beyond those that jobs have brought about themselves."""
@@ -174,13 +176,14 @@ class _Run:
             results = [Result(*row) for row in connection.execute(RESULTS)]
             for job_id, kind in connection.execute("SELECT job_id, kind FROM farm.failure ORDER BY job_id, attempt"):
                 failures[job_id].append(kind)
-        return History(filed, jobs, results, failures, checks.read_lines(self._effects), self._seen)
+        return History(filed, jobs, results, failures, checks.read_lines(self._effects), self._seen, self._producer.retried)
 
     def _count(self, history: History) -> None:
         report, nemesis = self._report, self._nemesis
         report.fired = {blow.value: nemesis.fired[blow] for blow in nemesis.fired}
         report.exits = dict(nemesis.exits)
         report.unknown = self._producer.unknown
+        report.cancels, report.retries = self._producer.cancelled, len(self._producer.retried)
         report.starts = len(history.lines)
         report.again = checks.runs_again(history)
         names = {1: "succeeded", 2: "failed", 3: "cancelled"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import random
 import threading
 import time
@@ -16,6 +17,8 @@ SUCCEEDED, FAILED, CANCELLED = 1, 2, 3
 MANY = 100
 """Attempts of a job that is to succeed whatever is done to it."""
 BATCH = 40
+RETRY_SHARE = 0.5
+"""Of the moments in which some old job is picked, to be tried again if it is one that fails."""
 
 
 class Kind(NamedTuple):
@@ -30,6 +33,8 @@ class Kind(NamedTuple):
     """Status that it may have at the end."""
     runs: bool = True
     """False for one that must never be started."""
+    cancel_s: tuple[float, float] | None = None
+    """From and to how many seconds after it was filed somebody cancels it."""
 
     @property
     def max_attempts(self) -> int:
@@ -55,6 +60,14 @@ KINDS: dict[str, Kind] = {
     "odd": Kind(0.4, "odd", options={"max_attempts": 2}, ends=BAD),
     "forbidden": Kind(0.3, "forbidden", options={"max_attempts": 2}, ends=BAD, runs=False),
 }
+if hasattr(farm, "Snooze"):
+    KINDS["wish"] = Kind(2, "wish", options=GOOD)
+    KINDS["give_up"] = Kind(0.5, "give_up", options={"max_attempts": 2}, ends=frozenset({CANCELLED, FAILED}))
+if hasattr(farm.Client, "cancel"):
+    KINDS["stay"] = Kind(0.1, "hang", options=GOOD, ends=frozenset({CANCELLED}), cancel_s=(0.5, 3.0))
+    KINDS["stay_async"] = Kind(0.4, "hang_async", options={**GOOD, "queue": "async"}, ends=frozenset({CANCELLED}), cancel_s=(0.5, 3.0))
+    KINDS["called_off"] = Kind(2, "work", options=GOOD, ends=frozenset({SUCCEEDED, CANCELLED}), cancel_s=(0.0, 1.0))
+    KINDS["expires"] = Kind(1, "work", options={**GOOD, "expires_s": 0.5}, ends=frozenset({SUCCEEDED, CANCELLED}))
 
 
 class Filed(NamedTuple):
@@ -73,7 +86,12 @@ class Producer:
         self.unknown = 0
         """Jobs of enqueues whose answer was lost: they may be there or not."""
         self.errors: list[str] = []
-        self._client = farm.connect(dsn)
+        self.cancelled = 0
+        """Cancels that were answered."""
+        self.retried: set[int] = set()
+        """Jobs that somebody wanted tried again when they had failed, whether or not that was answered."""
+        self._to_cancel: list[tuple[float, int]] = []
+        self._client: Any = farm.connect(dsn)
         self._pending = Session(dsn, application_name="torture")
         self._effects = effects
         self._acked = acked
@@ -97,6 +115,7 @@ class Producer:
         with self._acked.open("a") as acked:
             while not self._stopping.is_set():
                 try:
+                    self._meddle(now())
                     if self._waiting() > self._backlog:
                         self._stopping.wait(0.05)
                         continue
@@ -115,6 +134,31 @@ class Producer:
                 acked.write("".join(f"{one.job_id} {one.number} {one.kind}\n" for one in filed))
                 acked.flush()
                 self.filed.extend(filed)
+                for one in filed:
+                    if (span := KINDS[one.kind].cancel_s) is not None:
+                        heapq.heappush(self._to_cancel, (now() + self._rng.uniform(*span), one.job_id))
+        self._cancel_the_rest()
+
+    def _meddle(self, at: float) -> None:
+        """Cancel those whose time has come, and have one that has failed tried again, now and then. Raises StoreUnavailable."""
+        while self._to_cancel and self._to_cancel[0][0] <= at:
+            self._client.cancel(self._to_cancel[0][1])
+            heapq.heappop(self._to_cancel)
+            self.cancelled += 1
+        if hasattr(self._client, "retry") and self.filed and self._rng.random() < RETRY_SHARE:
+            old = self._rng.choice(self.filed)
+            if old.kind in ("fail", "odd"):
+                self.retried.add(old.job_id)
+                self._client.retry([old.job_id])
+
+    def _cancel_the_rest(self) -> None:
+        """Cancel those that would stay for ever, whatever it takes."""
+        deadline = now() + 60
+        while self._to_cancel and now() < deadline:
+            try:
+                self._meddle(float("inf"))
+            except farm.StoreUnavailable:
+                time.sleep(0.1)
 
     def _batch(self) -> tuple[list[str], list[dict[str, Any]]]:
         names = self._rng.choices(list(KINDS), [kind.weight for kind in KINDS.values()], k=BATCH)

@@ -7,6 +7,11 @@ import ctypes
 import os
 import random
 import time
+from typing import Any
+
+import farm
+
+wishes: Any = farm
 
 
 def leave(path: str, number: int) -> None:
@@ -87,3 +92,20 @@ def odd(path: str, number: int) -> object:
     """Return what cannot be kept."""
     leave(path, number)
     return object()
+
+
+def wish(path: str, number: int) -> int:
+    """Ask to be tried again, or later, before it succeeds."""
+    leave(path, number)
+    what = random.random()
+    if what < 0.3:
+        raise wishes.Retry(after_s=0.1)
+    if what < 0.6:
+        raise wishes.Snooze(after_s=0.1)
+    return number
+
+
+def give_up(path: str, number: int) -> None:
+    """Cancel itself."""
+    leave(path, number)
+    raise wishes.Cancel("no use")
