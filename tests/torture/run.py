@@ -148,7 +148,7 @@ class _Run:
                 self._report.violations.append(f"{host.name} does not leave")
                 continue
             if code != 0:
-                self._report.violations.append(f"{host.name} left with exit code {code}: {host.farm.log.splitlines()[-1]}")
+                self._report.violations.append(f"{host.name} left with exit code {code}: {host.farm.log[-300:]}")
             if host.everybody():
                 self._report.violations.append(f"{host.name} left processes behind: {host.everybody()}")
             if host.farm.spilled:
