@@ -133,6 +133,17 @@ def runs_again(history: History) -> int:
     return again
 
 
+def attempts_without_start(history: History) -> int:
+    """Count attempts that were used, according to the history of their jobs, and of which no line tells."""
+    starts = Counter(line.number for line in history.lines)
+    succeeded = {result.job_id for result in history.results if result.status == SUCCEEDED}
+    missing = 0
+    for job in history.filed:
+        used = sum(kind != "retried" for kind in history.failures.get(job.job_id, ())) + (job.job_id in succeeded)
+        missing += max(0, used - starts[job.number])
+    return missing
+
+
 def next_starts(kills: Sequence[tuple[float, int]], history: History) -> list[Taken]:
     """For each kill of a subworker that ran a job: the time until that job was started again, or had ended for good."""
     lines_of_pid: dict[int, list[Line]] = defaultdict(list)

@@ -45,6 +45,7 @@ def lines_of(report: Report) -> Iterable[str]:
             ("again, through no doing of the job's", report.again),
             ("of these sent back, since one beside them was over its time", report.sent_back),
             ("the others, for 1,000 kills", _per_thousand(report)),
+            ("attempts used, and no line of a start", report.blameless),
         ],
     )
     yield from _table("commits, and outcomes that the fence dropped, as writers counted", sorted(report.dropped.items()))
@@ -76,6 +77,7 @@ def as_json(report: Report) -> str:
                 "starts": report.starts,
                 "again": report.again,
                 "sent_back": report.sent_back,
+                "attempts_without_start": report.blameless,
                 "again_for_1000_kills": _per_thousand(report),
                 "kills": report.kills,
                 "dropped": dict(report.dropped),

@@ -61,6 +61,8 @@ class Report:
     starts: int = 0
     again: int = 0
     """Runs beyond those that jobs have brought about themselves."""
+    blameless: int = 0
+    """Attempts used though no line tells of a start: killed between the store that says so and the job's first instruction."""
     sent_back: int = 0
     """Of these: jobs that ran beside one that had to be ended for its time."""
     kills: int = 0
@@ -68,12 +70,21 @@ class Report:
     drain_s: float = 0.0
 
 
-def torture(*, seed: int, seconds: float, only: Sequence[str] = (), keep: Path | None = None, server: Server | None = None) -> Report:
-    """Run for so many seconds, and then until everything has ended.
+def torture(
+    *,
+    seed: int,
+    seconds: float,
+    seconds_max: float | None = None,
+    only: Sequence[str] = (),
+    keep: Path | None = None,
+    server: Server | None = None,
+) -> Report:
+    """Carry out a plan of so many seconds, and then wait until everything has ended.
 
-    keep: a directory for logs; without, one is made, and kept if something is wrong. server: one that may be restarted at will.
+    seconds_max: how long it may take where hosts are slow; by default, no longer. only: parts of the names of what is done. keep: a
+    directory for logs; without, one is made, and kept if something is wrong. server: one that may be restarted at will.
     """
-    report = Report(seed=seed, seconds=seconds)
+    report = Report(seed=seed, seconds=seconds_max or seconds)
     directory = Path(tempfile.mkdtemp(prefix="farm-torture-", dir="/tmp")) if keep is None else keep
     with ExitStack() as stack:
         if server is None:
@@ -185,7 +196,7 @@ class _Run:
         report.unknown = self._producer.unknown
         report.cancels, report.retries = self._producer.cancelled, len(self._producer.retried)
         report.starts = len(history.lines)
-        report.again = checks.runs_again(history)
+        report.again, report.blameless = checks.runs_again(history), checks.attempts_without_start(history)
         names = {1: "succeeded", 2: "failed", 3: "cancelled"}
         report.ended.update(names[result.status] for result in history.results)
         for host in self._hosts:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from farm.failpoints import parse_failpoints
-from tests.torture.checks import History, Line, Result, judge, next_starts, runs_again
+from tests.torture.checks import History, Line, Result, attempts_without_start, judge, next_starts, runs_again
 from tests.torture.plan import A_MINUTE, Blow, choose_failpoint, make_plan
 from tests.torture.recovery import Taken
 from tests.torture.workload import FAILED, KINDS, SUCCEEDED, Filed
@@ -31,6 +31,8 @@ def test_a_good_history() -> None:
     good = history()
     assert judge(good, KINDS) == []
     assert runs_again(good) == 1
+    assert attempts_without_start(good) == 0
+    assert attempts_without_start(good._replace(lines=good.lines[1:])) == 1
     assert next_starts([(3.0, 11), (9.0, 12)], good) == [Taken(3.0, 3.5)]
 
 
