@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ def main() -> int:
     if args.keep is not None:
         args.keep.mkdir(parents=True, exist_ok=True)
     print(f"seed {seed}", file=sys.stderr, flush=True)
+    # That a transaction cannot be rolled back on a connection that was cut is no news here.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     known = postgres_segments()
     report = torture(seed=seed, seconds=args.minutes * 60, only=args.only, keep=args.keep)
     remove_orphaned_segments(known)
