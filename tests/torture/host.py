@@ -33,6 +33,7 @@ SETTINGS: dict[str, object] = {
     "poll": "50ms",
     "drain_timeout": "10s",
     "claim_max": 60,
+    "tasks": {"*": {"retry": "10ms to 200ms"}},
     "writer": {"batch_max": 20, "age_max": "5ms"},
 }
 """Small leases, small batches: so that there is much to lose in a short time."""

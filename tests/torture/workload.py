@@ -58,11 +58,10 @@ KINDS: dict[str, Kind] = {
     "hang_async": Kind(0.3, "hang_async", options={"max_attempts": 2, "timeout_s": 0.3, "queue": "async"}, ends=BAD),
     "devour": Kind(0.4, "devour", options={"max_attempts": 2}, ends=BAD),
     "odd": Kind(0.4, "odd", options={"max_attempts": 2}, ends=BAD),
+    "wish": Kind(2, "wish", options=GOOD),
+    "give_up": Kind(0.5, "give_up", options={"max_attempts": 2}, ends=frozenset({CANCELLED, FAILED})),
     "forbidden": Kind(0.3, "forbidden", options={"max_attempts": 2}, ends=BAD, runs=False),
 }
-if hasattr(farm, "Snooze"):
-    KINDS["wish"] = Kind(2, "wish", options=GOOD)
-    KINDS["give_up"] = Kind(0.5, "give_up", options={"max_attempts": 2}, ends=frozenset({CANCELLED, FAILED}))
 if hasattr(farm.Client, "cancel"):
     KINDS["stay"] = Kind(0.1, "hang", options=GOOD, ends=frozenset({CANCELLED}), cancel_s=(0.5, 3.0))
     KINDS["stay_async"] = Kind(0.4, "hang_async", options={**GOOD, "queue": "async"}, ends=frozenset({CANCELLED}), cancel_s=(0.5, 3.0))
@@ -145,7 +144,7 @@ class Producer:
             self._client.cancel(self._to_cancel[0][1])
             heapq.heappop(self._to_cancel)
             self.cancelled += 1
-        if hasattr(self._client, "retry") and self.filed and self._rng.random() < RETRY_SHARE:
+        if self.filed and self._rng.random() < RETRY_SHARE:
             old = self._rng.choice(self.filed)
             if old.kind in ("fail", "odd"):
                 self.retried.add(old.job_id)

@@ -7,11 +7,8 @@ import ctypes
 import os
 import random
 import time
-from typing import Any
 
 import farm
-
-wishes: Any = farm
 
 
 def leave(path: str, number: int) -> None:
@@ -99,13 +96,13 @@ def wish(path: str, number: int) -> int:
     leave(path, number)
     what = random.random()
     if what < 0.3:
-        raise wishes.Retry(after_s=0.1)
+        raise farm.Retry(after_s=0.1)
     if what < 0.6:
-        raise wishes.Snooze(after_s=0.1)
+        raise farm.Snooze(after_s=0.1)
     return number
 
 
 def give_up(path: str, number: int) -> None:
     """Cancel itself."""
     leave(path, number)
-    raise wishes.Cancel("no use")
+    raise farm.Cancel("no use")
