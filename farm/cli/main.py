@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn, Protocol
 
+from farm import failpoints
 from farm.errors import ConfigError, FarmError
 
 COMMANDS = {
@@ -56,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     open_standard_files()
     try:
+        if failpoints.VARIABLE in os.environ:
+            failpoints.check()
         code = _run(arguments)
         sys.stdout.flush()
         return code

@@ -93,10 +93,10 @@ class Session:
             self.close()
             raise
 
-    def fetch(self, name: str, params: Params | None = None, *, deadline_s: float | None = None) -> list[Row]:
+    def fetch(self, name: str, params: Params | None = None, *, deadline_s: float | None = None, plan: str = "") -> list[Row]:
         """Run one statement of farm/sql in a transaction of its own and return its rows.
 
-        deadline_s: another one than the session's; the server too is told of a longer one.
+        deadline_s: another one than the session's; the server too is told of a longer one, and then runs the statement `plan` first.
         """
 
         def unit(connection: DeadlineConnection) -> list[Row]:
@@ -104,6 +104,8 @@ class Session:
                 return _fetch(connection, name, params, prepare=self.keeps_plans)
             with connection.transaction():
                 _fetch(connection, "allow_time", {"statement_ms": _statement_ms(deadline_s)})
+                if plan:
+                    _fetch(connection, plan, None)
                 return _fetch(connection, name, params)
 
         return self.run(unit, deadline_s=deadline_s)

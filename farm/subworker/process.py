@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from farm import linux
+from farm import failpoints, linux
 from farm.model import OutcomeKind
 from farm.ports import Job
 from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
@@ -248,6 +248,8 @@ def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
         print(f"farm: a runner cannot be set up: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         os._exit(70)
     _leave_with_supervisor(order, subworker, descriptors)
+    if failpoints.armed("subworker."):
+        subworker.fail_at_borders()
     subworker.get_ready()
     try:
         subworker.stand_by()

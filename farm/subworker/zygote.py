@@ -20,6 +20,7 @@ import orjson
 
 import runners
 from farm import linux
+from farm.failpoints import passing
 from farm.subworker import order
 from farm.subworker.process import run_subworker
 
@@ -59,6 +60,7 @@ def main() -> None:
 
 
 def _fork(control: socket.socket, supervisor_pid: int, fork_order: order.ForkOrder, descriptors: order.Descriptors) -> None:
+    passing("zygote.before_fork")
     try:
         middle = os.fork()
     except OSError as error:
@@ -100,6 +102,7 @@ def _be_born(control: socket.socket, supervisor_pid: int, fork_order: order.Fork
             os._exit(71)
         time.sleep(0.0001)
     os.setpgid(0, 0)
+    passing("subworker.before_birth")
     try:
         control.send(orjson.dumps({"name": fork_order.name, "pid": os.getpid()}))
     except ConnectionError:

@@ -24,6 +24,7 @@ from farm import linux
 from farm.collector import collect_rarely
 from farm.config.model import Config
 from farm.errors import FarmError
+from farm.failpoints import passing
 from farm.home import StateDir, farm_home
 from farm.ports import Part
 from farm.shm.generation import ACK_RING_BYTES, RESULT_RING_BYTES, RingFile, generation_bytes, ring_file_bytes
@@ -283,6 +284,7 @@ class Boot:
 
     def _leave(self, supervisor: Supervisor, parts: Any, crew: Crew, uncommitted: int) -> int:
         """Retire our host row, end the threads, the writer and the zygote. Rings are removed only if everything is committed."""
+        passing("supervisor.before_leave")
         parts.stop(retire=uncommitted == 0)
         supervisor.writer.leave()
         supervisor.zygote.close()

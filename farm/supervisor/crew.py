@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from farm.errors import FarmError
+from farm.failpoints import passing
 from farm.model import OutcomeKind
 from farm.shm.frames import SPILLED, HeldJob
 from farm.shm.generation import GenerationFile
@@ -225,6 +226,7 @@ class Crew:
             if self._desk.backlog:
                 # Its file goes with the burial, and is the only other witness of what it had started: first there must be room for that.
                 break
+            passing("supervisor.before_bury")
             lane = self._lane(generation)
             estate = judge(generation)
             if generation.host_id == self.host_id:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from farm.failpoints import passing
 from farm.model import Outcome, OutcomeKind
 from farm.shm.frames import HeldJob, pack_outcome
 from farm.shm.generation import RingFile
@@ -42,6 +43,7 @@ class Desk:
         while self._waiting:
             batch = [self._waiting[index] for index in range(min(PUT_MAX, len(self._waiting)))]
             written = self._ring.put_frames(batch)
+            passing("supervisor.desk_pushed")
             for _ in range(written):
                 self._waiting.popleft()
             if written < len(batch) and self._ring.want_space(len(self._waiting[0][2])):

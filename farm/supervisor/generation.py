@@ -13,6 +13,7 @@ from functools import partial
 from itertools import repeat
 from typing import NamedTuple
 
+from farm.failpoints import passing
 from farm.model import OutcomeKind
 from farm.shm.frames import SPILLED, HeldJob, pack_jobs
 from farm.shm.generation import READY, SETUP_FAILED, GenerationFile
@@ -215,8 +216,10 @@ class Generation:
         self.file.refill = self._wish(first + written)
         self.next_seq = first + written
         self.handed.update(zip(range(first, first + written), jobs, strict=False))
+        passing("supervisor.before_give")
         put = self._jobs.put_frames(frames)
         assert put == len(frames), "there was room for all of them"
+        passing("supervisor.after_give")
         return written
 
     def settle(self, sequences: Sequence[int]) -> list[HeldJob]:
@@ -231,6 +234,7 @@ class Generation:
         """Begin to take back everything that is not started."""
         if not self._recall.active:
             self._recall.begin()
+            passing("supervisor.after_recall")
             self._pace.back_off()
 
     @property

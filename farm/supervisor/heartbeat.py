@@ -10,6 +10,7 @@ from typing import Protocol
 
 from farm import linux
 from farm.errors import FarmError, StoreUnavailable
+from farm.failpoints import passing
 from farm.model import CancelRequest
 from farm.supervisor.generation import Generation
 
@@ -101,7 +102,9 @@ class Heartbeat:
         monotonic_ns = time.monotonic_ns()
         ages_s = [max(0, monotonic_ns - slot.started_ns) / 1e9 for slot in slots]
         try:
+            passing("heartbeat.before_beat")
             answer = self._store.beat(host_id, [slot.job_id for slot in slots], ages_s)
+            passing("heartbeat.after_beat")
         except StoreUnavailable as error:
             self._note_away(now, error)
             self._ask_for_server(now)

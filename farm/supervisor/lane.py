@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Container, Iterable, Sequence
 
 from farm.config.model import Lane as LaneConfig
+from farm.failpoints import passing
 from farm.shm.frames import HeldJob
 from farm.supervisor.generation import FULL, Appetite, Generation, Phase
 from farm.supervisor.pace import Pace
@@ -116,6 +117,7 @@ class Lane:
             if generation.recall_active and generation.phase is Phase.SERVING:
                 frames = generation.recalled()
                 if frames is not None:
+                    passing("supervisor.after_answer")
                     self.take_back(frames)
                     generation.lift_recall()
                     anybody = True

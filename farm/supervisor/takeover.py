@@ -13,6 +13,7 @@ from typing import Protocol
 
 from farm import linux
 from farm.errors import FarmError, RingBroken
+from farm.failpoints import passing
 from farm.filelock import FileLock
 from farm.shm.generation import GenerationFile, HeaderPage, RingFile
 from farm.shm.place import Place
@@ -106,6 +107,7 @@ class Predecessor:
         jobs = 0
         for host_id in sorted({file.host_id for file in [*self._generations, *self._desks]}):
             store.retire(host_id)
+            passing("takeover.after_retire")
             while store.leases_left(host_id):
                 jobs += store.reap(host_id, started)
         return jobs, len(started)
@@ -127,6 +129,7 @@ def take_over(places: Sequence[Place], *, writer: Writer, store: ReapStore, spil
     """Take over from every run that left files behind, the oldest first. check is called while waiting and may raise."""
     for place in places:
         predecessor = Predecessor(place)
+        passing("takeover.before_drain")
         predecessor.attach(writer)
         deadline = time.monotonic() + DRAIN_S
         while not predecessor.drained:
@@ -136,7 +139,9 @@ def take_over(places: Sequence[Place], *, writer: Writer, store: ReapStore, spil
             # They concern nobody, but a writer whose acks nobody takes stands still.
             writer.acks()
             time.sleep(LOOK_S)
+        passing("takeover.after_drain")
         jobs, started = predecessor.reap(store)
+        passing("takeover.after_reap")
         predecessor.remove(writer, spill)
         if jobs:
             log.info("took over %s of an earlier run, %s of them had started", counted(jobs, "job"), f"{started:,}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from farm.errors import StoreUnavailable
+from farm.failpoints import passing
 from farm.model import Beat
 from farm.units import counted
 
@@ -111,8 +112,10 @@ class Upkeep:
     def step(self, now: float) -> float:
         """Promote what is due and end what expires; reap, sweep, keep partitions ahead and prune when their time has come."""
         try:
+            passing("upkeep.before_promote")
             moved, next_due_s = self._store.promote(PROMOTE_MAX)
             if moved:
+                passing("upkeep.after_promote")
                 self._promoted()
             expired, next_expiry_s = self._store.expire(EXPIRE_MAX)
             if now >= self._sweep_at or self._sweep_above:
@@ -152,10 +155,13 @@ class Upkeep:
     def _reap(self, now: float) -> None:
         beats, server_up_s = self._store.live_hosts()
         for beat in self._watch.look(beats, server_up_s, now):
+            passing("upkeep.before_retire")
             if self._retire(beat.host_id, beat.beat):
                 log.warning("host %d has not beaten for a lease time: retired, its jobs are taken over", beat.host_id)
         for host_id in self._store.retired_with_leases():
+            passing("upkeep.before_reap")
             jobs, started = self._store.reap(host_id, None)
+            passing("upkeep.after_reap")
             if jobs:
                 log.warning("reaped %s of host %d, %s of them known to have started", counted(jobs, "job"), host_id, f"{started:,}")
                 self._promoted()

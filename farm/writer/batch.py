@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from farm.errors import StoreError, StoreUnavailable
+from farm.failpoints import passing
 from farm.model import CommitReport, Outcomes
 from farm.shm.counters import Counts
 from farm.writer.sources import Source
@@ -138,7 +139,9 @@ class Batch:
         """Commit all that is held, push the acks, then move the tails: in that order. False if the database is away."""
         again = self._held or any(source.first_pass for source in self._read_from)
         try:
+            passing("writer.after_read")
             report = self._commits.commit(self._outcomes, now_ns=now_ns, again=again)
+            passing("writer.after_commit")
         except StoreUnavailable:
             self._hold(now_ns)
             return False
@@ -156,8 +159,10 @@ class Batch:
         for source in self._read_from:
             for start in range(0, len(source.acks), ACKS_A_FRAME_MAX):
                 self._acknowledge(source.number, source.acks[start : start + ACKS_A_FRAME_MAX].tobytes())
+        passing("writer.after_ack")
         for source in self._read_from:
             source.release()
+        passing("writer.after_tail")
         self._outcomes = Outcomes()
         self._read_from.clear()
         return True
