@@ -37,6 +37,8 @@ from farm.supervisor.lane import Lane
 from farm.supervisor.loop import Loop
 from farm.supervisor.output import Output
 from farm.supervisor.spawn import inherit_nothing
+from farm.supervisor.threads import EventNap
+from farm.supervisor.witness import Witness
 from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.supervisor.zygote import Zygote
 from farm.units import counted
@@ -141,12 +143,14 @@ class Boot:
         parts = Parts(self._config, self._answering.dsn, self._stack, revive=self._answering.revive)
         parts.prepare(embedded=self._answering.embedded)
         parts.take_over(self._old_places, writer=writer, spill=self._spill, check=self._check_alive(writer))
-        lanes = [Lane(lane, claim_max=self._config.claim_max) for lane in self._config.lanes]
+        nap = EventNap()
+        witness = Witness(hurry=nap.wake, wake=self._loop.wake)
+        lanes = [Lane(lane, claim_max=self._config.claim_max, witness=witness) for lane in self._config.lanes]
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         host_id = parts.register(self._state.instance)
         crew = self._make_crew(lanes, desk, admit=parts.admit)
         crew.host_id = desk.file.host_id = host_id
-        parts.make(lanes=lanes, crew=crew, desk=desk, inbox=inbox, loop=self._loop, burst=burst)
+        parts.make(lanes=lanes, crew=crew, desk=desk, inbox=inbox, loop=self._loop, burst=burst, witness=witness, heartbeats_nap=nap)
         self._attach_desk(writer, desk)
         supervisor = parts.supervisor(
             loop=self._loop, children=self, zygote=zygote, writer=writer, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst

@@ -40,9 +40,7 @@ class Drain:
         for generation in self._crew.generations:
             self._move_on(generation, now)
         for lane in self._crew.lanes:
-            held = list(lane.held)
-            lane.held.clear()
-            self._release(held)
+            self._release(lane.take_all())
         return LOOK_S
 
     @property

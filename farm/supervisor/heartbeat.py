@@ -10,6 +10,7 @@ from typing import Protocol
 from farm import linux
 from farm.errors import FarmError, StoreUnavailable
 from farm.supervisor.generation import Generation
+from farm.supervisor.witness import Witness
 
 RETRY_S = 0.2
 REVIVE_AFTER_S = 5.0
@@ -53,6 +54,7 @@ class Heartbeat:
         revive: Callable[[], None] | None,
         retry_s_max: float,
         waiters: Callable[[], None],
+        witness: Witness,
     ) -> None:
         self._store = store
         self._host_id = host_id
@@ -62,6 +64,7 @@ class Heartbeat:
         self._retired = retired
         self._revive = revive
         self._waiters = waiters
+        self._witness = witness
         self._retry_s = min(RETRY_S, every_s, retry_s_max)
         self._asked_at = 0.0
         self._away_since: float | None = None
@@ -90,11 +93,14 @@ class Heartbeat:
         if self.closed:
             return self._every_s
         host_id, sent_ns = self._host_id, linux.boottime_ns()
+        # Before the slots are read: what is no longer among the named runs by now, or has ended.
+        named = self._witness.asked
         slots = [slot for generation in self._generations() for slot in generation.running()]
         monotonic_ns = time.monotonic_ns()
-        ages_s = [max(0, monotonic_ns - slot.started_ns) / 1e9 for slot in slots]
+        ages_s = dict.fromkeys(named.job_ids, 0.0)
+        ages_s |= {slot.job_id: max(0, monotonic_ns - slot.started_ns) / 1e9 for slot in slots}
         try:
-            answer = self._store.beat(host_id, [slot.job_id for slot in slots], ages_s)
+            answer = self._store.beat(host_id, list(ages_s), list(ages_s.values()))
         except StoreUnavailable as error:
             self._note_away(now, error)
             self._ask_for_server(now)
@@ -105,6 +111,7 @@ class Heartbeat:
         else:
             self.clock_us = less_monotonic(answer.database_us, monotonic_ns)
             self._open_gate(sent_ns)
+            self._witness.note(named)
             if answer.waiters:
                 self._waiters()
         return max(0.0, self._every_s - (time.monotonic() - now))

@@ -35,8 +35,9 @@ from farm.supervisor.packing import Packer
 from farm.supervisor.refusals import Refusals
 from farm.supervisor.supervisor import Children, Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
-from farm.supervisor.threads import PartThread
+from farm.supervisor.threads import Nap, PartThread
 from farm.supervisor.upkeep import Upkeep
+from farm.supervisor.witness import Witness
 from farm.supervisor.writer import Writer
 from farm.supervisor.zygote import Zygote
 
@@ -97,7 +98,18 @@ class Parts:
         self._clock_us = less_monotonic(self._hosts.clock_us(), sent_ns)
         return self._host_id
 
-    def make(self, *, lanes: Sequence[Lane], crew: Crew, desk: Desk, inbox: queue.SimpleQueue[Any], loop: Loop, burst: bool) -> None:
+    def make(
+        self,
+        *,
+        lanes: Sequence[Lane],
+        crew: Crew,
+        desk: Desk,
+        inbox: queue.SimpleQueue[Any],
+        loop: Loop,
+        burst: bool,
+        witness: Witness,
+        heartbeats_nap: Nap,
+    ) -> None:
         """Make the parts and their threads."""
         config = self._config
         self._inbox, self._loop = inbox, loop
@@ -123,6 +135,7 @@ class Parts:
             revive=self._revive,
             retry_s_max=config.reconnect_pause_s,
             waiters=desk.note_waiters,
+            witness=witness,
         )
         listen = config.database.listen or (None if config.database.pooled else self._dsn)
         # What is due earlier than everything else is announced: where announcements are heard, polling is only the safety net.
@@ -143,7 +156,7 @@ class Parts:
             self._stack.callback(wakeups.close)
             listener = Listener(wakeups=wakeups, claimer=self._claimer, later=self._upkeep.wake, waiters=desk.note_waiters)
         self._claims = PartThread("claims", self._claimer, listener)
-        self._threads = [self._claims, self._upkeep, PartThread("heartbeat", self._heartbeat)]
+        self._threads = [self._claims, self._upkeep, PartThread("heartbeat", self._heartbeat, heartbeats_nap)]
 
     def supervisor(
         self,

@@ -223,7 +223,7 @@ class Supervisor:
             arrival.lane.arrive(claimed - first, [])
             return True
         packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first, to_release=self._drain is not None)
-        arrival.lane.arrive(packed.end - first, packed.jobs)
+        arrival.lane.arrive(packed.end - first, packed.jobs, some_lost=arrival.claim.losts is not None)
         self.refused += len(packed.refused)
         self._desk.push(packed.refused)
         if packed.end < claimed:

@@ -71,6 +71,22 @@ def test_what_a_host_left_in_memory_is_better_evidence(bench: Bench) -> None:
     bench.hosts.beat(host, ids, [1.0])
     bench.hosts.retire(host, None)
     assert bench.upkeep.reap(host, []) == Reaped(1, 0)
+    assert bench.rows("SELECT job_id, attempt, lost FROM farm.returned ORDER BY seq DESC LIMIT 1") == [(ids[0], 0, 0)]
+
+
+def test_what_is_known_not_to_have_started_is_no_loss(bench: Bench) -> None:
+    """However often a farm is killed and started again: only what had started, or may have, is counted as lost."""
+    ids = bench.enqueue(2, max_attempts=20)
+    for _ in range(12):
+        host = bench.host()
+        bench.claim(host)
+        bench.hosts.retire(host, None)
+        assert bench.upkeep.reap(host, []) == Reaped(2, 0)
+    host = bench.host()
+    bench.claim(host)
+    bench.hosts.retire(host, None)
+    assert bench.upkeep.reap(host, ids[:1]) == Reaped(2, 1)
+    assert bench.rows("SELECT job_id, attempt, lost FROM farm.returned ORDER BY 1") == [(ids[0], 1, 1), (ids[1], 0, 0)]
 
 
 def test_a_job_known_to_have_started_on_its_last_attempt_is_over(bench: Bench) -> None:
