@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
-from farm.model import Beat
+from farm.model import Beat, OpenTransaction
 from farm.store.session import Session, bigint_array
 
 PARTITION_DEADLINE_S = 30.0
@@ -85,3 +85,8 @@ class UpkeepStore:
     def prune_waiters(self) -> None:
         """Forget those who waited for the end of a job and are gone."""
         self._session.fetch("prune_waiters")
+
+    def oldest_transaction(self, older_than_s: float) -> OpenTransaction | None:
+        """Return the transaction of this database that has been open for longest, if that is longer than so many seconds."""
+        rows = self._session.fetch("find_open_transaction", {"older_than_s": older_than_s})
+        return OpenTransaction(*rows[0]) if rows else None

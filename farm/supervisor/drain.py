@@ -53,8 +53,8 @@ class Drain:
         return now > self._deadline + self._commit_s_max
 
     def uncommitted(self) -> int:
-        """Return how many jobs have no committed outcome."""
-        return self._crew.in_flight() + self._desk.backlog
+        """Return how many jobs have no committed outcome; those given back count as well until that is committed."""
+        return self._crew.in_flight() + self._desk.uncommitted
 
     def _move_on(self, generation: Generation, now: float) -> None:
         if generation.phase is Phase.BORN:

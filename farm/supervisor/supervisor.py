@@ -239,7 +239,9 @@ class Supervisor:
 
     def _take_acks(self) -> None:
         for number, sequences in self._writer.acks():
-            if number != DESK_NUMBER:
+            if number == DESK_NUMBER:
+                self._desk.settle(len(sequences))
+            else:
                 self.settled += len(sequences)
                 for name in self._crew.settle(number, sequences):
                     self._spill.remove(name)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from farm.errors import StoreUnavailable
-from farm.model import Beat
+from farm.model import Beat, OpenTransaction
+from farm.supervisor.horizon import OPEN_S, Horizon
 from farm.units import counted
 
 PROMOTE_MAX = 2_000
@@ -27,6 +28,7 @@ class UpkeepStore(Protocol):
     def keep_partitions_ahead(self) -> int: ...
     def prune_hosts(self) -> Sequence[int]: ...
     def prune_waiters(self) -> None: ...
+    def oldest_transaction(self, older_than_s: float) -> OpenTransaction | None: ...
 
 
 class Watch:
@@ -93,6 +95,7 @@ class Upkeep:
         self._reap_at = 0.0
         self._partitions_at = 0.0
         self._prune_at = 0.0
+        self._horizon = Horizon()
 
     def step(self, now: float) -> float:
         """Promote what is due; reap, keep partitions ahead and prune when their time has come."""
@@ -110,6 +113,7 @@ class Upkeep:
                 self._prune_at = now + PRUNE_EVERY_S
                 self._store.prune_hosts()
                 self._store.prune_waiters()
+                self._horizon.note(self._store.oldest_transaction(OPEN_S), now)
         except StoreUnavailable:
             self._watch.begin_anew()
             raise

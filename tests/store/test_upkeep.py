@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from farm.model import Beat, OutcomeKind
@@ -208,3 +209,17 @@ def test_a_commit_before_the_reap_wins(bench: Bench, kind: OutcomeKind) -> None:
     assert bench.commit(outcomes(claim, kind)).written == 2
     assert bench.upkeep.reap(host, claim.job_ids) == Reaped(0, 0)
     assert check(bench.session) == []
+
+
+def test_a_transaction_that_somebody_leaves_open_is_found(bench: Bench) -> None:
+    assert bench.upkeep.oldest_transaction(0.0) is not None, "the look itself is one"
+    with psycopg.connect(bench.dsn, application_name="forgotten") as other:
+        pid = other.execute("SELECT pg_backend_pid(), txid_current()").fetchone()
+        assert pid is not None
+        # One that has done nothing yet holds nothing back.
+        with psycopg.connect(bench.dsn, application_name="idle") as idle:
+            idle.execute("BEGIN")
+            found = bench.upkeep.oldest_transaction(0.0)
+        assert found is not None
+        assert (found.pid, found.who) == (pid[0], "forgotten")
+        assert bench.upkeep.oldest_transaction(60.0) is None
