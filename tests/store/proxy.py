@@ -36,6 +36,8 @@ class Proxy:
         self.cut_before: bytes | None = None
         self.swallowed = threading.Event()
         """Set when an answer got lost."""
+        self.cut = threading.Event()
+        """Set when a connection was cut before a message."""
         self._peers: dict[socket.socket, tuple[socket.socket, bool]] = {}
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="proxy")
@@ -82,7 +84,10 @@ class Proxy:
             data = source.recv(BUFFER_BYTES)
         except OSError:
             data = b""
-        if not data or (from_client and self.cut_before is not None and self.cut_before in data):
+        is_cut = from_client and self.cut_before is not None and self.cut_before in data
+        if is_cut:
+            self.cut.set()
+        if not data or is_cut:
             self._drop(source, target)
             return
         if not from_client and self.swallow_answers:
