@@ -22,6 +22,9 @@ Params = Mapping[str, Any]
 DEADLINE_S_DEFAULT = 5.0
 CONNECT_S_DEFAULT = 3.0
 
+IDLE_MS_MAX = 15_000
+"""A client that is silent in a transaction for so long, or for longer than its own deadline, is gone: its locks are others'."""
+
 PREPARE_NEVER = 1 << 30
 
 AWAY_SQLSTATES = ("08", "53", "57", "58", "25P03", "25006", "40", "55P03", "0A000", "26000")
@@ -137,7 +140,8 @@ class Session:
         connection.deadline = monotonic() + self.deadline_s
         if not self._pooled:
             # The server ends what we have given up on, so that a lock is not held by nobody.
-            send(connection, load("set_session"), {"statement_ms": _statement_ms(self.deadline_s)})
+            statement_ms = _statement_ms(self.deadline_s)
+            send(connection, load("set_session"), {"statement_ms": statement_ms, "idle_ms": min(statement_ms, IDLE_MS_MAX)})
         if self.keeps_plans:
             # What a message of its own sets for one transaction, this session sets for good.
             send(connection, load("plan_by_index").replace(b"SET LOCAL", b"SET") + b";\n" + load("plan_once"))

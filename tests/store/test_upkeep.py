@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import psycopg
 import pytest
 
+import farm.store.upkeep
 from farm.model import Beat, OutcomeKind
 from farm.store.invariants import check
 from farm.store.upkeep import Promoted, Reaped
@@ -223,3 +226,28 @@ def test_a_transaction_that_somebody_leaves_open_is_found(bench: Bench) -> None:
         assert found is not None
         assert (found.pid, found.who) == (pid[0], "forgotten")
         assert bench.upkeep.oldest_transaction(60.0) is None
+
+
+def test_a_commit_whose_writer_is_gone_holds_no_lease_for_long(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even in the middle of a COPY, which no timeout of PostgreSQL ends while it waits for rows."""
+    bench.enqueue(2)
+    host = bench.host()
+    claim = bench.claim(host)
+    bench.hosts.retire(host, None)
+    stuck = psycopg.connect(bench.dsn, application_name="farm writer", autocommit=True)
+    stuck.execute("SET statement_timeout = 100; SET idle_in_transaction_session_timeout = 100")
+    stuck.execute("BEGIN")
+    stuck.execute("SELECT FROM farm.lease WHERE id = %s FOR UPDATE", [claim.lease_id])
+    stuck.pgconn.send_query(b"COPY farm.failure (job_id) FROM STDIN")
+    time.sleep(0.3)
+    assert bench.upkeep.reap(host, None) == Reaped(0, 0)
+    assert bench.upkeep.end_stuck_commits() == 0, "it may be at work still"
+    monkeypatch.setattr(farm.store.upkeep, "STUCK_S", 0.2)
+    bystander = bench.sql.execute("SELECT pg_backend_pid()").fetchone()
+    assert bench.upkeep.end_stuck_commits() == 1
+    assert bench.sql.execute("SELECT pg_backend_pid()").fetchone() == bystander
+    deadline = time.monotonic() + 20
+    while bench.upkeep.reap(host, None) == Reaped(0, 0):
+        assert time.monotonic() < deadline
+    assert bench.upkeep.leases_left(host) == 0
+    stuck.close()

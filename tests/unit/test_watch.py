@@ -84,6 +84,9 @@ class FakeStore:
     def reap(self, host_id: int, started: Sequence[int] | None) -> tuple[int, int]:
         raise AssertionError
 
+    def end_stuck_commits(self) -> int:
+        raise AssertionError
+
     def promote(self, jobs_max: int) -> tuple[int, float | None]:
         if self.away:
             raise StoreUnavailable("away")
