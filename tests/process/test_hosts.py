@@ -117,7 +117,8 @@ def test_hosts_that_stall_and_sleep(make_farm: MakeFarm, farm_home: Path, ledger
     assert all(ledger.result(job).attempt == 1 for job in beside.values())
     twins.a.stop()
     twins.b.stop()
-    assert {ledger.results()[job].status for job in jobs} == {1}
+    results = ledger.results()
+    assert {results[job].status for job in jobs} == {1}
     ledger.check_all_ended()
 
 
@@ -163,5 +164,6 @@ def test_a_job_that_kills_its_host_is_counted(make_farm: MakeFarm, ledger: Ledge
     print(f"400 jobs of a lost host took {time.monotonic() - begun:.1f} s, the start included")
     other.stop()
     assert effects_left(tmp_path / "innocent") == 400
-    assert {ledger.results()[job].attempt for job in innocent} == {1}
+    results = ledger.results()
+    assert {results[job].attempt for job in innocent} == {1}
     ledger.check_all_ended()
