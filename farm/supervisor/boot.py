@@ -129,10 +129,11 @@ class Boot:
 
     def run(self, *, burst: bool) -> int:
         """Bring the farm up, let it work, bring it down. Returns the exit code."""
-        self._end_old_crew()
         self._loop.watch(self._log_end, lambda: self._output.step(time.monotonic()))
         zygote = self.make_zygote()
         writer = self._spawn_writer()
+        # They import while an old crew has its time to finish. The lock that they inherit is ours to take yet.
+        self._end_old_crew()
         self._answering = self._open_database()
         # After the embedded server has been started: it is to be nobody's child, and must not become ours.
         linux.adopt_orphans()
