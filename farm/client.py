@@ -19,10 +19,11 @@ from farm.store import schema
 from farm.store.connection import DeadlineConnection
 from farm.store.enqueues import EnqueueBatch, SourceFailed
 from farm.store.newjobs import NewJob, validate
+from farm.store.retries import RETRY_JOBS_MAX, RetryStore
 from farm.store.session import Session
 from farm.store.statements import load
 from farm.units import format_retry
-from farm.waits import Waits
+from farm.waits import Waits, checked_id
 
 if TYPE_CHECKING:
     from farm.embedded import EmbeddedServer
@@ -169,6 +170,20 @@ class Client:
         JobFailed with the error of the last attempt, JobCancelled, NoSuchJob, WaitTimeout (a TimeoutError; the job goes on), StoreError.
         """
         return self.waits().wait(job_id, timeout_s)
+
+    def retry(self, job_ids: Iterable[int], *, by: str | None = None) -> list[int]:
+        """Make jobs ready again that have failed or were cancelled, and return those; others are left alone.
+
+        A job keeps its id and its history, its attempts are counted from 1 again, and who waits for it waits for its new end. by: who
+        wants it, for its history (the user of the database, if nobody is named). Up to 1,000 jobs are one transaction, more are
+        several. Raises StoreError.
+        """
+        ids = sorted({checked_id(job_id) for job_id in job_ids})
+        again: list[int] = []
+        with self._borrow() as session:
+            for start in range(0, len(ids), RETRY_JOBS_MAX):
+                again += RetryStore(session).retry(ids[start : start + RETRY_JOBS_MAX], by=by)
+        return again
 
     def waits(self) -> Waits:
         """Return what waits for jobs; its futures serve those who cannot block."""

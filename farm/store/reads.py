@@ -8,6 +8,7 @@ from psycopg.rows import dict_row
 
 from farm.model import State, memory_class_bytes
 from farm.store.connection import DeadlineConnection
+from farm.store.history import history
 from farm.store.session import Params, Session
 from farm.store.statements import load
 from farm.units import format_retry
@@ -42,19 +43,20 @@ class ReadStore:
         return self._read(name, {"state": state, "status": status, "queue": queue, "limit": limit})
 
     def job(self, job_id: int) -> dict[str, Any] | None:
-        """Return a job with the columns of the view, and under `failures` every attempt that did not succeed, in order.
+        """Return a job with the columns of the view, and under `attempts` what became of each of them, see history().
 
         Also what else it was enqueued with: `expires_at`, `retry` (such as `1s to 10m`) and `memory_bytes`, rounded up to its memory
-        class; None for what it does not say. A failure has: attempt, kind, error, started_at, finished_at, host.
+        class; None for what it does not say.
         """
         rows = self._read("read_job", {"job_id": job_id})
         if not rows:
             return None
         job = rows[0]
         base_ms, cap_ms, memory_mb = (job.pop(column) for column in ("retry_base_ms", "retry_cap_ms", "memory_mb"))
+        read_at = job.pop("read_at")
         job["retry"] = None if base_ms is None else format_retry(base_ms, cap_ms)
         job["memory_bytes"] = memory_class_bytes(memory_mb or 0)
-        return {**job, "failures": self._read("list_failures", {"job_id": job_id})}
+        return {**job, "attempts": history(job, self._read("list_failures", {"job_id": job_id}), read_at)}
 
     def status(self) -> dict[str, Any]:
         """Return what is going on: `hosts`, `queues` that have jobs waiting, and how many are `claimed`, `running`, `scheduled`.

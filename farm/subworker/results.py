@@ -49,13 +49,15 @@ def encode_result(value: Any, *, bytes_max: int = RESULT_BYTES_MAX) -> bytes:
     return text
 
 
-def encode_error(error: BaseException, *, skip_frames: int = 0) -> bytes:
+def encode_error(error: BaseException, *, skip_frames: int = 0, name: str = "", **more: float) -> bytes:
     """Return {"type", "message", "traceback"} of an exception as JSON text, whatever its __str__ does.
 
-    skip_frames: how many of the outermost frames are the farm's own and only noise to the reader.
+    skip_frames: how many of the outermost frames are the farm's own and only noise to the reader. name: the type, if it is not to be
+    that of its class; more: what else is to stand there.
     """
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    if not name:
+        name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)
     except Exception:
@@ -67,17 +69,17 @@ def encode_error(error: BaseException, *, skip_frames: int = 0) -> bytes:
         text = "".join(traceback.format_exception(kind, error, frames))
     except Exception:
         text = ""
-    return error_payload(name, message, text)
+    return error_payload(name, message, text, **more)
 
 
-def error_payload(kind: str, message: str, text: str = "") -> bytes:
-    """Return an error as JSON text: cut to its caps, without NUL and lone surrogates."""
+def error_payload(kind: str, message: str, text: str = "", **more: float) -> bytes:
+    """Return an error as JSON text: cut to its caps, without NUL and lone surrogates. more: what else is to stand there."""
     if len(text) > TRACEBACK_CHARS_MAX:
         half = TRACEBACK_CHARS_MAX // 2
         text = f"{text[:half]}\n[... {len(text) - 2 * half:,} characters cut ...]\n{text[-half:]}"
     if len(message) > MESSAGE_CHARS_MAX:
         message = f"{message[:MESSAGE_CHARS_MAX]} [... {len(message) - MESSAGE_CHARS_MAX:,} characters cut]"
-    return orjson.dumps({"type": _clean(kind), "message": _clean(message), "traceback": _clean(text)})
+    return orjson.dumps({"type": _clean(kind), "message": _clean(message), "traceback": _clean(text), **more})
 
 
 def _clean(text: str) -> str:

@@ -46,6 +46,8 @@ class RunningFarm:
             "host": {"name": name, "memory": "auto"},
             "runners": {"python": {"allow": ["chores:*", "operator:*"], "path": [str(TASKS)]}},
             "lanes": {"default": {"queues": ["*"], "subworkers": subworkers}},
+            # What is tested of retries has a policy of its own; all others are not to wait.
+            "tasks": {"*": {"retry": "0s"}},
             "drain_timeout": "10s",
             "heartbeat": "200ms",
             "lease": "2s",
@@ -54,7 +56,7 @@ class RunningFarm:
             **options,
         }
         self.config = directory / f"{name}.yaml"
-        self.config.write_text(yaml.safe_dump(settings))
+        self.config.write_text(yaml.safe_dump(settings, sort_keys=False))
 
     def start(self, *arguments: str, ready: bool = True, **environ: str) -> RunningFarm:
         """Start it, by default wait until its subworkers are ready."""
