@@ -1,6 +1,6 @@
 """From a configuration to a running farm, and out again: what is made in which order, and why in that order.
 
-1. The locks: only one supervisor on a state directory. 2. The zygote and the writer: they import while we go on; the zygote is
+1. The lock: only one supervisor on a state directory. 2. The zygote and the writer: they import while we go on; the zygote is
 executed before anything here has seen a password. 3. The database. 4. What a dead predecessor left behind. 5. Our own host row,
 threads and subworkers. On the way out everything in reverse.
 """
