@@ -235,3 +235,13 @@ class Beat(NamedTuple):
 
     host_id: int
     beat: int
+
+
+class OpenTransaction(NamedTuple):
+    """A transaction that somebody leaves open."""
+
+    pid: int | None
+    """Of its backend; None for one that was prepared."""
+    who: str
+    """What its program calls itself, or its user."""
+    age_s: float

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
-from farm.model import Beat
+from farm.model import Beat, OpenTransaction
 from farm.retry import NO_POLICIES, Policies
-from farm.store.session import Session, bigint_array
+from farm.store.session import DEADLINE_S_DEFAULT, Session, bigint_array
 
 PARTITION_DEADLINE_S = 30.0
 """Attaching a partition may have to wait for a manual ANALYZE or the like on its parents."""
+
+STUCK_S = 2 * DEADLINE_S_DEFAULT
+"""A writer gives up a commit in half of that."""
 
 
 class Beats(NamedTuple):
@@ -127,3 +130,12 @@ class UpkeepStore:
     def prune_waiters(self) -> None:
         """Forget those who waited for the end of a job and are gone."""
         self._session.fetch("prune_waiters")
+
+    def end_stuck_commits(self) -> int:
+        """End commits whose writer is gone without a word and which hold leases; returns how many."""
+        return len(self._session.fetch("end_stuck_commits", {"older_than_s": STUCK_S}))
+
+    def oldest_transaction(self, older_than_s: float) -> OpenTransaction | None:
+        """Return the transaction of this database that has been open for longest, if that is longer than so many seconds."""
+        rows = self._session.fetch("find_open_transaction", {"older_than_s": older_than_s})
+        return OpenTransaction(*rows[0]) if rows else None

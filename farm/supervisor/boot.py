@@ -1,6 +1,6 @@
 """From a configuration to a running farm, and out again: what is made in which order, and why in that order.
 
-1. The locks: only one supervisor on a state directory. 2. The zygote and the writer: they import while we go on; the zygote is
+1. The lock: only one supervisor on a state directory. 2. The zygote and the writer: they import while we go on; the zygote is
 executed before anything here has seen a password. 3. The database. 4. What a dead predecessor left behind. 5. Our own host row,
 threads and subworkers. On the way out everything in reverse.
 """
@@ -38,6 +38,8 @@ from farm.supervisor.lane import Lane
 from farm.supervisor.loop import Loop
 from farm.supervisor.output import Output
 from farm.supervisor.spawn import inherit_nothing
+from farm.supervisor.threads import EventNap
+from farm.supervisor.witness import Witness
 from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.supervisor.zygote import Zygote
 from farm.units import counted
@@ -130,10 +132,11 @@ class Boot:
 
     def run(self, *, burst: bool) -> int:
         """Bring the farm up, let it work, bring it down. Returns the exit code."""
-        self._end_old_crew()
         self._loop.watch(self._log_end, lambda: self._output.step(time.monotonic()))
         zygote = self.make_zygote()
         writer = self._spawn_writer()
+        # They import while an old crew has its time to finish. The lock that they inherit is ours to take yet.
+        self._end_old_crew()
         self._answering = self._open_database()
         # After the embedded server has been started: it is to be nobody's child, and must not become ours.
         linux.adopt_orphans()
@@ -145,12 +148,14 @@ class Boot:
         parts = Parts(self._config, self._answering.dsn, self._stack, revive=self._answering.revive)
         parts.prepare(embedded=self._answering.embedded)
         parts.take_over(self._old_places, writer=writer, spill=self._spill, check=self._check_alive(writer))
-        lanes = [Lane(lane, claim_max=self._config.claim_max) for lane in self._config.lanes]
+        nap = EventNap()
+        witness = Witness(hurry=nap.wake, wake=self._loop.wake)
+        lanes = [Lane(lane, claim_max=self._config.claim_max, witness=witness) for lane in self._config.lanes]
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         host_id = parts.register(self._state.instance)
         crew = self._make_crew(lanes, desk, admit=parts.admit)
         crew.host_id = desk.file.host_id = host_id
-        parts.make(lanes=lanes, crew=crew, desk=desk, inbox=inbox, loop=self._loop, burst=burst)
+        parts.make(lanes=lanes, crew=crew, desk=desk, inbox=inbox, loop=self._loop, burst=burst, witness=witness, heartbeats_nap=nap)
         self._attach_desk(writer, desk)
         supervisor = parts.supervisor(
             loop=self._loop, children=self, zygote=zygote, writer=writer, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst

@@ -245,7 +245,7 @@ class Crew:
     def abandon(self) -> None:
         """Kill everybody and drop what is held: the host was retired, and its jobs are somebody else's now."""
         for lane in self.lanes:
-            self.drop_arguments(lane.let_go())
+            self.drop_arguments(lane.take_all())
         for generation in self.generations:
             generation.kill(None)
 
@@ -258,7 +258,7 @@ class Crew:
     def in_flight(self) -> int:
         """Return how many claimed jobs have no committed outcome yet, as far as the main thread knows."""
         handed = sum(len(generation.handed) for generation in self.by_number.values())
-        return handed + sum(len(lane.held) + len(lane.solitary) + lane.claimed - lane.arrived for lane in self.lanes)
+        return handed + sum(lane.waiting + lane.claimed - lane.arrived for lane in self.lanes)
 
     def attach_all(self, writer: Writer) -> None:
         """Tell a new writer of every ring that there is."""

@@ -40,7 +40,7 @@ class Drain:
         for generation in self._crew.generations:
             self._move_on(generation, now)
         for lane in self._crew.lanes:
-            self._release(lane.let_go())
+            self._release(lane.take_all())
         return LOOK_S
 
     @property
@@ -53,8 +53,8 @@ class Drain:
         return now > self._deadline + self._commit_s_max
 
     def uncommitted(self) -> int:
-        """Return how many jobs have no committed outcome."""
-        return self._crew.in_flight() + self._desk.backlog
+        """Return how many jobs have no committed outcome; those given back count as well until that is committed."""
+        return self._crew.in_flight() + self._desk.uncommitted
 
     def _move_on(self, generation: Generation, now: float) -> None:
         if generation.phase is Phase.BORN:

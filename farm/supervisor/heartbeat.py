@@ -13,6 +13,7 @@ from farm.errors import FarmError, StoreUnavailable
 from farm.failpoints import passing
 from farm.model import CancelRequest
 from farm.supervisor.generation import Generation
+from farm.supervisor.witness import Witness
 
 RETRY_S = 0.2
 REVIVE_AFTER_S = 5.0
@@ -60,6 +61,7 @@ class Heartbeat:
         retry_s_max: float,
         waiters: Callable[[], None],
         unwanted: Callable[[Sequence[CancelRequest]], None],
+        witness: Witness,
     ) -> None:
         self._store = store
         self._host_id = host_id
@@ -70,6 +72,7 @@ class Heartbeat:
         self._revive = revive
         self._waiters = waiters
         self._unwanted = unwanted
+        self._witness = witness
         self._retry_s = min(RETRY_S, every_s, retry_s_max)
         self._asked_at = 0.0
         self._away_since: float | None = None
@@ -98,12 +101,15 @@ class Heartbeat:
         if self.closed:
             return self._every_s
         host_id, sent_ns = self._host_id, linux.boottime_ns()
+        # Before the slots are read: what is no longer among the named runs by now, or has ended.
+        named = self._witness.asked
         slots = [slot for generation in self._generations() for slot in generation.running()]
         monotonic_ns = time.monotonic_ns()
-        ages_s = [max(0, monotonic_ns - slot.started_ns) / 1e9 for slot in slots]
+        ages_s = dict.fromkeys(named.job_ids, 0.0)
+        ages_s |= {slot.job_id: max(0, monotonic_ns - slot.started_ns) / 1e9 for slot in slots}
         try:
             passing("heartbeat.before_beat")
-            answer = self._store.beat(host_id, [slot.job_id for slot in slots], ages_s)
+            answer = self._store.beat(host_id, list(ages_s), list(ages_s.values()))
             passing("heartbeat.after_beat")
         except StoreUnavailable as error:
             self._note_away(now, error)
@@ -115,6 +121,7 @@ class Heartbeat:
         else:
             self.clock_us = less_monotonic(answer.database_us, monotonic_ns)
             self._open_gate(sent_ns)
+            self._witness.note(named)
             if answer.waiters:
                 self._waiters()
             if answer.cancels:

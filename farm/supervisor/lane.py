@@ -9,15 +9,15 @@ from farm.config.model import Lane as LaneConfig
 from farm.failpoints import passing
 from farm.shm.frames import HeldJob
 from farm.supervisor.generation import FULL, Appetite, Generation, Phase
+from farm.supervisor.loners import Loners, take_out
 from farm.supervisor.pace import Pace
+from farm.supervisor.witness import Wary, Witness, split
 
 CLAIM_AHEAD_S = 0.5
 """Seconds of work claimed ahead: a claim and the reading of its jobs take a few milliseconds, a busy database more; and four claims
 a second are little beside jobs of any length. What is claimed is not another host's any more, so it is no more than that."""
 CLAIMS_AHEAD_MAX = 4
 """Batches of claim_max held at the most."""
-LONERS_MAX = 10_000
-_JOB_ID = 2
 CLAIMED_MIN = 2
 """Jobs claimed ahead, however long they take."""
 
@@ -25,17 +25,17 @@ CLAIMED_MIN = 2
 class Lane:
     """Holds claimed jobs between the claim and the rings."""
 
-    def __init__(self, config: LaneConfig, *, claim_max: int) -> None:
+    def __init__(self, config: LaneConfig, *, claim_max: int, witness: Witness) -> None:
         self.config = config
         self.name = config.name
         self.memory_mb = config.memory_bytes // 1_000_000
         """What a job may need here, in millions of bytes, as memory classes count."""
         self.held: deque[HeldJob] = deque()
-        self.solitary: deque[HeldJob] = deque()
-        """Held too, each to run with nobody beside it."""
-        self._loners: dict[int, None] = {}
-        """Ids of jobs that are to run alone when they come (again), the latest ones last."""
-        self._reserving = False
+        self.loners = Loners()
+        """Jobs that are to run alone, apart from the others."""
+        self.wary = Wary(lane=config.name, witness=witness)
+        """Jobs that were lost before, apart from the others."""
+        self._had_wary = False
         self.generations: list[Generation] = []
         """Those that take frames or may yet; the buried are gone. Replaced as a whole, so that other threads may read it."""
         slots = config.subworkers * config.concurrency
@@ -55,9 +55,12 @@ class Lane:
     @property
     def buffered(self) -> int:
         """Jobs claimed and not started, wherever they are."""
-        return (
-            self.claimed - self.arrived + len(self.held) + len(self.solitary) + sum(generation.unstarted for generation in self.generations)
-        )
+        return self.claimed - self.arrived + self.waiting + sum(generation.unstarted for generation in self.generations)
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait here, in no ring."""
+        return len(self.held) + len(self.loners) + len(self.wary)
 
     @property
     def serving(self) -> bool:
@@ -77,38 +80,33 @@ class Lane:
         """True at or below the low watermark, as last measured."""
         return self.buffered <= self._pace.low
 
-    def arrive(self, claimed: int, jobs: list[HeldJob]) -> None:
+    def arrive(self, claimed: int, jobs: list[HeldJob], *, some_lost: bool = False) -> None:
         """Take in the jobs of a claim of so many; fewer where some were refused, or are no longer ours."""
         self.arrived += claimed
-        self.held.extend(self._without_loners(jobs) if self._loners else jobs)
+        jobs = self.loners.keep(jobs)
+        if some_lost:
+            self._had_wary = True
+            jobs, wary = split(jobs)
+            self.wary.add(wary)
+        self.held.extend(jobs)
 
     def take_back(self, jobs: Iterable[HeldJob]) -> None:
         """Hold jobs again that were handed out and not started: ahead of the others, in their old order."""
-        jobs = self._without_loners(jobs) if self._loners else list(jobs)
-        self.held.extendleft(reversed(jobs))
+        fresh = self.loners.keep(list(jobs))
+        if self._had_wary:
+            fresh, wary = split(fresh)
+            self.wary.take_back(wary)
+        self.held.extendleft(reversed(fresh))
 
-    def run_alone(self, job_ids: Iterable[int]) -> None:
-        """Have these jobs run with nobody beside them when they come back: together they took too much memory. So it stays for those
-        of them that come back more often; only the last LONERS_MAX are known."""
-        self._loners.update(dict.fromkeys(job_ids))
-        while len(self._loners) > LONERS_MAX:
-            del self._loners[next(iter(self._loners))]
-
-    def let_go(self) -> list[HeldJob]:
-        """Return all that is held, and hold nothing more."""
-        jobs = [*self.held, *self.solitary]
+    def take_all(self) -> list[HeldJob]:
+        """Give up all that waits here."""
+        jobs = [*self.wary.take_all(), *self.loners.take_all(), *self.held]
         self.held.clear()
-        self.solitary.clear()
         return jobs
 
     def take_out(self, job_ids: Container[int]) -> list[HeldJob]:
-        """Give up those of these jobs that are held."""
-        found = [job for job in self.held if job[2] in job_ids]
-        if found:
-            left = [job for job in self.held if job[2] not in job_ids]
-            self.held.clear()
-            self.held.extend(left)
-        return found
+        """Give up those of these jobs that wait here."""
+        return [*take_out(self.held, job_ids), *self.loners.take_out(job_ids), *self.wary.take_out(job_ids)]
 
     def finish_recalls(self) -> bool:
         """Hold again what was recalled from subworkers that have answered, and let them go on; True if anybody has."""
@@ -125,37 +123,25 @@ class Lane:
 
     def dispatch(self, now: float) -> None:
         """Put held jobs into rings: for free slots first, then behind running jobs as far ahead as their pace allows."""
-        if self.solitary or self._reserving:
-            self._dispatch_alone()
+        if self.loners.any:
+            self.loners.hand_out(self.generations)
+        if self.wary.any:
+            self.wary.hand_out(self.generations)
         if not self.held:
             return
         asked = [(generation, appetite) for generation in self.generations if (appetite := generation.appetite(now)) != FULL]
-        shares = share_out(len(self.held), [appetite for _generation, appetite in asked])
+        jobs = len(self.held)
+        if len(self.wary):
+            # Each of those needs a slot to itself, and is older than what is held: nothing is put behind running jobs until they have it.
+            asked = [(generation, (spare, 0)) for generation, (spare, _behind) in asked]
+            jobs = min(jobs, max(0, sum(spare for _generation, (spare, _behind) in asked) - len(self.wary)))
+        shares = share_out(jobs, [appetite for _generation, appetite in asked])
         for (generation, _appetite), share in zip(asked, shares, strict=True):
             if share:
                 frames = [self.held.popleft() for _ in range(share)]
                 written = generation.give(frames)
                 if written < share:
                     self.take_back(frames[written:])
-
-    def _dispatch_alone(self) -> None:
-        """Keep one subworker free of others, and when it has nothing left give it one job that is to run alone."""
-        serving = [generation for generation in self.generations if generation.phase is Phase.SERVING]
-        if self.solitary and serving and not any(generation.reserved for generation in serving):
-            min(serving, key=lambda generation: len(generation.handed)).reserved = True
-        for generation in serving:
-            if generation.reserved and not generation.handed and not generation.recall_active:
-                generation.reserved = bool(self.solitary) and generation.give([self.solitary[0]]) == 1
-                if generation.reserved:
-                    self.solitary.popleft()
-        self._reserving = any(generation.reserved for generation in serving)
-
-    def _without_loners(self, jobs: Iterable[HeldJob]) -> list[HeldJob]:
-        """Put those aside that are to run alone; returns the others."""
-        others: list[HeldJob] = []
-        for job in jobs:
-            (self.solitary if job[_JOB_ID] in self._loners else others).append(job)
-        return others
 
     def add(self, generation: Generation) -> None:
         self.generations = [*self.generations, generation]

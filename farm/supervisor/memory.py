@@ -87,7 +87,7 @@ class MemoryWatch:
         if len(running) == 1:
             generation.kill(Doom(OutcomeKind.MEMORY, message, running[0].seq))
         elif running:
-            lane.run_alone(slot.job_id for slot in running)
+            lane.loners.know(slot.job_id for slot in running)
             message += f" by {len(running)} jobs beside each other: each is to run alone"
             generation.kill(Doom(OutcomeKind.MEMORY, message, NONE_OF_THEM))
 

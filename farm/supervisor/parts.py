@@ -38,9 +38,10 @@ from farm.supervisor.packing import Packer
 from farm.supervisor.refusals import Refusals
 from farm.supervisor.supervisor import Children, Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
-from farm.supervisor.threads import PartThread
+from farm.supervisor.threads import Nap, PartThread
 from farm.supervisor.timeouts import Timeouts
 from farm.supervisor.upkeep import Upkeep
+from farm.supervisor.witness import Witness
 from farm.supervisor.writer import Writer
 from farm.supervisor.zygote import Zygote
 
@@ -101,7 +102,18 @@ class Parts:
         self._clock_us = less_monotonic(self._hosts.clock_us(), sent_ns)
         return self._host_id
 
-    def make(self, *, lanes: Sequence[Lane], crew: Crew, desk: Desk, inbox: queue.SimpleQueue[Any], loop: Loop, burst: bool) -> None:
+    def make(
+        self,
+        *,
+        lanes: Sequence[Lane],
+        crew: Crew,
+        desk: Desk,
+        inbox: queue.SimpleQueue[Any],
+        loop: Loop,
+        burst: bool,
+        witness: Witness,
+        heartbeats_nap: Nap,
+    ) -> None:
         """Make the parts and their threads."""
         config = self._config
         self._inbox, self._loop = inbox, loop
@@ -128,8 +140,9 @@ class Parts:
             retry_s_max=config.reconnect_pause_s,
             waiters=desk.note_waiters,
             unwanted=self._tell_unwanted,
+            witness=witness,
         )
-        heartbeat = PartThread("heartbeat", self._heartbeat)
+        heartbeat = PartThread("heartbeat", self._heartbeat, heartbeats_nap)
         listen = config.database.listen or (None if config.database.pooled else self._dsn)
         # What is due earlier than everything else is announced: where announcements are heard, polling is only the safety net.
         keeper = Upkeep(

@@ -233,7 +233,7 @@ class Supervisor:
         packed = self._packer.pack(
             arrival.claim, arrival.rows, arrival.runner, lane=arrival.lane.name, first=first, to_release=self._drain is not None
         )
-        arrival.lane.arrive(packed.end - first, packed.jobs)
+        arrival.lane.arrive(packed.end - first, packed.jobs, some_lost=arrival.claim.losts is not None)
         self.refused += len(packed.refused)
         self._desk.push(packed.refused)
         if packed.end < claimed:
@@ -249,7 +249,9 @@ class Supervisor:
 
     def _take_acks(self) -> None:
         for number, sequences in self._writer.acks():
-            if number != DESK_NUMBER:
+            if number == DESK_NUMBER:
+                self._desk.settle(len(sequences))
+            else:
                 self.settled += len(sequences)
                 for name in self._crew.settle(number, sequences):
                     self._spill.remove(name)

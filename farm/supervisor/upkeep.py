@@ -8,7 +8,8 @@ from typing import Protocol
 
 from farm.errors import StoreUnavailable
 from farm.failpoints import passing
-from farm.model import Beat
+from farm.model import Beat, OpenTransaction
+from farm.supervisor.horizon import OPEN_S, Horizon
 from farm.units import counted
 
 PROMOTE_MAX = 2_000
@@ -28,6 +29,7 @@ class UpkeepStore(Protocol):
     def live_hosts(self) -> tuple[list[Beat], float]: ...
     def retired_with_leases(self) -> Sequence[int]: ...
     def reap(self, host_id: int, started: Sequence[int] | None) -> tuple[int, int]: ...
+    def end_stuck_commits(self) -> int: ...
     def promote(self, jobs_max: int) -> tuple[int, float | None]: ...
     def expire(self, jobs_max: int) -> tuple[int, float | None]: ...
     def any_cancels(self) -> bool: ...
@@ -35,6 +37,7 @@ class UpkeepStore(Protocol):
     def keep_partitions_ahead(self) -> int: ...
     def prune_hosts(self) -> Sequence[int]: ...
     def prune_waiters(self) -> None: ...
+    def oldest_transaction(self, older_than_s: float) -> OpenTransaction | None: ...
 
 
 class Watch:
@@ -104,6 +107,7 @@ class Upkeep:
         """Where the sweep of requests to cancel jobs goes on, 0: from the beginning, when its time has come."""
         self._partitions_at = 0.0
         self._prune_at = 0.0
+        self._horizon = Horizon()
 
     def hear_of_cancel(self) -> None:
         """Sweep at the next step; from any thread."""
@@ -130,6 +134,7 @@ class Upkeep:
                 self._prune_at = now + PRUNE_EVERY_S
                 self._store.prune_hosts()
                 self._store.prune_waiters()
+                self._horizon.note(self._store.oldest_transaction(OPEN_S), now)
         except StoreUnavailable:
             self._watch.begin_anew()
             raise
@@ -165,3 +170,6 @@ class Upkeep:
             if jobs:
                 log.warning("reaped %s of host %d, %s of them known to have started", counted(jobs, "job"), host_id, f"{started:,}")
                 self._promoted()
+            elif ended := self._store.end_stuck_commits():
+                # Its leases are locked. As a rule that is over in a moment, or somebody else is reaping.
+                log.warning("ended %s whose writer is gone: they held leases of host %d", counted(ended, "commit"), host_id)

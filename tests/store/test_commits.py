@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from threading import Thread
+
+import psycopg
 import pytest
 
-from farm.errors import StoreError
+from farm.errors import StoreError, StoreUnavailable
 from farm.model import CommitReport, OutcomeKind
 from farm.store.invariants import check
 from tests.store.bench import NOW_NS, Bench, outcome, outcomes
@@ -205,4 +209,37 @@ def test_a_success_at_a_time_that_cannot_be_fails_its_job_and_no_other(bench: Be
     assert bench.rows("SELECT job_id FROM farm.result ORDER BY 1") == [(ids[0],), (ids[2],)]
     ((job_id, error),) = bench.rows("SELECT job_id, error->>'type' FROM farm.failure WHERE finished_at < now() + interval '1 minute'")
     assert (job_id, error) == (ids[1], "UnstorableResult")
+    assert check(bench.session) == []
+
+
+def test_a_deadlock_costs_one_try(bench: Bench) -> None:
+    """Somebody who locks leases in another order is none of ours, and may win: the same outcomes are offered again."""
+    bench.enqueue(4)
+    host = bench.host()
+    one, two = bench.claim(host, 2), bench.claim(host, 2)
+    database = bench.value("SELECT current_database()")
+    bench.sql.execute(f'ALTER DATABASE "{database}" SET deadlock_timeout = 50'.encode())
+    bench.session.close()
+    refused: list[StoreUnavailable] = []
+
+    def commit() -> None:
+        try:
+            bench.commit([*outcomes(one), *outcomes(two)])
+        except StoreUnavailable as error:
+            refused.append(error)
+
+    thread = Thread(target=commit)
+    with psycopg.connect(bench.dsn, options="-c deadlock_timeout=60s") as other:
+        other.execute("SELECT FROM farm.lease WHERE id = %s FOR UPDATE", [two.lease_id])
+        thread.start()
+        deadline = time.monotonic() + 30
+        while not bench.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bench' AND wait_event_type = 'Lock'"):
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        other.execute("SELECT FROM farm.lease WHERE id = %s FOR UPDATE", [one.lease_id])
+        other.rollback()
+    thread.join()
+    assert [str(error) for error in refused] == ["deadlock detected"]
+    assert bench.rows("SELECT job_id FROM farm.result") == []
+    assert bench.commit([*outcomes(one), *outcomes(two)], again=True) == CommitReport(4, 0, 0, 0, 0)
     assert check(bench.session) == []

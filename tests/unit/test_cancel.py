@@ -19,6 +19,7 @@ from farm.shm.start import StartGate
 from farm.supervisor.cancel import Cancels
 from farm.supervisor.generation import Doom, Generation, Phase
 from farm.supervisor.lane import Lane
+from farm.supervisor.witness import Witness
 
 
 def held(job_id: int, flags: int = 0) -> HeldJob:
@@ -38,7 +39,8 @@ class Host:
         self.gate = StartGate(self._theirs, self._jobs)
         self._theirs.ready = READY
         self.generation.phase = Phase.SERVING
-        self.lane = Lane(LaneConfig(name="default", queues=("*",), subworkers=1, concurrency=2, memory_bytes=1 << 28), claim_max=100)
+        config = LaneConfig(name="default", queues=("*",), subworkers=1, concurrency=2, memory_bytes=1 << 28)
+        self.lane = Lane(config, claim_max=100, witness=Witness(hurry=lambda: None, wake=lambda: None))
         self.lane.add(self.generation)
         self.lanes = [self.lane]
         self.outcomes: list[Outcome] = []

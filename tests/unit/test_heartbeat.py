@@ -11,6 +11,7 @@ from farm.shm.generation import GenerationFile
 from farm.store.hosts import Answer
 from farm.supervisor.generation import Generation
 from farm.supervisor.heartbeat import Heartbeat
+from farm.supervisor.witness import Witness
 
 
 class Row:
@@ -50,6 +51,7 @@ def test_the_gate_of_a_retired_host_stays_closed(tmp_path: Path) -> None:
         retry_s_max=2.0,
         waiters=lambda: waited.append(True),
         unwanted=unwanted.extend,
+        witness=Witness(hurry=lambda: None, wake=lambda: None),
     )
     heartbeat.step(0.0)
     opened = crew[0].file.gate_ns

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from farm.errors import StoreUnavailable
-from farm.model import Beat
+from farm.model import Beat, OpenTransaction
 from farm.supervisor.upkeep import DUE_S_MIN, EXPIRE_MAX, PROMOTE_MAX, SWEEP_MAX, Upkeep, Watch
 
 UP_S = 1e6
@@ -76,6 +76,7 @@ class FakeStore:
         self.swept: list[int] = []
         self.looked_at: list[float] = []
         self.now = 0.0
+        self.open: OpenTransaction | None = None
 
     def live_hosts(self) -> tuple[list[Beat], float]:
         self.looked_at.append(self.now)
@@ -85,6 +86,9 @@ class FakeStore:
         return []
 
     def reap(self, host_id: int, started: Sequence[int] | None) -> tuple[int, int]:
+        raise AssertionError
+
+    def end_stuck_commits(self) -> int:
         raise AssertionError
 
     def promote(self, jobs_max: int) -> tuple[int, float | None]:
@@ -108,6 +112,9 @@ class FakeStore:
 
     def prune_waiters(self) -> None:
         pass
+
+    def oldest_transaction(self, older_than_s: float) -> OpenTransaction | None:
+        return self.open
 
     def prune_hosts(self) -> Sequence[int]:
         return []
@@ -163,6 +170,23 @@ def test_nobody_is_retired_after_an_outage() -> None:
     store.away = False
     rounds.run(9.0)
     assert rounds.retired == []
+
+
+def test_a_transaction_left_open_is_told_of_once_an_hour(caplog: pytest.LogCaptureFixture) -> None:
+    store = FakeStore()
+    store.open = OpenTransaction(77, "psql", 840.0)
+    rounds = Rounds(store, lease_s=10.0, reap_every_s=2.0)
+    rounds.run(300.0)
+    told = "a transaction of psql (backend 77) has been open for 14m: what farm has done since cannot be cleaned up before it ends"
+    assert [record.message for record in caplog.records if "has been open" in record.message] == [told]
+    store.open = OpenTransaction(None, "prepared x", 660.0)
+    rounds.run(120.0)
+    assert len([record for record in caplog.records if "prepared x has been open for 11m" in record.message]) == 1
+    store.open = None
+    rounds.run(120.0)
+    store.open = OpenTransaction(77, "psql", 1000.0)
+    rounds.run(120.0)
+    assert len([record for record in caplog.records if "of psql (backend 77)" in record.message]) == 2
 
 
 def test_promotion_on_time() -> None:

@@ -32,6 +32,15 @@ def mark_until(path: str, number: int, gone: str) -> int:
     return number
 
 
+def mark_both_ends(path: str, number: int, gone: str) -> int:
+    """Leave a line at the start and one at the end, running until a file is gone; returns the pid of the subworker."""
+    leave_line(path, f"{number} {os.getpid()}")
+    while os.path.exists(gone):
+        time.sleep(0.005)
+    leave_line(path + ".ended", f"{number} {os.getpid()}")
+    return os.getpid()
+
+
 def leave_line(path: str, line: str) -> None:
     """Append one line in one write, so that lines of many processes never mix."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
