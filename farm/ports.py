@@ -24,6 +24,8 @@ class SubworkerContext(NamedTuple):
     concurrency: int
     path: tuple[str, ...]
     """Directories of the user's modules, to be appended to sys.path."""
+    imported: Callable[[], None] = lambda: None
+    """To be called when user's code was imported for a job: what that has changed in the process stays, unlike what jobs change."""
 
 
 class Runner(Protocol):

@@ -41,9 +41,9 @@ def end_of(call: Callable[[], Any], *, skip_frames: int) -> tuple[int, Any]:
 
 def failure_of(error: BaseException, *, skip_frames: int) -> tuple[int, Any]:
     """Return what a job has come to that raised this: (FAILED, JSON text), or (MEMORY, the error)."""
-    if isinstance(error, ResultError):
+    if issubclass(type(error), ResultError):
         return FAILED, error_payload("ResultError", str(error))
-    if isinstance(error, MemoryError):
+    if issubclass(type(error), MemoryError):
         error.__traceback__ = None  # its frames hold what the job had allocated
         return MEMORY, error
     return FAILED, encode_error(error, skip_frames=skip_frames)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import select
 import signal
@@ -44,6 +45,7 @@ class Subworker(Workbench):
         self._poll = select.poll()
         self._poll.register(self._wake_fd, select.POLLIN)
         self._runs = [way_to_run(runner) for runner in self._runners]
+        self._last_task = b""
         self._binds = [way_to_bind(runner) for runner in self._runners]
 
     def serve(self) -> None:
@@ -62,6 +64,9 @@ class Subworker(Workbench):
         for _seq, _kind, flags, payload in frames:
             jobs = unpack_jobs(payload)
             self._next_seq = jobs.first_seq + len(jobs.job_ids)
+            if jobs.task != self._last_task:
+                self._last_task = jobs.task
+                self._surroundings.restore()
             if not self._run_frame(jobs, flags):
                 return
 
@@ -132,9 +137,9 @@ class Subworker(Workbench):
 
     def _failure_of(self, error: BaseException) -> tuple[int, bytes]:
         """Say what a job came to that raised: (kind, JSON text)."""
-        if isinstance(error, ResultError):
+        if issubclass(type(error), ResultError):
             return FAILED, error_payload("ResultError", str(error))
-        if isinstance(error, MemoryError):
+        if issubclass(type(error), MemoryError):
             return MEMORY, self._out_of_memory(error)
         return FAILED, encode_error(error, skip_frames=FARM_FRAMES)
 
@@ -206,6 +211,8 @@ class Subworker(Workbench):
 def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
     """Be the subworker of this order, in the process that the zygote forked. Ends the process; returns only on an error."""
     _use_output(descriptors)
+    # Where it was when it crashed stands in the log then.
+    faulthandler.enable(2)
     generation = GenerationFile.open(Path(order.path))
     linux.name_process(f"farm {generation.path.name.partition('.')[0]}")
     generation.pid_start_time = linux.start_time(os.getpid()) or 0

@@ -37,6 +37,7 @@ from farm.supervisor.lane import Lane
 from farm.supervisor.loop import Loop
 from farm.supervisor.output import Output
 from farm.supervisor.spawn import inherit_nothing
+from farm.supervisor.strays import strays, told
 from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.supervisor.zygote import Zygote
 from farm.units import counted
@@ -284,6 +285,8 @@ class Boot:
         supervisor.zygote.close()
         _wait_for(supervisor.writer.pid, WRITER_LEAVE_S)
         self._output.step(time.monotonic())
+        if found := strays({supervisor.writer.pid, supervisor.zygote.pid}):
+            log.warning("processes that jobs have left behind still run: %s", told(found))
         summary = supervisor.summary()
         supervisor.writer.close()
         crew.close()
