@@ -24,6 +24,7 @@ from farm.errors import (
     StoreUnavailable,
     WaitTimeout,
 )
+from farm.wishes import Cancel, Retry, Snooze
 
 if TYPE_CHECKING:
     from farm.aclient import AsyncClient, aconnect
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsyncClient",
+    "Cancel",
     "Client",
     "ConfigError",
     "FarmError",
@@ -43,7 +45,9 @@ __all__ = [
     "JobFailed",
     "NewJob",
     "NoSuchJob",
+    "Retry",
     "SchemaMismatch",
+    "Snooze",
     "StoreError",
     "StoreUnavailable",
     "Task",

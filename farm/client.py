@@ -19,9 +19,11 @@ from farm.store import schema
 from farm.store.connection import DeadlineConnection
 from farm.store.enqueues import EnqueueBatch, SourceFailed
 from farm.store.newjobs import NewJob, validate
+from farm.store.retries import RETRY_JOBS_MAX, RetryStore
 from farm.store.session import Session
 from farm.store.statements import load
-from farm.waits import Waits
+from farm.units import format_retry
+from farm.waits import Waits, checked_id
 
 if TYPE_CHECKING:
     from farm.embedded import EmbeddedServer
@@ -82,13 +84,18 @@ class Client:
         max_attempts: int | None = None,
         timeout_s: float | None = None,
         memory: str | int | None = None,
+        retry: str | float | None = None,
+        expires_s: float | None = None,
+        expires_at: datetime | None = None,
         connection: psycopg.Connection[Any] | None = None,
     ) -> int:
         """File a job and return its id.
 
         args: a dict gives keyword arguments, a list or tuple positional ones; JSON values only. runner: None means `python` for a
-        task like `module:function`. priority: 0 (most urgent) to 9, None means 4. run_at: needs a time zone. With connection, the
-        job is filed in the transaction that is open there, and is there when that commits. Raises InvalidJob, StoreError.
+        task like `module:function`. priority: 0 (most urgent) to 9, None means 4. run_at: needs a time zone. retry: how long to wait
+        before a retry, always (`10s`) or longer each time (`1s to 10m`). expires_s, expires_at: not started any more after so long, or
+        after that time. With connection, the job is filed in the transaction that is open there, and is there when that commits.
+        Raises InvalidJob, StoreError.
         """
         params = {
             "task": task,
@@ -101,10 +108,14 @@ class Client:
             "max_attempts": max_attempts,
             "timeout_s": timeout_s,
             "memory": memory,
+            "retry": retry,
+            "expires_s": expires_s,
+            "expires_at": expires_at,
         }
         valid = validate(params)
         params["args"] = valid.args.decode()
         params["memory"] = f"{valid.memory_mb}MB" if valid.memory_mb else None
+        params["retry"] = format_retry(*valid.retry_ms) if valid.retry_ms else None
         if connection is not None:
             with _naming_the_argument(), connection.cursor(row_factory=tuple_row) as cursor:
                 row = cursor.execute(load("enqueue_job"), params).fetchone()
@@ -159,6 +170,20 @@ class Client:
         JobFailed with the error of the last attempt, JobCancelled, NoSuchJob, WaitTimeout (a TimeoutError; the job goes on), StoreError.
         """
         return self.waits().wait(job_id, timeout_s)
+
+    def retry(self, job_ids: Iterable[int], *, by: str | None = None) -> list[int]:
+        """Make jobs ready again that have failed or were cancelled, and return those; others are left alone.
+
+        A job keeps its id and its history, its attempts are counted from 1 again, and who waits for it waits for its new end. by: who
+        wants it, for its history (the user of the database, if nobody is named). Up to 1,000 jobs are one transaction, more are
+        several. Raises StoreError.
+        """
+        ids = sorted({checked_id(job_id) for job_id in job_ids})
+        again: list[int] = []
+        with self._borrow() as session:
+            for start in range(0, len(ids), RETRY_JOBS_MAX):
+                again += RetryStore(session).retry(ids[start : start + RETRY_JOBS_MAX], by=by)
+        return again
 
     def waits(self) -> Waits:
         """Return what waits for jobs; its futures serve those who cannot block."""

@@ -58,6 +58,8 @@ class OutcomeKind(IntEnum):
     """It was never started: goes back with the same attempt."""
     STOPPED = 9
     """It was still running at the deadline of a drain and was ended: uses an attempt."""
+    SNOOZED = 10
+    """It asked to be run again later: goes back with the same attempt."""
 
 
 def memory_class_mb(memory_bytes: int) -> int:
@@ -76,7 +78,8 @@ class Outcome(NamedTuple):
     """One outcome on its way to the store (a plain tuple: hot path).
 
     started_ns and finished_ns are CLOCK_MONOTONIC of this host, 0 where the job never started;
-    payload is the result, or the error {"type", "message", "traceback"}, as JSON text in UTF-8; empty for RELEASED.
+    payload is the result, or the error {"type", "message", "traceback"}, as JSON text in UTF-8; empty for RELEASED; {"after_s"} for
+    SNOOZED. The error of a job that named the pause before its next attempt has an after_s beside the others.
     """
 
     lease_id: int

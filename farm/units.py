@@ -10,6 +10,11 @@ from datetime import UTC, datetime
 DURATION_S_MAX = 100 * 366 * 86400.0
 """A hundred years: anything longer is a mistake, and PostgreSQL's interval arithmetic would overflow far above it."""
 SIZE_BYTES_MAX = 1 << 60
+RETRY_S_MAX = 20 * 86400.0
+"""The longest delay before a retry: milliseconds in an int allow little more."""
+RETRY_TEXT_MAX = 140
+RETRY_EXPECTED = "a delay such as 10s, or one that grows such as 1s to 10m, at most 20d"
+"""farm.refusal in the database says the same."""
 
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {
@@ -28,7 +33,10 @@ _NUMBER = r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
 _QUANTITY = re.compile(_NUMBER + r"\s*([A-Za-z]*)", re.ASCII)
 DURATION_PATTERN = rf"{_NUMBER}\s*({'|'.join(_SECONDS)})?"
 SIZE_PATTERN = rf"{_NUMBER}\s*({'|'.join(_BYTES)})?"
+RETRY_PATTERN = rf"{DURATION_PATTERN}(\s+to\s+{DURATION_PATTERN})?"
 """What the parsers below take, as regular expressions for other programs."""
+_TO = re.compile(r"\s+to\s+", re.ASCII)
+_DATE = re.compile(r"\d{4}-", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 
 
@@ -70,6 +78,33 @@ def parse_time(text: str) -> datetime:
         raise ValueError(f"no such time: {_shown(text)} ({error})") from None
 
 
+def parse_retry(value: object) -> tuple[float, float | None]:
+    """Read how long to wait before a retry: `10s` (always), `1s to 10m` (longer each time, up to that), or a number of seconds.
+
+    Returns the first and the longest delay in seconds, up to RETRY_S_MAX; None for the longest of a delay that does not grow. Raises
+    ValueError.
+    """
+    parts = _TO.split(value.strip()) if isinstance(value, str) and len(value) <= RETRY_TEXT_MAX else [value]
+    try:
+        base_s, *caps_s = map(parse_duration, parts)
+    except ValueError:
+        raise _unexpected(RETRY_EXPECTED, value) from None
+    cap_s = caps_s[0] if caps_s else None
+    if len(caps_s) > 1 or base_s > RETRY_S_MAX or (cap_s is not None and not 0 < base_s <= cap_s <= RETRY_S_MAX):
+        raise _unexpected(RETRY_EXPECTED, value)
+    return base_s, cap_s
+
+
+def parse_expires(value: object) -> float | datetime:
+    """Read until when something is good: a duration from now on, as parse_duration, or a time, as parse_time. Raises ValueError."""
+    if isinstance(value, str) and _DATE.match(value.strip()):
+        return parse_time(value)
+    try:
+        return parse_duration(value)
+    except ValueError:
+        raise _unexpected("a duration such as 5m or a time such as 2026-05-01T09:00:00+02:00", value) from None
+
+
 def format_duration(seconds: float) -> str:
     """Show a duration in the unit that suits it, with two or three digits that matter: `1.25s`, `3m 20s`, `2d 4h`."""
     if seconds < 0:
@@ -86,6 +121,12 @@ def format_duration(seconds: float) -> str:
             count, rest = divmod(whole, size)
             return f"{count}{unit} {rest // below_size}{below}" if rest >= below_size else f"{count}{unit}"
     raise AssertionError(f"no unit for {seconds} seconds")
+
+
+def format_retry(base_ms: int, cap_ms: int | None) -> str:
+    """Show how long to wait before a retry so that parse_retry reads it: `10s`, `1s to 10m`. In milliseconds, as they are stored."""
+    base = _exact_duration(base_ms)
+    return base if cap_ms is None else f"{base} to {_exact_duration(cap_ms)}"
 
 
 def format_size(size_bytes: float) -> str:
@@ -114,6 +155,13 @@ def counted(number: int, noun: str) -> str:
 def format_time(moment: datetime) -> str:
     """Show an aware time in UTC to the second: `2026-05-01 07:00:00Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _exact_duration(duration_ms: int) -> str:
+    for unit, unit_ms in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if duration_ms % unit_ms == 0 and (duration_ms or unit == "s"):
+            return f"{duration_ms // unit_ms}{unit}"
+    return f"{duration_ms}ms"
 
 
 def _quantity(value: object, units: Mapping[str, float], plain: str, expected: str) -> float:

@@ -82,7 +82,7 @@ class Waits:
 
     def begin(self, job_id: int) -> Future[Any]:
         """Return the future of a job's result; give it to end() when nobody waits for it any more. Raises NoSuchJob for what is no id."""
-        _check(job_id)
+        checked_id(job_id)
         future: Future[Any] = Future()
         with self._lock:
             assert not self._closed, "the client is closed"
@@ -228,10 +228,11 @@ def timed_out(job_id: int, timeout_s: float | None) -> WaitTimeout:
     return WaitTimeout(f"job {job_id} has not ended within {timeout_s:g} s; it goes on, and `farm job {job_id}` shows it")
 
 
-def _check(job_id: object) -> None:
-    # Sent to the database, it would be an error of all who wait.
+def checked_id(job_id: object) -> int:
+    """Return what may be the id of a job. Raises NoSuchJob: sent to the database, it would be an error of all who wait."""
     if not isinstance(job_id, int) or isinstance(job_id, bool) or not 0 < job_id <= ID_MAX:
         raise NoSuchJob(f"there is no job {job_id!a:.80}: an id is a whole number, as an enqueue returns it")
+    return job_id
 
 
 def _resolve(future: Future[Any], job_id: int, end: End | None) -> None:

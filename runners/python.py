@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from fnmatch import translate
 from functools import lru_cache
 from importlib import import_module
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,6 +29,10 @@ PATTERN = re.compile(r"[^:]+:[^:]+")
 
 class TaskNotFound(LookupError):
     """There is no such function to run."""
+
+
+class WrongArguments(TypeError):
+    """A job's arguments do not fit the parameters of its function."""
 
 
 class PythonRunner:
@@ -89,7 +93,12 @@ class PythonRunner:
         function = self._functions.get(job.task) or self._bind(job.task)
         args = job.args
         # What a bound call does, written out: its frame would stand in the tracebacks of jobs.
-        value = function(**args) if type(args) is dict else function(*args)
+        try:
+            value = function(**args) if type(args) is dict else function(*args)
+        except TypeError as error:
+            if not _may_have_begun(error, function, args):
+                raise WrongArguments(str(error)) from None
+            raise
         return self._await(value) if type(value) is CoroutineType and self._awaits else value
 
     def bind(self, task: str) -> Callable[[Any], Any] | None:
@@ -99,7 +108,12 @@ class PythonRunner:
     def arun(self, job: Job) -> CoroutineType[Any, Any, Any]:
         """Call the task's function, which is a coroutine function; see blocks()."""
         function, args = self._functions[job.task], job.args
-        coroutine: CoroutineType[Any, Any, Any] = function(**args) if type(args) is dict else function(*args)
+        try:
+            coroutine: CoroutineType[Any, Any, Any] = function(**args) if type(args) is dict else function(*args)
+        except TypeError as error:
+            if not _may_have_begun(error, function, args):
+                raise WrongArguments(str(error)) from None
+            raise
         return coroutine
 
     def blocks(self, job: Job) -> bool:
@@ -114,7 +128,12 @@ class PythonRunner:
         function, awaits = self._find(task), self._awaits
 
         def call(args: Any) -> Any:
-            value = function(**args) if type(args) is dict else function(*args)
+            try:
+                value = function(**args) if type(args) is dict else function(*args)
+            except TypeError as error:
+                if not _may_have_begun(error, function, args):
+                    raise WrongArguments(str(error)) from None
+                raise
             return self._await(value) if type(value) is CoroutineType and awaits else value
 
         self._bound[task] = call
@@ -151,6 +170,25 @@ class PythonRunner:
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
         return self._loop.run_until_complete(coroutine)
+
+
+def _may_have_begun(error: TypeError, function: Callable[..., Any], args: Any) -> bool:
+    """Tell whether the error of a call may come from within the function: whether there is more in its traceback, or the arguments fit."""
+    trace = error.__traceback__
+    return trace is None or trace.tb_next is not None or _fits(function, args)
+
+
+def _fits(function: Callable[..., Any], args: Any) -> bool:
+    """Tell whether a function has parameters for these arguments; yes where nobody knows its parameters, as of some written in C."""
+    try:
+        parameters = signature(function)
+    except (TypeError, ValueError):
+        return True
+    try:
+        parameters.bind(**args) if type(args) is dict else parameters.bind(*args)
+    except TypeError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=256)

@@ -9,6 +9,7 @@ from farm.cli.plain import one_line
 EPILOG = """\
 Checked: every job stands in exactly one place, has at most one result, attempts are within their limits, no lease is without a
 host, and what a lease says is done has an outcome. Prints `ok`, or a line for each violation and leaves with exit code 1.
+How many attempts a job may use that did not say so itself is known from --config alone: its section `tasks` may say so.
 
 examples:
   farm check
@@ -29,10 +30,22 @@ def run(args: argparse.Namespace) -> int:
     from farm.cli.database import open_database, open_session
     from farm.store.invariants import check
 
+    attempts_max = _attempts_max(args)
     with open_database(args) as database, open_session(database) as session:
-        violations = check(session)
+        violations = check(session, attempts_max=attempts_max)
     for violation in violations:
         print(one_line(violation))
     if not violations:
         print("ok")
     return 1 if violations else 0
+
+
+def _attempts_max(args: argparse.Namespace) -> int:
+    from farm.store.invariants import ATTEMPTS_MAX_USUAL
+    from farm.store.newjobs import ATTEMPTS_MAX
+
+    if args.config is None:
+        return ATTEMPTS_MAX
+    from farm.config import load
+
+    return max(ATTEMPTS_MAX_USUAL, *(policy.max_attempts or 0 for policy in load(args.config).tasks), 0)

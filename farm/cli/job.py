@@ -9,9 +9,24 @@ from typing import Any
 
 from farm.cli.jobs import attempts, error_line, took
 from farm.cli.plain import as_json, compact_json, many_lines, one_line
-from farm.units import format_duration, format_memory_class, format_time
+from farm.store.history import RETRIED
+from farm.units import counted, format_duration, format_memory_class, format_time
 
 ID_MAX = (1 << 63) - 1
+
+WORDS = {
+    "failed": "failed",
+    "timed_out": "timed out",
+    "crashed": "crashed",
+    "memory": "ran out of memory",
+    "lost": "lost with its host",
+    "stopped": "stopped by a drain",
+    "cancelled": "cancelled",
+    "not_allowed": "not allowed",
+    "succeeded": "succeeded",
+    "running": "running",
+}
+"""What an attempt came to, as people say it."""
 
 EPILOG = """\
 Exit code 1 if there is no such job.
@@ -27,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from farm.cli.database import add_database_arguments
 
     parser.epilog = EPILOG
-    parser.add_argument("id", metavar="ID", type=_id, help="the number that `farm enqueue` and `farm jobs` print")
-    parser.add_argument("--json", action="store_true", help="print a JSON object, its failed attempts under `failures`")
+    parser.add_argument("id", metavar="ID", type=job_id, help="the number that `farm enqueue` and `farm jobs` print")
+    parser.add_argument("--json", action="store_true", help="print a JSON object, all of its attempts under `attempts`")
     add_database_arguments(parser)
 
 
@@ -52,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 def _show(job: dict[str, Any]) -> None:
     lines = [
         ("job", job["id"]),
-        ("state", job["state"]),
+        ("state", _state(job)),
         ("task", job["task"]),
         ("args", compact_json(job["args"])),
         ("queue", job["queue"]),
@@ -72,33 +87,60 @@ def _show(job: dict[str, Any]) -> None:
     for name, value in lines:
         if value not in (None, ""):
             print(f"{name:<9} {one_line(value)}")
-    _show_failures(job["failures"])
+    for attempt in job["attempts"]:
+        _show_attempt(attempt)
 
 
-def _show_failures(failures: list[dict[str, Any]]) -> None:
-    """Print each attempt that failed: when, where, how long, why; and where in the code."""
-    for failure in failures:
-        ran = _ran_s(failure)
-        where = f" on {one_line(failure['host'])}" if failure["host"] is not None else ""
-        length = f", after {format_duration(ran)}" if ran is not None else ""
-        print(f"\nattempt {failure['attempt']} {one_line(failure['kind'])} at {_when(failure['finished_at'])}{where}{length}")
-        error = failure["error"]
-        # A traceback ends with the error's own line.
-        traceback = error.get("traceback") if isinstance(error, dict) else None
-        for line in many_lines(traceback) if traceback else [one_line(error_line(error))]:
-            print(f"  {line}")
+def _state(job: dict[str, Any]) -> str:
+    """Return the state; of a job that failed with attempts left, also why it was not tried again."""
+    why = job["error"].get("not_retried") if isinstance(job["error"], dict) else None
+    return f"{job['state']} (not retried: {why})" if why else str(job["state"])
 
 
-def _ran_s(failure: dict[str, Any]) -> float | None:
-    started, finished = failure.get("started_at"), failure.get("finished_at")
-    return (finished - started).total_seconds() if isinstance(started, datetime) and isinstance(finished, datetime) else None
+def _show_attempt(attempt: dict[str, Any]) -> None:
+    """Print one attempt: what it came to, when it started, where, how long it took, why it ended; and where in the code."""
+    error = attempt["error"]
+    if attempt["kind"] == RETRIED:
+        print(f"\n{_retried(error if isinstance(error, dict) else {})} ({_when(attempt['finished_at'])})")
+        return
+    name = "never started" if attempt["attempt"] is None else f"attempt {attempt['attempt']}"
+    print(f"\n{name}{':' if attempt['attempt'] is None else ''} {_came_to(attempt)} ({_times(attempt)})")
+    # A traceback ends with the error's own line.
+    traceback = error.get("traceback") if isinstance(error, dict) else None
+    for line in many_lines(traceback) if traceback else [one_line(error_line(error))] if error is not None else []:
+        print(f"  {line}")
+
+
+def _came_to(attempt: dict[str, Any]) -> str:
+    error = attempt["error"]
+    if attempt["kind"] == "failed" and isinstance(error, dict) and error.get("type") in ("ResultError", "UnstorableResult"):
+        return "failed, its result cannot be kept"
+    return WORDS.get(attempt["kind"]) or one_line(attempt["kind"])
+
+
+def _times(attempt: dict[str, Any]) -> str:
+    where = f" on {one_line(attempt['host'])}" if attempt["host"] is not None else ""
+    if attempt["started_at"] is None:
+        return f"ended {_when(attempt['finished_at'])}{where}"
+    so_far = " so far" if attempt["finished_at"] is None else ""
+    return f"started {_when(attempt['started_at'])}{where}, took {format_duration(attempt['took_s'])}{so_far}"
+
+
+def _retried(error: dict[str, Any]) -> str:
+    """Say who has had the job tried again, and what it was."""
+    was = error.get("error")
+    why = f": {one_line(error_line(was))}" if was else ""
+    used = counted(error.get("attempt") or 0, "attempt")
+    had = "been cancelled" if error.get("state") == "cancelled" else "failed"
+    return f"tried again by {one_line(error.get('by', 'somebody'))}, having {had} after {used}{why}"
 
 
 def _when(moment: datetime | None) -> str | None:
     return format_time(moment) if isinstance(moment, datetime) else None
 
 
-def _id(text: str) -> int:
+def job_id(text: str) -> int:
+    """Read the number of a job from the command line."""
     if not text.isascii() or not text.isdigit() or len(text) > 19 or not 1 <= int(text) <= ID_MAX:
         raise argparse.ArgumentTypeError(f"expected the number of a job, got {text[:40]!r}")
     return int(text)

@@ -19,6 +19,7 @@ COMMANDS = {
     "enqueue": "add a job, or many of the same kind",
     "jobs": "list jobs, the newest first",
     "job": "show one job with all of its attempts",
+    "retry": "try jobs again that have failed or were cancelled",
     "status": "show hosts, their lanes, and how deep the queues are",
     "migrate": "bring a database's schema up to date",
     "config": "check a configuration file, or print the schema of one",

@@ -35,7 +35,20 @@ class Duration(Key):
 
     low_s: float
     high_s: float
+    default: str | None
+    """None: nothing is limited."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause(Key):
+    """How long to wait before another attempt, as farm.units.parse_retry reads it."""
+
     default: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names(Key):
+    """A list of names of any kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +101,13 @@ class Groups(Key):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Patterns(Key):
+    """A mapping of patterns of tasks, each a mapping with these keys; the first that matches counts."""
+
+    keys: Mapping[str, Key] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseChoice(Key):
     """`embedded`, a DSN, or a mapping with these keys."""
 
@@ -100,6 +120,8 @@ class RunnerOptions(Key):
 
 
 AUTO = "auto"
+ATTEMPTS_MAX, TIMEOUT_S_MAX = 10_000, 2_000_000.0
+"""As an enqueue allows them."""
 SIZE_MAX = 1 << 50
 DAY_S = 86400.0
 
@@ -146,6 +168,16 @@ LANES = Groups(
     },
 )
 
+TASKS = Patterns(
+    about="What holds for tasks, by patterns such as `mail:*`: the first that matches. What a job asks for itself wins.",
+    keys={
+        "retry": Pause(about="The pause before another attempt: `10s` always, `1s to 10m` longer each time.", default="1s to 10m"),
+        "max_attempts": Whole(about="How often a job may be started.", low=1, high=ATTEMPTS_MAX, default=3),
+        "timeout": Duration(about="A job that runs longer is ended.", low_s=0.001, high_s=TIMEOUT_S_MAX, default=None),
+        "final_errors": Names(about="Errors after which no other attempt is made, in the place of those that no attempt can mend."),
+    },
+)
+
 WRITER = Group(
     about="Results are written many at a time: as soon as batch_max of them wait, or the oldest has waited for age_max.",
     keys={
@@ -168,6 +200,7 @@ CONFIG = Group(
         "host": HOST,
         "runners": RUNNERS,
         "lanes": LANES,
+        "tasks": TASKS,
         "writer": WRITER,
         "spill": SPILL,
         "drain_timeout": Duration(

@@ -16,6 +16,7 @@ from farm.config.model import CONNECT_S_MAX, GATE_SHARE, RECONNECT_PAUSE_S_MAX, 
 from farm.config.problems import START, Problems, did_you_mean
 from farm.config.section import Section, check_name, describe, filled_in, has_refused, plain
 from farm.config.source import read_source
+from farm.config.tasks import read_tasks
 from farm.config.tree import Items, Node, Scalar, Table, read_tree
 from farm.errors import RunnerError
 from farm.ports import Runner
@@ -61,6 +62,7 @@ def _read(file: str, top: Section, dsn: str | None, environ: Mapping[str, str], 
         host=host,
         runners=_read_runners(top),
         lanes=read_lanes(top, host, machine, overcommit),
+        tasks=read_tasks(top),
         writer=_read_writer(top.section("writer", WRITER.keys)),
         drain_timeout_s=top.duration("drain_timeout"),
         heartbeat_s=top.duration("heartbeat"),

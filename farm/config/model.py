@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from farm.retry import Policy
 from farm.units import counted
 
 DatabaseSource = Literal["--dsn", "config", "FARM_DSN", "default"]
@@ -77,6 +78,8 @@ class Config:
     runners: dict[str, dict[str, Any]]
     """Per runner what its `configure` returned, JSON values only."""
     lanes: tuple[Lane, ...]
+    tasks: tuple[Policy, ...]
+    """In the order of the file: the first whose pattern matches a task holds for it (farm.retry.Policies)."""
     writer: WriterOptions
     drain_timeout_s: float
     heartbeat_s: float

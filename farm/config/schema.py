@@ -20,13 +20,16 @@ from farm.config.keys import (
     Groups,
     Key,
     Name,
+    Names,
+    Patterns,
+    Pause,
     Queues,
     RunnerOptions,
     Size,
     Whole,
 )
 from farm.model import NAME_PATTERN
-from farm.units import DURATION_PATTERN, SIZE_PATTERN
+from farm.units import DURATION_PATTERN, RETRY_S_MAX, SIZE_PATTERN
 
 Schema = dict[str, Any]
 
@@ -39,6 +42,12 @@ DEFINITIONS: Schema = {
         "type": "string",
         "pattern": f"^\\s*{DURATION_PATTERN}\\s*$",
         "maxLength": 64,
+    },
+    "pause": {
+        "description": "How long to wait before another attempt: `10s` always, `1s to 10m` longer each time, up to that.",
+        "type": "string",
+        "pattern": f"^\\s*{DURATION_PATTERN}(\\s+to\\s+{DURATION_PATTERN})?\\s*$",
+        "maxLength": 140,
     },
     "size": {
         "description": "A size with its unit, such as 512MB (millions of bytes) or 512MiB (2^20 bytes).",
@@ -78,6 +87,10 @@ def _shape(key: Key) -> Schema:
             return _any({"type": "integer", "minimum": low, "maximum": high}, *_word(word), ENVIRONMENT)
         case Duration(low_s=low_s, high_s=high_s):
             return _any({"$ref": "#/$defs/duration"}, {"type": "number", "minimum": low_s, "maximum": high_s}, ENVIRONMENT)
+        case Pause():
+            return _any({"$ref": "#/$defs/pause"}, {"type": "number", "minimum": 0, "maximum": RETRY_S_MAX}, ENVIRONMENT)
+        case Names():
+            return {"type": "array", "items": {"type": "string", "minLength": 1}}
         case Size(low_bytes=low_bytes, high_bytes=high_bytes, word=word):
             number = {"type": "number", "minimum": low_bytes, "maximum": high_bytes}
             return _any({"$ref": "#/$defs/size"}, number, *_word(word), ENVIRONMENT)
@@ -95,6 +108,8 @@ def _shape(key: Key) -> Schema:
         case Groups(keys=keys):
             names = {"$ref": "#/$defs/name"}
             return {"type": "object", "propertyNames": names, "additionalProperties": _mapping(keys), "minProperties": 1}
+        case Patterns(keys=keys):
+            return {"type": "object", "additionalProperties": _mapping(keys)}
         case DatabaseChoice(keys=keys):
             return _any({"const": "embedded"}, {"$ref": "#/$defs/dsn"}, ENVIRONMENT, _mapping(keys))
         case RunnerOptions():

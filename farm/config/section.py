@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from farm.config.keys import Duration, Flag, Key, Size, Whole
+from farm.config.keys import Duration, Flag, Key, Names, Pause, Size, Whole
 from farm.config.problems import Place, Problems, did_you_mean, shown
 from farm.config.scalars import Value, read_plain
 from farm.config.tree import Items, Node, Scalar, Table
 from farm.model import NAME_PATTERN
-from farm.units import format_duration, format_size, parse_duration, parse_size
+from farm.units import format_duration, format_size, parse_duration, parse_retry, parse_size
 
 Default = TypeVar("Default")
 Declared = TypeVar("Declared", bound=Key)
@@ -75,6 +75,21 @@ class Section:
                 self.problems.add(self._table.keys[name], self.of(name), f"{check_name(name)}")
             yield name, Section(node, self.of(name), self.problems, self._table.keys[name], keys)
 
+    def has(self, key: str) -> bool:
+        """Say whether the key is there, whatever stands under it."""
+        return key in self._table.keys
+
+    def patterns(self, keys: Mapping[str, Key]) -> Iterator[tuple[str, Section]]:
+        """Go through a mapping of patterns of tasks, in its order, each value a mapping with `keys`."""
+        everything: Place | None = None
+        for pattern, node in self._table.nodes.items():
+            place = self._table.keys[pattern]
+            if everything is not None:
+                self.problems.add(place, self.of(pattern), f"no task gets here: '*' on line {everything.line} matches them all")
+            elif pattern == "*":
+                everything = place
+            yield pattern, Section(node, self.of(pattern), self.problems, place, keys)
+
     def integer(self, key: str, auto: int | None = None) -> int:
         """Read a whole number; auto is what the key's word (`auto`) comes to."""
         declared = self._declared(key, Whole)
@@ -98,9 +113,33 @@ class Section:
         return value if type(value) is bool else self._wrong(key, "true or false", default)
 
     def duration(self, key: str) -> float:
-        """Read a duration in seconds."""
+        """Read a duration in seconds; 0 for one that is missing and has no default."""
         declared = self._declared(key, Duration)
-        return self._quantity(key, parse_duration, format_duration, parse_duration(declared.default), declared.low_s, declared.high_s, "")
+        default = parse_duration(declared.default or 0)
+        return self._quantity(key, parse_duration, format_duration, default, declared.low_s, declared.high_s, "")
+
+    def pause(self, key: str) -> tuple[float, float | None]:
+        """Read how long to wait before another attempt: (base_s, cap_s or None), as parse_retry gives them."""
+        default = parse_retry(self._declared(key, Pause).default)
+        scalar = self._scalar(key)
+        if scalar is None:
+            return default
+        try:
+            return parse_retry(scalar.value)
+        except ValueError as error:
+            self.note(key, _without_value(str(error), scalar))
+            return default
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """Read a list of words."""
+        assert isinstance(self._keys[key], Names)
+        names = []
+        for index, node in enumerate(self.items(key)):
+            if isinstance(node, Scalar) and isinstance(node.value, str) and node.value:
+                names.append(node.value)
+            elif not _refused(node):
+                self.problems.add(node.place, f"{self.of(key)}[{index}]", f"expected a name, got {describe(node)}")
+        return tuple(names)
 
     def size(self, key: str, auto: int | None = None) -> int:
         """Read a size in bytes; auto is what the key's word (`auto`) comes to."""

@@ -9,5 +9,8 @@ SELECT farm.enqueue(
     run_at => %(run_at)s::timestamptz,
     max_attempts => %(max_attempts)s::int,
     timeout_s => %(timeout_s)s::float8,
-    memory => %(memory)s::text
+    memory => %(memory)s::text,
+    retry => %(retry)s::text,
+    expires_s => %(expires_s)s::float8,
+    expires_at => %(expires_at)s::timestamptz
 )

@@ -1,4 +1,4 @@
--- Read one job, as the view shows it, and its memory class. Served by the primary keys of every table.
+-- Read one job, as the view shows it, its memory class, and when it was read. Served by the primary keys of every table.
 SELECT
     j.id, j.queue, j.runner, j.task, j.args, j.priority, j.state, j.attempt, j.max_attempts, j.run_at, j.created_at, j.started_at,
     j.finished_at, j.host, j.result, j.error,
@@ -7,6 +7,7 @@ SELECT
         FROM farm.job AS d
         JOIN farm.class AS c ON c.shard = 0 AND c.id = d.class_id
         WHERE d.shard = 0 AND d.id = %(job_id)s::bigint
-    ) AS memory_mb
+    ) AS memory_mb,
+    clock_timestamp() AS read_at
 FROM farm.jobs AS j
 WHERE j.id = %(job_id)s::bigint

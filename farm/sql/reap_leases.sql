@@ -1,6 +1,6 @@
 -- Take leases from a host that does not live, and settle what is open in them: known to have started, an attempt is used; every job
 -- counts a loss. `started` is evidence from the host's own memory; null: its last heartbeat is. Done bits decide what is open, never
--- the evidence. Served by the primary keys of lease, heartbeat and job. Returns how many jobs were open, and how many of them had
+-- the evidence. `tasks` and `limits` say how often jobs of some tasks may be started that do not say so themselves. Served by the primary keys of lease, heartbeat and job. Returns how many jobs were open, and how many of them had
 -- started.
 WITH gone AS MATERIALIZED (
     SELECT l.id, l.job_ids, l.attempts, l.losts, l.done
@@ -47,14 +47,15 @@ judged AS MATERIALIZED (
         r.job_id IS NOT NULL AS started,
         r.started_at,
         CASE
-            WHEN r.job_id IS NOT NULL AND o.attempt + 1 >= coalesce(j.max_attempts, 3) THEN 'HostLost'
+            WHEN r.job_id IS NOT NULL AND o.attempt + 1 >= coalesce(j.max_attempts, t.attempts_max, 3) THEN 'HostLost'
             WHEN o.lost >= 10 THEN 'LostTooOften'
         END AS ended_by
     FROM unsettled AS o
     LEFT JOIN ran AS r ON r.job_id = o.job_id
     CROSS JOIN LATERAL (
-        SELECT j.class_id, j.priority, j.max_attempts FROM farm.job AS j WHERE j.shard = 0 AND j.id = o.job_id OFFSET 0
+        SELECT j.class_id, j.priority, j.max_attempts, j.task FROM farm.job AS j WHERE j.shard = 0 AND j.id = o.job_id OFFSET 0
     ) AS j
+    LEFT JOIN unnest(%(tasks)s::text[], %(limits)s::int[]) AS t (task, attempts_max) ON t.task = j.task
 ),
 dropped AS (
     DELETE FROM farm.lease AS l

@@ -3,7 +3,7 @@
 WITH again AS (
     INSERT INTO farm.returned (shard, class_id, priority, job_id, attempt, lost)
     SELECT 0, j.class_id, j.priority, u.job_id, u.attempt, u.lost
-    FROM unnest(%(job_ids)s::bigint[], %(attempts)s::smallint[], %(losts)s::smallint[]) AS u (job_id, attempt, lost)
+    FROM unnest(%(returned_ids)s::bigint[], %(returned_attempts)s::smallint[], %(returned_losts)s::smallint[]) AS u (job_id, attempt, lost)
     CROSS JOIN LATERAL (
         SELECT j.class_id, j.priority
         FROM farm.job AS j

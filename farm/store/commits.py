@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,23 +12,29 @@ import psycopg
 
 from farm.errors import StoreError, StoreUnavailable
 from farm.model import CommitReport, Outcome, OutcomeKind, Outcomes
+from farm.retry import Policies
 from farm.store.connection import DeadlineConnection
-from farm.store.outcomes import COPY_HEAD, COPY_TAIL, CRASH_KINDS, Clock, Held, Rows
+from farm.store.outcomes import COPY_HEAD, COPY_TAIL, CRASH_KINDS, LIMITED_KINDS, NOTHING_ASKED, Asked, Clock, Held, Return, Rows
 from farm.store.session import Session, bigint_array, send
 from farm.store.statements import compose, load
 
 _SUCCEEDED = int(OutcomeKind.SUCCEEDED)
 """Looking up a member of an enum costs more than comparing numbers, and this is compared for every outcome."""
-UNSUCCESSFUL = frozenset(OutcomeKind) - {OutcomeKind.SUCCEEDED}
+UNSUCCESSFUL = frozenset(OutcomeKind) - {OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED}
+"""What an outcome that was refused may stay: of the others it becomes a failure."""
 
 NOTHING = CommitReport(0, 0, 0, 0, 0)
+DELAY_S_MIN = 0.001
+"""A shorter pause is none: the job goes back at once."""
 
 
 class CommitStore:
     """The transaction of the writer. Its lock order is leases ascending by id, then nothing that can wait."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, policies: Policies) -> None:
+        """policies: what becomes of jobs that fail, as far as they have not asked for anything themselves."""
         self._session = session
+        self._policies = policies
         self.tells = False
         """Set by others: somebody may wait for the end of a job, and is to be told with the commit."""
 
@@ -48,7 +55,7 @@ class CommitStore:
     def _commit(self, outcomes: Outcomes, now_ns: int, again: bool, moments: bytes = b"") -> CommitReport:
         if not len(outcomes):
             return NOTHING
-        once = partial(_commit_once, outcomes=outcomes, now_ns=now_ns, moments=moments, tells=self.tells)
+        once = partial(_commit_once, policies=self._policies, outcomes=outcomes, now_ns=now_ns, moments=moments, tells=self.tells)
         fenced = self._session.run(once)
         written = len(outcomes) - len(fenced.settled) - len(fenced.gone)
         if not again:
@@ -98,7 +105,8 @@ class CommitStore:
             return self._commit(Outcomes([failed]), now_ns, again, known)
         except (psycopg.DataError, psycopg.IntegrityError) as still:
             # A job that has its result already: a mistake of ours, to be heard of, but not one that should stop every other job.
-            self._session.run(partial(_commit_once, outcomes=Outcomes([failed]), now_ns=now_ns, rows_wanted=False))
+            once = partial(_commit_once, policies=self._policies, outcomes=Outcomes([failed]), now_ns=now_ns, rows_wanted=False)
+            self._session.run(once)
             raise StoreError(
                 f"position {outcome.position} of lease {outcome.lease_id}, job {job_id}, had to be given up: {reason}"
             ) from still
@@ -131,17 +139,25 @@ class _Lease(NamedTuple):
     clock_us: int
 
 
+class _Known(NamedTuple):
+    """What the database knows of the jobs of a commit that may be tried again."""
+
+    asked: dict[int, Asked]
+    crashes: dict[int, int]
+
+
 def _commit_once(
     connection: DeadlineConnection,
+    *,
+    policies: Policies,
     outcomes: Outcomes,
     now_ns: int,
-    *,
     moments: bytes = b"",
     rows_wanted: bool = True,
     tells: bool = False,
 ) -> _Fenced:
     shares = outcomes.by_lease()
-    leases, limits, crashes = _lock(connection, sorted(shares), [one for one in outcomes.others if one.kind != _SUCCEEDED])
+    leases, known = _lock(connection, sorted(shares), [one for one in outcomes.others if one.kind in LIMITED_KINDS])
     fenced = _Fenced([], [])
     bits: dict[int, bytes] = {}
     full: list[int] = []
@@ -150,7 +166,7 @@ def _commit_once(
         kept, bits_after = _settle(lease, shares.pop(lease.id), fenced.settled)
         if len(kept):
             if rows_wanted:
-                _gather(rows, lease, kept, limits, crashes)
+                _gather(rows, lease, kept, known, policies)
             if bits_after is None:
                 full.append(lease.id)
             else:
@@ -163,23 +179,20 @@ def _commit_once(
     return fenced
 
 
-def _lock(
-    connection: DeadlineConnection, lease_ids: list[int], others: list[Outcome]
-) -> tuple[list[_Lease], dict[int, int], dict[int, int]]:
-    """Open the transaction and lock its leases; also read what decides whether the outcomes that are no successes are final."""
+def _lock(connection: DeadlineConnection, lease_ids: list[int], limited: list[Outcome]) -> tuple[list[_Lease], _Known]:
+    """Open the transaction and lock its leases; also read what decides what becomes of the outcomes that are limited."""
     names = ["begin", "plan_by_index", "lock_leases"]
     params: dict[str, Any] = {"lease_ids": bigint_array(lease_ids)}
-    if others:
-        job_ids = [outcome.job_id for outcome in others]
+    if limited:
+        job_ids = [outcome.job_id for outcome in limited]
         params |= {"lowest_id": min(job_ids), "highest_id": max(job_ids), "job_ids": bigint_array(job_ids)}
         names.append("read_limits")
-        if any(outcome.kind in CRASH_KINDS for outcome in others):
+        if any(outcome.kind in CRASH_KINDS for outcome in limited):
             names.append("count_crashes")
     found = send(connection, compose(*names), params)
     leases = [_Lease(*row) for row in found[0]]
-    limits: dict[int, int] = dict(found[1]) if len(found) > 1 else {}
-    crashes: dict[int, int] = dict(found[2]) if len(found) > 2 else {}
-    return leases, limits, crashes
+    asked = {row[0]: Asked(*row[1:]) for row in found[1]} if len(found) > 1 else {}
+    return leases, _Known(asked, dict(found[2]) if len(found) > 2 else {})
 
 
 def _settle(lease: _Lease, share: Outcomes, settled: list[_Dropped]) -> tuple[Outcomes, bytes | None]:
@@ -208,15 +221,17 @@ def _settle(lease: _Lease, share: Outcomes, settled: list[_Dropped]) -> tuple[Ou
     return kept, (before | int(flags[::-1], 2)).to_bytes(len(lease.done), "little")
 
 
-def _gather(rows: Rows, lease: _Lease, kept: Outcomes, limits: dict[int, int], crashes: dict[int, int]) -> None:
+def _gather(rows: Rows, lease: _Lease, kept: Outcomes, known: _Known, policies: Policies) -> None:
     attempts, losts = lease.attempts, lease.losts
     try:
         rows.add_successes(lease.id, kept.heads, kept.values, kept.positions, attempts)
         for outcome in kept.others:
             held = Held(outcome, attempts[outcome.position] if attempts else 0, losts[outcome.position] if losts else 0)
-            rows.add_other(held, limits.get(outcome.job_id), crashes.get(outcome.job_id, 0))
+            asked = known.asked.get(outcome.job_id, NOTHING_ASKED)
+            rows.add_other(held, asked, policies.of(asked.task), known.crashes.get(outcome.job_id, 0))
     except (struct.error, OverflowError, ValueError) as error:
-        # A frame's numbers that fit no column, or a kind that does not exist: of the same sort as data that PostgreSQL refuses.
+        # A frame's numbers that fit no column, a kind that does not exist, an error that is no JSON: of the same sort as data that
+        # PostgreSQL refuses.
         raise psycopg.DataError(f"no such outcome: {error}") from error
 
 
@@ -230,11 +245,12 @@ def _finish(connection: DeadlineConnection, rows: Rows, bits: dict[int, bytes], 
     """Put jobs back, settle the leases, tell who waits for one of told, and close the transaction, all in one message."""
     names: list[str] = []
     params: dict[str, Any] = {}
-    if rows.returned:
+    if back := [one for one in rows.returned if one.delay_s < DELAY_S_MIN]:
         names.append("return_jobs")
-        job_ids, attempts, losts = zip(*rows.returned, strict=True)
-        params |= {"job_ids": bigint_array(job_ids), "attempts": bigint_array(attempts), "losts": bigint_array(losts)}
-        params |= {"returned_lowest": min(job_ids), "returned_highest": max(job_ids)}
+        params |= _back("returned", back)
+    if later := [one for one in rows.returned if one.delay_s >= DELAY_S_MIN]:
+        names.append("postpone_jobs")
+        params |= _back("later", later) | {"delays_us": bigint_array([round(one.delay_s * 1e6) for one in later])}
     if bits:
         names.append("mark_done")
         params |= {"marked_ids": bigint_array(list(bits)), "bits": list(bits.values())}
@@ -245,3 +261,10 @@ def _finish(connection: DeadlineConnection, rows: Rows, bits: dict[int, bytes], 
         names.append("tell_waiters")
         params["ended_ids"] = bigint_array(told)
     send(connection, compose(*names, "commit"), params)
+
+
+def _back(prefix: str, jobs: Sequence[Return]) -> dict[str, Any]:
+    job_ids, attempts, losts, _delays_s = zip(*jobs, strict=True)
+    columns = {"ids": job_ids, "attempts": attempts, "losts": losts}
+    bounds = {f"{prefix}_lowest": min(job_ids), f"{prefix}_highest": max(job_ids)}
+    return {f"{prefix}_{name}": bigint_array(column) for name, column in columns.items()} | bounds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from farm.model import ATTEMPTS_MAX_DEFAULT, CRASHES_MAX_DEFAULT
 from farm.store.session import Session
 
 CHECKS = {
@@ -15,15 +16,18 @@ CHECKS = {
 """The statements, and what their first column numbers."""
 
 DEADLINE_S = 600.0
+ATTEMPTS_MAX_USUAL = ATTEMPTS_MAX_DEFAULT - 1 + CRASHES_MAX_DEFAULT
+"""Failures but for the last, and crashes; or crashes but for the last, and failures."""
 
 
-def check(session: Session) -> list[str]:
+def check(session: Session, *, attempts_max: int = ATTEMPTS_MAX_USUAL) -> list[str]:
     """Return every violation as a line, at most 100 of each sort; an empty list is what should come back.
 
-    Each look is one statement, thus one moment, so it may be taken while a farm runs. It reads whole tables.
+    attempts_max: how many attempts a job may use that did not say so itself; a farm's `tasks` may allow more than the usual number. Each
+    look is one statement, thus one moment, so it may be taken while a farm runs. It reads whole tables.
     """
     violations = []
     for name, subject in CHECKS.items():
-        for subject_id, problem in session.fetch(name, deadline_s=DEADLINE_S):
+        for subject_id, problem in session.fetch(name, {"attempts_max": attempts_max}, deadline_s=DEADLINE_S):
             violations.append(f"{subject} {subject_id}: {problem}")
     return violations

@@ -14,13 +14,14 @@ import orjson
 from farm.errors import InvalidJob
 from farm.model import ARGS_BYTES_MAX, JSON_DEPTH_MAX, NAME_PATTERN, PRIORITY_DEFAULT, PRIORITY_MAX, memory_class_mb
 from farm.spelling import did_you_mean
-from farm.units import parse_size
+from farm.units import RETRY_EXPECTED, parse_retry, parse_size
 
 TASK_BYTES_MAX = 1024
 ATTEMPTS_MAX = 10_000
 TIMEOUT_S_MIN, TIMEOUT_S_MAX = 0.001, 2_000_000.0
 """The longest is what milliseconds in an int allow: 23 days."""
 DELAY_S_MAX = 3_155_760_000.0
+EXPIRES_S_MIN = 0.001
 SHOWN_MAX = 80
 _NAME = re.compile(NAME_PATTERN)
 _PYTHON_TASK = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
@@ -46,6 +47,9 @@ class NewJob(TypedDict, total=False):
     max_attempts: int | None
     timeout_s: float | None
     memory: str | int | None
+    retry: str | float | None
+    expires_s: float | None
+    expires_at: datetime | None
 
 
 class ValidJob(NamedTuple):
@@ -64,6 +68,18 @@ class ValidJob(NamedTuple):
     timeout_ms: int | None
     memory_mb: int
     """The memory class; 0: none."""
+    retry_ms: tuple[int, int | None] | None
+    """The first delay before a retry, and the longest of one that grows; None: as the farm's configuration says."""
+    lifetime_us: int | None
+    expires_us: int | None
+    """Until when it may be started: from the enqueue on, or in microseconds since 2000; at most one of the two is given."""
+
+    def times(self, now_us: int) -> tuple[int | None, int | None]:
+        """Return when the job is due, and when it expires, if it is filed now."""
+        return (
+            self.due_us if self.delay_us is None else now_us + self.delay_us,
+            self.expires_us if self.lifetime_us is None else now_us + self.lifetime_us,
+        )
 
 
 OPTIONS = frozenset(NewJob.__annotations__)
@@ -81,10 +97,14 @@ def validate(job: Mapping[str, Any], where: str = "") -> ValidJob:
     delay_s, run_at = job.get("delay_s"), job.get("run_at")
     if delay_s is not None and run_at is not None:
         raise _unexpected(f"{where}run_at", "nothing, since delay_s is given", run_at)
+    expires_s, expires_at = job.get("expires_s"), job.get("expires_at")
+    if expires_s is not None and expires_at is not None:
+        raise _unexpected(f"{where}expires_at", "nothing, since expires_s is given", expires_at)
     priority = _whole(job.get("priority"), 0, PRIORITY_MAX, f"{where}priority")
     delay = _seconds(delay_s, 0, DELAY_S_MAX, f"{where}delay_s")
     timeout = _seconds(job.get("timeout_s"), TIMEOUT_S_MIN, TIMEOUT_S_MAX, f"{where}timeout_s")
-    return ValidJob(
+    lifetime = _seconds(expires_s, EXPIRES_S_MIN, DELAY_S_MAX, f"{where}expires_s")
+    valid = ValidJob(
         encoded,
         _json(job.get("args"), f"{where}args"),
         _name(job.get("queue", "default"), f"{where}queue"),
@@ -95,7 +115,22 @@ def validate(job: Mapping[str, Any], where: str = "") -> ValidJob:
         _whole(job.get("max_attempts"), 1, ATTEMPTS_MAX, f"{where}max_attempts"),
         None if timeout is None else math.ceil(timeout * 1000),
         _memory(job.get("memory"), f"{where}memory"),
+        _retry(job.get("retry"), f"{where}retry"),
+        None if lifetime is None else round(lifetime * _MICROSECONDS),
+        None if expires_at is None else _moment(expires_at, f"{where}expires_at"),
     )
+    if (delay_s is None) == (lifetime is None):
+        # Both count from the enqueue, or neither does; the others can be compared when that time is known.
+        refuse_expired(job, valid, 0, where)
+    return valid
+
+
+def refuse_expired(job: Mapping[str, Any], valid: ValidJob, now_us: int, where: str) -> None:
+    """Raise InvalidJob for a job that expires before it is due."""
+    due_us, expires_us = valid.times(now_us)
+    if due_us is not None and expires_us is not None and expires_us <= due_us:
+        option = "expires_at" if valid.lifetime_us is None else "expires_s"
+        raise _unexpected(f"{where}{option}", "a time after the one when the job is due", job[option])
 
 
 def _unknown(option: object, where: str) -> InvalidJob:
@@ -157,6 +192,21 @@ def _memory(memory: object, path: str) -> int:
         return memory_class_mb(parse_size(memory))
     except ValueError:
         raise _unexpected(path, "a size such as 512MB or 2GB, at most 1TiB", memory) from None
+
+
+def _retry(retry: object, path: str) -> tuple[int, int | None] | None:
+    if retry is None:
+        return None
+    try:
+        base_s, cap_s = parse_retry(retry)
+    except ValueError:
+        raise _unexpected(path, RETRY_EXPECTED, retry) from None
+    return _milliseconds(base_s), None if cap_s is None else _milliseconds(cap_s)
+
+
+def _milliseconds(seconds: float) -> int:
+    """Round to milliseconds, but not to nothing what is more than that."""
+    return max(1, round(seconds * 1000)) if seconds else 0
 
 
 def _moment(moment: object, path: str) -> int:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
+from random import random
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from farm.model import ATTEMPTS_MAX_DEFAULT, CRASHES_MAX_DEFAULT, Outcome, OutcomeKind
+from farm.retry import AT_ONCE, BACKOFF_DEFAULT, NO_POLICY, Backoff, Policy, clamped_s, delay_s, names_of
 
 SUCCEEDED, FAILED, CANCELLED = 1, 2, 3
 """The column status of farm.result."""
 
 CRASH_KINDS = (OutcomeKind.CRASHED, OutcomeKind.MEMORY)
+LIMITED_KINDS = frozenset({OutcomeKind.FAILED, OutcomeKind.TIMED_OUT, OutcomeKind.STOPPED, *CRASH_KINDS})
+"""After these it depends on the job whether it is tried again, and when."""
+AT_ONCE_KINDS = (OutcomeKind.RELEASED, OutcomeKind.STOPPED)
+"""After these nothing is waited for: it was the farm that gave the job up."""
 CRASHED_TOO_OFTEN = b'{"type": "CrashedTooOften"}'
 """Stands for the error that is made of the last crash, see _crashed_too_often."""
 NO_REASON = b'{"type": "Unknown", "message": "no reason was given", "traceback": ""}'
@@ -49,12 +55,42 @@ class Held(NamedTuple):
     lost: int
 
 
+class Asked(NamedTuple):
+    """What a job asked for itself when it was enqueued, as read_limits.sql returns it."""
+
+    task: str
+    max_attempts: int | None
+    retry_base_ms: int | None
+    retry_cap_ms: int | None
+
+    @property
+    def backoff(self) -> Backoff | None:
+        if self.retry_base_ms is None:
+            return None
+        return Backoff(self.retry_base_ms / 1000, None if self.retry_cap_ms is None else self.retry_cap_ms / 1000)
+
+
+NOTHING_ASKED = Asked("", None, None, None)
+
+
 class Return(NamedTuple):
     """A job that goes back to be claimed again."""
 
     job_id: int
     attempt: int
     lost: int
+    delay_s: float
+    """0: at once."""
+
+
+class Verdict(NamedTuple):
+    """What becomes of a job after an outcome that is no success."""
+
+    used: bool
+    """It uses an attempt."""
+    ended_by: bytes | None
+    """None: it goes back; else its error (b"": the outcome's own)."""
+    delay_s: float = 0.0
 
 
 class Clock(NamedTuple):
@@ -78,9 +114,10 @@ class Clock(NamedTuple):
 class Rows:
     """The rows of one commit, gathered outcome by outcome."""
 
-    def __init__(self, clock: Clock, moments: bytes = b"") -> None:
-        """moments: the cells of started and finished for outcomes that do not know their own."""
+    def __init__(self, clock: Clock, moments: bytes = b"", *, draw: Callable[[], float] = random) -> None:
+        """moments: the cells of started and finished for outcomes that do not know their own. draw: gives numbers from 0 up to 1."""
         self._clock = clock
+        self._draw = draw
         self._known_moments = moments
         self.results: list[bytes] = []
         self.failures: list[bytes] = []
@@ -99,26 +136,21 @@ class Rows:
         )
         self.results.extend(chain.from_iterable(zip(heads, middles, values, strict=True)))
 
-    def add_other(self, held: Held, attempts_max: int | None, crashes: int) -> None:
-        """Add an outcome by itself. attempts_max: what the job asked for; crashes: how many it had before."""
+    def add_other(self, held: Held, asked: Asked = NOTHING_ASKED, policy: Policy = NO_POLICY, crashes: int = 0) -> None:
+        """Add an outcome by itself. asked: what the job says; policy: what the farm says of its task; crashes: how many it had before."""
         outcome, attempt, lost = held
         kind = OutcomeKind(outcome.kind)
-        if kind is OutcomeKind.RELEASED:
-            self.returned.append(Return(outcome.job_id, attempt, lost))
-            return
         if kind is OutcomeKind.SUCCEEDED:
             self._add_result(outcome, attempt + 1, SUCCEEDED, b"")
             return
-        used = uses_attempt(kind, outcome.started_ns)
-        attempt += used
-        if used:
+        verdict = judge(outcome, attempt, asked, policy, crashes, self._draw)
+        attempt += verdict.used
+        if verdict.used:
             self._add_failure(outcome, attempt, _FAILURE_KINDS[kind])
-        ended_by = ending(kind, attempt, attempts_max, crashes)
-        if ended_by is None:
-            self.returned.append(Return(outcome.job_id, attempt, lost))
+        if verdict.ended_by is None:
+            self.returned.append(Return(outcome.job_id, attempt, lost, verdict.delay_s))
         else:
-            error = _crashed_too_often(outcome.payload) if ended_by is CRASHED_TOO_OFTEN else ended_by
-            self._add_result(outcome, attempt, CANCELLED if kind is OutcomeKind.CANCELLED else FAILED, error)
+            self._add_result(outcome, attempt, CANCELLED if kind is OutcomeKind.CANCELLED else FAILED, verdict.ended_by)
 
     def _add_result(self, outcome: Outcome, attempt: int, status: int, error: bytes) -> None:
         self.results.append(
@@ -167,20 +199,39 @@ class _Cells(dict[int, bytes]):
         return self._lease + _cell(_int16(attempt)) + _NULL + (size + 1).to_bytes(4, "big") + _JSONB_VERSION
 
 
+def judge(outcome: Outcome, attempt: int, asked: Asked, policy: Policy, crashes: int, draw: Callable[[], float]) -> Verdict:
+    """Decide what becomes of a job after an outcome that is no success: what it asked for itself wins, then its task's policy.
+
+    attempt: attempts used before it. crashes: those before it. Raises ValueError for an outcome that makes no sense.
+    """
+    kind = OutcomeKind(outcome.kind)
+    if kind is OutcomeKind.SNOOZED:
+        return Verdict(False, None, _asked_after_s(_loaded(outcome.payload)))
+    used = uses_attempt(kind, outcome.started_ns)
+    if kind not in LIMITED_KINDS:
+        return Verdict(used, None if kind is OutcomeKind.RELEASED else b"")
+    error = _loaded(outcome.payload)
+    attempts_max = policy.max_attempts if asked.max_attempts is None else asked.max_attempts
+    ended_by = ending(kind, attempt + used, attempts_max, crashes)
+    if ended_by is None and kind is OutcomeKind.FAILED and policy.is_final(names_of(error.get("type"))):
+        return Verdict(used, orjson.dumps(error | {"not_retried": f"another attempt would not mend a {_short_name(error)}"}))
+    if ended_by is None:
+        return Verdict(used, None, _pause_s(kind, attempt + used, asked.backoff or policy.retry or BACKOFF_DEFAULT, crashes, error, draw))
+    return Verdict(used, _crashed_too_often(error) if ended_by is CRASHED_TOO_OFTEN else ended_by)
+
+
 def uses_attempt(kind: OutcomeKind, started_ns: int) -> bool:
-    """Say whether an outcome uses an attempt: not if it was refused, given back, or cancelled before it started."""
+    """Say whether an outcome uses an attempt: not if it was refused, given back, snoozed, or cancelled before it started."""
     if kind is OutcomeKind.CANCELLED:
         return started_ns > 0
-    return kind not in (OutcomeKind.REJECTED, OutcomeKind.RELEASED)
+    return kind not in (OutcomeKind.REJECTED, OutcomeKind.RELEASED, OutcomeKind.SNOOZED)
 
 
 def ending(kind: OutcomeKind, attempt: int, attempts_max: int | None, crashes: int) -> bytes | None:
-    """Decide whether an outcome that is no success ends its job: None to run it again, else the error (b"": its own).
+    """Decide whether the number of attempts ends a job: None to run it again, else the error (b"": its own).
 
-    attempt: attempts used, this one included. attempts_max: what the job asked for, if it did. crashes: those before this one.
+    attempt: attempts used, this one included. attempts_max: what it was given, if it was. crashes: those before this one.
     """
-    if kind in (OutcomeKind.REJECTED, OutcomeKind.CANCELLED):
-        return b""
     if kind in CRASH_KINDS:
         if attempts_max is not None and attempt >= attempts_max:
             return b""
@@ -190,10 +241,37 @@ def ending(kind: OutcomeKind, attempt: int, attempts_max: int | None, crashes: i
     return b"" if attempt >= (attempts_max or ATTEMPTS_MAX_DEFAULT) else None
 
 
-def _crashed_too_often(last: bytes) -> bytes:
+def _pause_s(kind: OutcomeKind, attempts: int, backoff: Backoff, crashes: int, error: dict[str, Any], draw: Callable[[], float]) -> float:
+    """Return the pause before the next attempt, after so many used ones."""
+    if kind is OutcomeKind.FAILED and "after_s" in error:
+        return _asked_after_s(error)
+    if kind in AT_ONCE_KINDS or (kind is OutcomeKind.CRASHED and not crashes):
+        # Of a first crash nobody knows whose fault it was: its subworker may have been killed from outside.
+        backoff = AT_ONCE
+    return delay_s(backoff, attempts, draw())
+
+
+def _asked_after_s(error: dict[str, Any]) -> float:
+    """Return the pause that a job asked for by itself. Raises ValueError: it comes from a process that runs foreign code."""
+    after_s = error.get("after_s")
+    if isinstance(after_s, bool) or not isinstance(after_s, int | float):
+        raise ValueError(f"after_s is {after_s!r:.40}")
+    return clamped_s(float(after_s))
+
+
+def _loaded(payload: bytes) -> dict[str, Any]:
+    """Return an error as data. Raises ValueError."""
+    error = orjson.loads(payload or NO_REASON)
+    return error if isinstance(error, dict) else {}
+
+
+def _short_name(error: dict[str, Any]) -> str:
+    return str(error.get("type")).rpartition(".")[2]
+
+
+def _crashed_too_often(last: dict[str, Any]) -> bytes:
     """Return the error of a job that is given up after its crashes: how many, and what the last one was."""
-    message = orjson.loads(last).get("message", "")
-    text = f"crashed {CRASHES_MAX_DEFAULT} times; the last time: {message}"
+    text = f"crashed {CRASHES_MAX_DEFAULT} times; the last time: {last.get('message', '')}"
     return orjson.dumps({"type": "CrashedTooOften", "message": text, "traceback": ""})
 
 

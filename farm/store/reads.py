@@ -8,6 +8,7 @@ from psycopg.rows import dict_row
 
 from farm.model import State, memory_class_bytes
 from farm.store.connection import DeadlineConnection
+from farm.store.history import history
 from farm.store.session import Params, Session
 from farm.store.statements import load
 
@@ -41,17 +42,16 @@ class ReadStore:
         return self._read(name, {"state": state, "status": status, "queue": queue, "limit": limit})
 
     def job(self, job_id: int) -> dict[str, Any] | None:
-        """Return a job with the columns of the view, and under `failures` every attempt that did not succeed, in order.
+        """Return a job with the columns of the view, and under `attempts` what became of each of them, see history().
 
-        Also `memory_bytes`, what it declared rounded up to its memory class, or None. A failure has: attempt, kind, error, started_at,
-        finished_at, host.
+        Also `memory_bytes`, what it declared rounded up to its memory class, or None.
         """
         rows = self._read("read_job", {"job_id": job_id})
         if not rows:
             return None
-        memory_mb = rows[0].pop("memory_mb")
-        memory_bytes = memory_class_bytes(memory_mb or 0)
-        return {**rows[0], "memory_bytes": memory_bytes, "failures": self._read("list_failures", {"job_id": job_id})}
+        memory_mb, read_at = rows[0].pop("memory_mb"), rows[0].pop("read_at")
+        attempts = history(rows[0], self._read("list_failures", {"job_id": job_id}), read_at)
+        return {**rows[0], "memory_bytes": memory_class_bytes(memory_mb or 0), "attempts": attempts}
 
     def status(self) -> dict[str, Any]:
         """Return what is going on: `hosts`, `queues` that have jobs waiting, and how many are `claimed`, `running`, `scheduled`.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from farm.model import Beat
+from farm.retry import NO_POLICIES, Policies
 from farm.store.session import Session, bigint_array
 
 PARTITION_DEADLINE_S = 30.0
@@ -39,8 +40,10 @@ class Promoted(NamedTuple):
 class UpkeepStore:
     """The statements of the upkeep thread. All may be done by every host at once: what one has locked, the others pass over."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, policies: Policies = NO_POLICIES) -> None:
+        """policies: how often jobs may be started, as far as they do not say so themselves."""
         self._session = session
+        self._policies = policies
 
     def live_hosts(self) -> Beats:
         """Return the beat of every host that is not retired."""
@@ -57,8 +60,12 @@ class UpkeepStore:
         started: the jobs that its own memory shows as started; None: believe its last heartbeat. A lease that somebody else has
         locked is passed over: repeat until leases_left says 0.
         """
-        evidence = None if started is None else bigint_array(started)
-        jobs, ran, _ = self._session.transact("reap_leases", {"host_id": host_id, "started": evidence})[0]
+        params: dict[str, Any] = {"host_id": host_id, "started": None if started is None else bigint_array(started)}
+        # The running set of a host that does not live no longer changes.
+        tasks = [row[0] for row in self._session.transact("list_started_tasks", params)] if self._policies.limits_attempts else []
+        limits = {task: limit for task in tasks if (limit := self._policies.of(task).max_attempts) is not None}
+        params |= {"tasks": list(limits), "limits": list(limits.values())}
+        jobs, ran, _ = self._session.transact("reap_leases", params)[0]
         return Reaped(jobs, ran)
 
     def leases_left(self, host_id: int) -> int:

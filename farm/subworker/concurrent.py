@@ -23,7 +23,8 @@ from farm.ports import Job
 from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
 from farm.shm.generation import CLOCK_WORD, GATE_WORD, RECALL_WORD, REFILL_WORD, GenerationFile
 from farm.shm.spill import Spill
-from farm.subworker.flights import AWAIT, FAILED, MEMORY, SUCCEEDED, Flight, JobThreads, end_of, failure_of
+from farm.subworker.failures import FAILED, MEMORY, failure_of
+from farm.subworker.flights import AWAIT, SUCCEEDED, Flight, JobThreads, end_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.ways import ways_at_once
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench

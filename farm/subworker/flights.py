@@ -15,9 +15,10 @@ from typing import Any
 
 from farm.model import OutcomeKind
 from farm.ports import Job
-from farm.subworker.results import NULL, ResultError, encode_error, encode_result, error_payload
+from farm.subworker.failures import failure_of
+from farm.subworker.results import NULL, encode_result
 
-SUCCEEDED, FAILED, MEMORY = int(OutcomeKind.SUCCEEDED), int(OutcomeKind.FAILED), int(OutcomeKind.MEMORY)
+SUCCEEDED = int(OutcomeKind.SUCCEEDED)
 AWAIT = 0
 """No outcome yet: what came back is a coroutine."""
 
@@ -37,16 +38,6 @@ def end_of(call: Callable[[], Any], *, skip_frames: int) -> tuple[int, Any]:
         return SUCCEEDED, NULL if value is None else encode_result(value)
     except BaseException as error:
         return failure_of(error, skip_frames=1 + skip_frames)
-
-
-def failure_of(error: BaseException, *, skip_frames: int) -> tuple[int, Any]:
-    """Return what a job has come to that raised this: (FAILED, JSON text), or (MEMORY, the error)."""
-    if issubclass(type(error), ResultError):
-        return FAILED, error_payload("ResultError", str(error))
-    if issubclass(type(error), MemoryError):
-        error.__traceback__ = None  # its frames hold what the job had allocated
-        return MEMORY, error
-    return FAILED, encode_error(error, skip_frames=skip_frames)
 
 
 class JobThreads:

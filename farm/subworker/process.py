@@ -21,12 +21,13 @@ from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
 from farm.shm.generation import CLOCK_WORD, REFILL_WORD, SETUP_FAILED, GenerationFile
 from farm.shm.ring import CWAIT_WORD, Frame
 from farm.shm.slots import FREE
+from farm.subworker.failures import FAILED, MEMORY, failure_of
 from farm.subworker.order import Descriptors, ForkOrder
-from farm.subworker.results import ResultError, encode_error, encode_result, error_payload
+from farm.subworker.results import encode_result
 from farm.subworker.ways import way_to_bind, way_to_run
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
 
-SUCCEEDED, FAILED, MEMORY = int(OutcomeKind.SUCCEEDED), int(OutcomeKind.FAILED), int(OutcomeKind.MEMORY)
+SUCCEEDED = int(OutcomeKind.SUCCEEDED)
 monotonic_clock, loads = time.monotonic_ns, orjson.loads
 FRAMES_MAX = 16
 """Frames of many jobs each, taken from the ring at once: recall reaches what was taken, so it costs nothing to take many."""
@@ -137,11 +138,8 @@ class Subworker(Workbench):
 
     def _failure_of(self, error: BaseException) -> tuple[int, bytes]:
         """Say what a job came to that raised: (kind, JSON text)."""
-        if issubclass(type(error), ResultError):
-            return FAILED, error_payload("ResultError", str(error))
-        if issubclass(type(error), MemoryError):
-            return MEMORY, self._out_of_memory(error)
-        return FAILED, encode_error(error, skip_frames=FARM_FRAMES)
+        kind, payload = failure_of(error, skip_frames=FARM_FRAMES)
+        return kind, self._out_of_memory(payload) if kind == MEMORY else payload
 
     def _pass_gate(self, seq: int) -> bool:
         """Wait until jobs may start; False when these frames are no longer ours: recalled, or no supervisor is left."""

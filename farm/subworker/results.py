@@ -49,18 +49,20 @@ def encode_result(value: Any, *, bytes_max: int = RESULT_BYTES_MAX) -> bytes:
     return text
 
 
-def encode_error(error: BaseException, *, skip_frames: int = 0) -> bytes:
+def encode_error(error: BaseException, *, skip_frames: int = 0, name: str = "", **more: float) -> bytes:
     """Return {"type", "message", "traceback"} of an exception as JSON text, whatever its __str__ does.
 
-    skip_frames: how many of the outermost frames are the farm's own and only noise to the reader.
+    skip_frames: how many of the outermost frames are the farm's own and only noise to the reader. name: the type, if it is not to be
+    that of its class; more: what else is to stand there.
     """
     kind = type(error)
     # Whatever is asked of it may run code of the job's, which may raise anything: then that is not its second word, but none.
     try:
         qualname = str.__str__(kind.__qualname__)
-        name = qualname if kind.__module__ in ("builtins", "__main__") else str.__str__(f"{kind.__module__}.{qualname}")
+        name = name or (qualname if kind.__module__ in ("builtins", "__main__") else str.__str__(f"{kind.__module__}.{qualname}"))
     except BaseException:
-        name = qualname = "exception"
+        qualname = "exception"
+        name = name or qualname
     try:
         message = str.__str__(str(error))
     except BaseException:
@@ -72,17 +74,17 @@ def encode_error(error: BaseException, *, skip_frames: int = 0) -> bytes:
         text = "".join(traceback.format_exception(kind, error, frames))
     except BaseException:
         text = ""
-    return error_payload(name, message, text)
+    return error_payload(name, message, text, **more)
 
 
-def error_payload(kind: str, message: str, text: str = "") -> bytes:
-    """Return an error as JSON text: cut to its caps, without NUL and lone surrogates."""
+def error_payload(kind: str, message: str, text: str = "", **more: float) -> bytes:
+    """Return an error as JSON text: cut to its caps, without NUL and lone surrogates. more: what else is to stand there."""
     if len(text) > TRACEBACK_CHARS_MAX:
         half = TRACEBACK_CHARS_MAX // 2
         text = f"{text[:half]}\n[... {len(text) - 2 * half:,} characters cut ...]\n{text[-half:]}"
     if len(message) > MESSAGE_CHARS_MAX:
         message = f"{message[:MESSAGE_CHARS_MAX]} [... {len(message) - MESSAGE_CHARS_MAX:,} characters cut]"
-    return orjson.dumps({"type": _clean(kind), "message": _clean(message), "traceback": _clean(text)})
+    return orjson.dumps({"type": _clean(kind), "message": _clean(message), "traceback": _clean(text), **more})
 
 
 def _clean(text: str) -> str:

@@ -198,6 +198,7 @@ class Boot:
             ack_path=str(writer.ack_file.path),
             spill_directory=str(self._state.spill_path),
             spill_bytes_max=self._config.spill_bytes_max,
+            policies=[policy.as_data() for policy in self._config.tasks],
         )
 
     def _attach_desk(self, writer: Writer, desk: Desk) -> None:

@@ -14,6 +14,7 @@ from farm import linux
 from farm.config.model import Config
 from farm.errors import StoreUnavailable
 from farm.ports import Part
+from farm.retry import Policies
 from farm.shm.generation import JOB_RING_BYTES
 from farm.shm.place import Place
 from farm.shm.spill import Spill
@@ -55,7 +56,7 @@ class Parts:
         self._revive = revive
         self._hosts = HostStore(self._session("heartbeat", keeps_plans=True))
         upkeep = self._session("upkeep", keeps_plans=True)
-        self._upkeep_store = UpkeepStore(upkeep)
+        self._upkeep_store = UpkeepStore(upkeep, Policies(config.tasks))
         self._reaper = HostStore(upkeep)
         self._claims_store = ClaimStore(self._session("claims", keeps_plans=True))
         self._host_id = 0

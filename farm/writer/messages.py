@@ -23,6 +23,8 @@ class Start:
     ack_path: str
     spill_directory: str
     spill_bytes_max: int
+    policies: list[dict[str, Any]]
+    """The section `tasks` of the configuration, see farm.retry.Policy.as_data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from farm import linux
 from farm.collector import collect_rarely
 from farm.errors import RingBroken
 from farm.model import CommitReport
+from farm.retry import Policies, Policy
 from farm.shm.counters import store_counts
 from farm.shm.generation import GenerationFile, RingFile, mark_broken
 from farm.shm.ring import RingConsumer, RingProducer
@@ -56,7 +57,7 @@ class WriterProcess:
         self._ack_file.pid = os.getpid()
         self._acks = RingProducer(self._ack_file.ring, wake=lambda: os.eventfd_write(SUPERVISOR_FD, 1))
         self._session = Session(start.dsn, application_name="farm writer", pooled=start.pooled)
-        self._commits = CommitStore(self._session)
+        self._commits = CommitStore(self._session, Policies(list(map(Policy.of_data, start.policies))))
         self._desk: RingFile | None = None
         """Where the supervisor says whether anybody waits for the end of a job."""
         self._batch = Batch(

@@ -25,6 +25,7 @@ def filled(farm: Farm, dsn: str, tmp_path: Path, farm_home: Path) -> str:
     file = tmp_path / "c.yaml"
     file.write_text(
         f"database: {dsn}\nrunners: {{python: {{allow: ['farm.demo:*']}}}}\nlanes: {{default: {{queues: [default], subworkers: 1}}}}\n"
+        "tasks: {'*': {retry: 0s}}\n"
     )
     with connect(dsn) as client:
         client.enqueue("farm.demo:sleep", {"seconds": 0})
@@ -92,13 +93,16 @@ def test_one_job_is_shown_with_the_memory_that_it_declared(farm: Farm, filled: s
     assert declared == [512_000_000, None]
 
 
-def test_one_job_as_json_has_its_failures(farm: Farm, filled: str) -> None:
+def test_one_job_as_json_has_its_attempts(farm: Farm, filled: str) -> None:
     job = json.loads(farm("job", "2", "--json", "--dsn", filled).stdout)
     assert job["state"] == "failed"
-    assert [failure["attempt"] for failure in job["failures"]] == [1, 2, 3]
-    assert {failure["error"]["type"] for failure in job["failures"]} == {"FileNotFoundError"}
-    assert all(failure["host"] and failure["started_at"].endswith("Z") for failure in job["failures"])
-    assert json.loads(farm("job", "1", "--json", "--dsn", filled).stdout)["result"] == {"slept_s": 0}
+    assert [(attempt["attempt"], attempt["kind"]) for attempt in job["attempts"]] == [(1, "failed"), (2, "failed"), (3, "failed")]
+    assert {attempt["error"]["type"] for attempt in job["attempts"]} == {"FileNotFoundError"}
+    assert all(attempt["host"] and attempt["started_at"].endswith("Z") and attempt["took_s"] >= 0 for attempt in job["attempts"])
+    succeeded = json.loads(farm("job", "1", "--json", "--dsn", filled).stdout)
+    assert succeeded["result"] == {"slept_s": 0}
+    assert [(attempt["attempt"], attempt["kind"]) for attempt in succeeded["attempts"]] == [(1, "succeeded")]
+    assert "\nnever started: not allowed (ended 2" in farm("job", "3", "--dsn", filled).stdout
 
 
 def test_a_job_that_is_not_there_is_exit_code_1(farm: Farm, dsn: str) -> None:

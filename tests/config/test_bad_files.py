@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from farm.cli.main import main
+from farm.units import RETRY_EXPECTED
 
 RUNNERS = 'runners: {python: {allow: ["a:*"]}}\n'
+PAUSE = f"expected {RETRY_EXPECTED}, got "
 LANES = 'lanes: {a: {queues: ["*"]}}\n'
 GOOD = RUNNERS + LANES
 QUOTE = "quote it ('{0}') or write true or false: YAML readers do not agree on what {0} is"
@@ -54,15 +56,28 @@ ROWS: list[tuple[str, str | bytes, str]] = [
     (
         "14 a scalar",
         "farm\n",
-        "1:1: expected a mapping with database, host, runners, lanes, writer, spill, drain_timeout, heartbeat, "
+        "1:1: expected a mapping with database, host, runners, lanes, tasks, writer, spill, drain_timeout, heartbeat, "
         "lease, reap_every, poll, claim_max, got 'farm'",
     ),
     (
         "15 a list",
         "- lanes\n",
-        "1:1: expected a mapping with database, host, runners, lanes, writer, spill, drain_timeout, heartbeat, "
+        "1:1: expected a mapping with database, host, runners, lanes, tasks, writer, spill, drain_timeout, heartbeat, "
         "lease, reap_every, poll, claim_max, got a list",
     ),
+    ("tasks: no such pause", GOOD + 'tasks: {"mail:*": {retry: 1s..10m}}\n', "3:27: tasks.mail:*.retry: " + PAUSE + "'1s..10m'"),
+    (
+        "tasks: a pattern behind *",
+        GOOD + 'tasks:\n  "*": {}\n  "m:*": {}\n',
+        "5:3: tasks.m:*: no task gets here: '*' on line 4 matches them all",
+    ),
+    (
+        "tasks: * without quotes",
+        GOOD + "tasks: {*: {}}\n",
+        "3:10: did not find expected alphabetic or numeric character; an asterisk must be quoted: '*'",
+    ),
+    ("tasks: no key of it", GOOD + 'tasks: {"m:*": {retries: 1}}\n', "3:17: tasks.m:*.retries: unknown key; did you mean 'retry'?"),
+    ("tasks: no name", GOOD + 'tasks: {"m:*": {final_errors: [1]}}\n', "3:32: tasks.m:*.final_errors[0]: expected a name, got 1"),
     ("16 tab", "lanes:\n\ta: {}\n", "2:1: found character that cannot start any token; indent with spaces, not tabs"),
     ("17 unclosed", "lanes: {a: [x\n", "2:1: did not find expected ',' or ']'"),
     ("18 two colons", "a: b: c\n", "1:5: mapping values are not allowed in this context"),

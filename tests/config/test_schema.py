@@ -15,10 +15,11 @@ import yaml
 import runners
 from farm.cli.main import main
 from farm.config import load
-from farm.config.keys import CONFIG, DatabaseChoice, Group, Groups, Key, RunnerOptions
+from farm.config.keys import ATTEMPTS_MAX, CONFIG, TIMEOUT_S_MAX, DatabaseChoice, Group, Groups, Key, Patterns, RunnerOptions
 from farm.config.machine import Machine
 from farm.config.schema import json_schema
 from farm.errors import ConfigError
+from farm.store import newjobs
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "configs" / "farm.schema.json"
@@ -72,6 +73,12 @@ GOOD: list[tuple[str, list[object]]] = [
     ("lanes.a.subworkers", ["auto", 1, 1000, "${M:-4}"]),
     ("lanes.a.concurrency", [1]),
     ("lanes.a.memory", ["auto", "1MB", "512MiB", 64e6]),
+    ("tasks", [{}, {"mail:*": {"retry": "5s"}, "*": {}}]),
+    ("tasks.*", [{}, {"retry": "10s", "max_attempts": 1, "timeout": "30s", "final_errors": []}]),
+    ("tasks.*.retry", ["0s", 0, 2.5, "10s", "1s to 10m", " 250 ms  to  1d ", "${M:-5s}"]),
+    ("tasks.*.max_attempts", [1, 10_000, "${M:-5}"]),
+    ("tasks.*.timeout", ["1ms", 60, "2m"]),
+    ("tasks.*.final_errors", [["ValueError", "a.b.C"]]),
     ("writer", [{}, {"batch_max": 1}]),
     ("writer.batch_max", [1, 20_000]),
     ("writer.age_max", [0, "0s", "20ms", " 20 ms ", "10s", 0.02, ".5s", "5"]),
@@ -99,6 +106,11 @@ BAD: list[tuple[str, list[object]]] = [
     ("lanes.a.subworkers", [None, 0, -1, 1001, 1.5, "x", "4", True, [], 10**30]),
     ("lanes.a.concurrency", [None, 0, -1, "auto", True, 1.5, 10**9]),
     ("lanes.a.memory", [None, "lots", 1, -1, True, []]),
+    ("tasks", [None, [], "*", {"*": None}, {"*": {"retries": 3}}]),
+    ("tasks.*.retry", [None, -1, "", "soon", "1s to", "to 10m", "1s-10m", "1s to 2s to 3s", [], True, 1e9]),
+    ("tasks.*.max_attempts", [None, 0, 10_001, "3", True]),
+    ("tasks.*.timeout", [None, 0, 2_000_001, "x"]),
+    ("tasks.*.final_errors", [None, "ValueError", [1], [""], [[]], {}]),
     ("writer", [None, [], {"batch": 1}]),
     ("writer.batch_max", [None, 0, 20_001, "auto", "5", 1.5, True]),
     ("writer.age_max", [None, -1, 10.1, "soon", "1:30", "1 s s", "-1s", True, [], "1x"]),
@@ -111,6 +123,11 @@ BAD: list[tuple[str, list[object]]] = [
 ]
 
 LOADER_ALONE: list[tuple[str, object]] = [
+    ("tasks.*.retry", "10m to 1s"),
+    ("tasks.*.retry", "21d"),
+    ("tasks.*.timeout", "0s"),
+    ("tasks", {"*": {}, "mail:*": {}}),
+    ("tasks", {"x" * 20_000: {}}),
     ("lanes.a.queues", ["*", "a"]),
     ("writer.age_max", "11s"),
     ("host.memory", "1kB"),
@@ -177,6 +194,9 @@ def declared(keys: Mapping[str, Key], prefix: str = "") -> Iterator[tuple[str, K
             case Groups(keys=inner):
                 yield path, key
                 yield from declared(inner, f"{path}.NAME.")
+            case Patterns(keys=inner):
+                yield path, key
+                yield from declared(inner, f"{path}.PATTERN.")
             case DatabaseChoice(keys=inner):
                 yield path, key
                 yield from declared(inner, f"{path}.")
@@ -200,6 +220,10 @@ def test_every_key_is_documented_with_its_default_and_no_other() -> None:
         else:
             expected = "none"
         assert expected in documented[path], f"{path}: the default is {expected}, documented is {documented[path]!r}"
+
+
+def test_what_a_task_may_be_given_is_what_a_job_may_ask_for() -> None:
+    assert (ATTEMPTS_MAX, TIMEOUT_S_MAX) == (newjobs.ATTEMPTS_MAX, newjobs.TIMEOUT_S_MAX)
 
 
 def test_the_types_of_the_documentation_hold_the_bounds_of_numbers() -> None:

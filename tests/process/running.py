@@ -46,6 +46,8 @@ class RunningFarm:
             "host": {"name": name, "memory": "auto"},
             "runners": {"python": {"allow": ["chores:*", "operator:*"], "path": [str(TASKS)]}},
             "lanes": {"default": {"queues": ["*"], "subworkers": subworkers}},
+            # What is tested of retries has a policy of its own; all others are not to wait.
+            "tasks": {"*": {"retry": "0s"}},
             "drain_timeout": "10s",
             "heartbeat": "200ms",
             "lease": "2s",

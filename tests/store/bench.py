@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from farm.model import PRIORITY_DEFAULT, Claim, CommitReport, Outcome, OutcomeKind, Outcomes
+from farm.retry import AT_ONCE, Policies, Policy
 from farm.store.claims import ClaimStore
 from farm.store.commits import CommitStore
 from farm.store.hosts import HostStore
@@ -21,6 +22,10 @@ NOW_NS = 1_000_000_000_000
 """What the clock of these tests says. A job starts 2 s before that and ends 1 s before."""
 
 
+QUICK = Policies([Policy(retry=AT_ONCE)])
+"""Most tests do not wait for another attempt."""
+
+
 class Bench:
     """The stores of one host, and `sql`, a connection of the test's own in autocommit."""
 
@@ -28,7 +33,7 @@ class Bench:
         self.dsn = dsn
         self.session = Session(dsn, application_name="bench", deadline_s=30)
         self.claims = ClaimStore(self.session)
-        self.commits = CommitStore(self.session)
+        self.commits = CommitStore(self.session, QUICK)
         self.hosts = HostStore(self.session)
         self.upkeep = UpkeepStore(self.session)
         self.sql = psycopg.connect(dsn, autocommit=True)

@@ -83,7 +83,7 @@ REFUSED: list[tuple[object, str]] = [
     (["app:f"], 'jobs[0]: expected an object, got "app:f"'),
     (
         [{"task": "app:f"}, {"task": "app:f", "proirity": 1}],
-        "jobs[1].proirity: no such option, expected args, delay_s, max_attempts, memory",
+        "jobs[1].proirity: no such option, expected args, delay_s, expires_at, expires_s, max_attempts",
     ),
     ([{"task": "app:f", "tags": ["a"]}], "jobs[0].tags: no such option"),
     ([{}], "jobs[0].task: expected 1 to 1024 bytes without control characters, got null"),

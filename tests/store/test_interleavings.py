@@ -17,7 +17,7 @@ from farm.store.invariants import check
 from farm.store.session import Session
 from farm.store.statements import compose
 from farm.store.upkeep import Reaped, UpkeepStore
-from tests.store.bench import NOW_NS, Bench, batch_of, outcome, outcomes
+from tests.store.bench import NOW_NS, QUICK, Bench, batch_of, outcome, outcomes
 from tests.store.stepping import Stage, SteppedConnection, orders
 
 Work = Callable[[Session], Any]
@@ -33,7 +33,7 @@ def stage(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 
 
 def committing(batch: list[Any], *, again: bool = False) -> Work:
-    return lambda session: CommitStore(session).commit(batch_of(batch), now_ns=NOW_NS, again=again)
+    return lambda session: CommitStore(session, QUICK).commit(batch_of(batch), now_ns=NOW_NS, again=again)
 
 
 def taking_over(host: int, started: list[int] | None = None) -> Work:

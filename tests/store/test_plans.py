@@ -36,21 +36,37 @@ LOOKS: dict[str, dict[str, Any]] = {
     "read_limits": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
     "count_crashes": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
     "find_written": {"job_ids": "{1,2}", "lease_ids": "{3,4}"},
-    "return_jobs": {"job_ids": "{1,2}", "attempts": "{1,1}", "losts": "{0,0}", "returned_lowest": 1, "returned_highest": 2},
+    "return_jobs": {
+        "returned_ids": "{1,2}",
+        "returned_attempts": "{1,1}",
+        "returned_losts": "{0,0}",
+        "returned_lowest": 1,
+        "returned_highest": 2,
+    },
+    "postpone_jobs": {
+        "later_ids": "{1,2}",
+        "later_attempts": "{1,1}",
+        "later_losts": "{0,0}",
+        "later_lowest": 1,
+        "later_highest": 2,
+        "delays_us": "{1000,2000}",
+    },
     "mark_done": {"marked_ids": "{4294967297,4294967298}", "bits": [b"\1", b"\2"]},
     "drop_leases": {"full_ids": "{4294967297,4294967298}"},
     "register_waiters": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}", "first": True},
     "read_ends": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
     "count_leases": {"host_id": 1},
     "list_orphaned_hosts": {},
-    "reap_leases": {"host_id": 1, "started": None},
+    "reap_leases": {"host_id": 1, "started": None, "tasks": ["tests:job"], "limits": [1]},
+    "list_started_tasks": {"host_id": 1, "started": None},
+    "list_failed": {"queue": "default", "since": None, "above_id": 0, "limit": 1000},
     "promote_jobs": {"jobs_max": 1000},
 }
 """The hot statements, each with values as its store sends them."""
 
 PLACES = {"ready", "returned", "scheduled", "lease", "result"}
 
-ONE_PARTITION = {"read_jobs", "read_scattered_jobs", "read_job_range", "read_limits", "count_crashes", "return_jobs"}
+ONE_PARTITION = {"read_jobs", "read_scattered_jobs", "read_job_range", "read_limits", "count_crashes", "return_jobs", "postpone_jobs"}
 
 
 class Plan:
@@ -165,7 +181,9 @@ def _check_details(name: str, plan: Plan) -> None:
         assert plan.scans("returned") == {"returned_pkey"}
     if name == "promote_jobs":
         assert plan.scans("scheduled") == {"scheduled_pkey", "Tid Scan"}
-    if name in ("reap_leases", "return_jobs"):
+    if name == "list_failed":
+        assert all("shard_job_id" in index for index in plan.scans("result")), plan.scans("result")
+    if name in ("reap_leases", "return_jobs", "postpone_jobs", "list_started_tasks", "list_failed"):
         assert all(index.endswith("_pkey") for index in plan.scans("job")), name
 
 
@@ -186,6 +204,22 @@ def test_a_look_for_work_reads_no_table_whole(bench: Bench, age: str) -> None:
         assert bench.claims.find_work([1], {(1, 4): 5}, {(1, 4): 5})
         assert bench.claims.find_work([1])
     assert counts() == before
+
+
+@AGES
+def test_a_retry_by_hand_reads_no_table_whole(bench: Bench, age: str) -> None:
+    age_statistics(bench, age)
+    bench.sql.execute("UPDATE farm.result SET status = 2, value = NULL, error = '{}' WHERE job_id <= 500")
+
+    def read_whole() -> int:
+        bench.sql.execute("SELECT pg_stat_force_next_flush()")
+        return int(bench.value("SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname ~ '^(job|result|failure)_p|^returned$'"))
+
+    before = read_whole()
+    bench.sql.execute("DELETE FROM farm.ready; DELETE FROM farm.lease; DELETE FROM farm.returned")
+    before = read_whole()
+    assert len(bench.value("SELECT farm.retry_jobs(ARRAY(SELECT generate_series(1, 1000)))")) == 500
+    assert read_whole() == before
 
 
 VIEW = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import psycopg
@@ -73,20 +74,39 @@ def test_jobs_are_listed_newest_first_by_state_and_queue(bench: Bench, reads: Re
     assert reads.jobs(state="ready", queue="nowhere") == []
 
 
-def test_one_job_is_shown_with_every_attempt_that_failed(bench: Bench, reads: ReadStore) -> None:
+def test_one_job_is_shown_with_every_attempt(bench: Bench, reads: ReadStore) -> None:
+    """Those that failed, the one that runs, the one that succeeded, an end without a start, and the retries by hand in between."""
     (job_id,) = bench.enqueue()
     host = bench.host("ada")
-    for kind in (OutcomeKind.FAILED, OutcomeKind.TIMED_OUT, OutcomeKind.SUCCEEDED):
-        claim = bench.claim(host)
-        bench.commit([outcome(claim, 0, kind)])
+
+    def shown() -> list[tuple[Any, ...]]:
+        job = reads.job(job_id)
+        assert job is not None
+        return [(a["attempt"], a["kind"], a["host"], a["error"] and a["error"]["message"]) for a in job["attempts"]]
+
+    for kind in (OutcomeKind.FAILED, OutcomeKind.TIMED_OUT):
+        bench.commit([outcome(bench.claim(host), 0, kind)])
+    tried: list[tuple[Any, ...]] = [(1, "failed", "ada", "it failed"), (2, "timed_out", "ada", "it timed_out")]
+    assert shown() == tried
+    claim = bench.claim(host)
+    assert shown() == tried
+    bench.hosts.beat(host, [job_id], [7.0])
+    assert shown() == [*tried, (3, "running", "ada", None)]
     job = reads.job(job_id)
     assert job is not None
-    assert (job["state"], job["attempt"]) == ("succeeded", 3)
-    assert [(f["attempt"], f["kind"], f["host"], f["error"]["message"]) for f in job["failures"]] == [
-        (1, "failed", "ada", "it failed"),
-        (2, "timed_out", "ada", "it timed_out"),
-    ]
-    assert all((f["finished_at"] - f["started_at"]).total_seconds() == 1 for f in job["failures"])
+    assert 7 <= job["attempts"][-1]["took_s"] < 60
+    bench.commit([outcome(claim, 0, OutcomeKind.REJECTED)])
+    tried.append((None, "failed", "ada", "it rejected"))
+    assert shown() == tried
+    assert bench.value("SELECT farm.retry_jobs(%s, 'eve')", [job_id]) == [job_id]
+    tried[-1] = (0, "retried", None, "tried again by hand")
+    assert shown() == tried
+    bench.commit([outcome(bench.claim(host), 0)])
+    assert shown() == [*tried, (1, "succeeded", "ada", None)]
+    job = reads.job(job_id)
+    assert job is not None
+    assert (job["state"], job["attempt"]) == ("succeeded", 1)
+    assert [a["took_s"] for a in job["attempts"]] == [1, 1, None, 1]
     assert reads.job(job_id + 1) is None
 
 
@@ -154,9 +174,9 @@ class OneTransaction:
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         self._connection = connection
 
-    def fetch(self, name: str, *, deadline_s: float) -> list[tuple[Any, ...]]:
+    def fetch(self, name: str, params: Mapping[str, Any], *, deadline_s: float) -> list[tuple[Any, ...]]:
         assert deadline_s > 0
-        return self._connection.execute(load(name)).fetchall()
+        return self._connection.execute(load(name), params).fetchall()
 
 
 def test_every_planted_violation_is_found(bench: Bench) -> None:

@@ -14,7 +14,7 @@ from farm.store.commits import CommitStore
 from farm.store.connection import DeadlineConnection
 from farm.store.session import Session
 from tests.servers import Server
-from tests.store.bench import NOW_NS, Bench, batch_of, outcomes
+from tests.store.bench import NOW_NS, QUICK, Bench, batch_of, outcomes
 from tests.store.proxy import Proxy
 
 DEADLINE_S = 0.4
@@ -57,7 +57,7 @@ def test_a_commit_whose_answer_is_lost_is_found_to_be_done(bench: Bench, proxy: 
     bench.enqueue(20)
     claim = bench.claim(bench.host())
     session = Session(proxy.dsn, application_name="test", deadline_s=DEADLINE_S, keeps_plans=keeps_plans)
-    commits = CommitStore(session)
+    commits = CommitStore(session, QUICK)
     proxy.swallow_after = LAST_MESSAGE
     with pytest.raises(StoreUnavailable):
         commits.commit(batch_of(outcomes(claim)), now_ns=NOW_NS)
@@ -72,7 +72,7 @@ def test_a_commit_that_never_arrived_is_made_by_the_retry(bench: Bench, proxy: P
     bench.enqueue(20)
     claim = bench.claim(bench.host())
     session = Session(proxy.dsn, application_name="test", deadline_s=DEADLINE_S)
-    commits = CommitStore(session)
+    commits = CommitStore(session, QUICK)
     proxy.cut_before = LAST_MESSAGE
     with pytest.raises(StoreUnavailable):
         commits.commit(batch_of(outcomes(claim)), now_ns=NOW_NS)

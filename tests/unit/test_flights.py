@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from farm.ports import Job
-from farm.subworker.flights import AWAIT, FAILED, MEMORY, SUCCEEDED, Flight, JobThreads, end_of
+from farm.subworker.failures import FAILED, MEMORY
+from farm.subworker.flights import AWAIT, SUCCEEDED, Flight, JobThreads, end_of
 from farm.subworker.results import ResultError
 
 WAIT_S = 20.0

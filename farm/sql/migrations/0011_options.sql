@@ -1,0 +1,316 @@
+-- How long a job waits before it is tried again, and until when it is worth starting at all.
+
+-- Both null: as the farm's configuration says. Only the first: always so long. Both: longer each time, from the first up to the second.
+ALTER TABLE farm.job
+    ADD COLUMN retry_base_ms int,
+    ADD COLUMN retry_cap_ms int,
+    ADD COLUMN expires_at timestamptz CHECK (expires_at >= '2000-01-01 00:00:00+00' AND expires_at < '2200-01-01 00:00:00+00');
+
+-- Jobs that are not to be started after a time, whatever has become of them since: not a place where a job stands, but a list of those
+-- to look at then. One whose time has come leaves it.
+CREATE TABLE farm.expiry (
+    job_id bigint NOT NULL,
+    expires_at timestamptz NOT NULL,
+    shard smallint NOT NULL DEFAULT 0,
+    PRIMARY KEY (shard, expires_at, job_id)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
+    vacuum_truncate = off
+);
+
+-- What a text such as '10s' (always so long) or '1s to 10m' (longer each time, up to that) means, in milliseconds: the first, and the
+-- second or null. As farm.units.parse_retry has it; null for anything else.
+CREATE FUNCTION farm.retry_policy(retry text) RETURNS int[]
+LANGUAGE sql IMMUTABLE STRICT
+SET search_path = pg_catalog
+AS $$
+    WITH unit (name, ms) AS (
+        VALUES ('us', 0.001), ('ms', 1), ('', 1000), ('s', 1000), ('m', 60000), ('h', 3600000), ('d', 86400000)
+    ), told (base_ms, cap_ms) AS (
+        SELECT m.part[1]::numeric * base.ms, m.part[3]::numeric * cap.ms
+        FROM regexp_match(
+            retry,
+            '^\s*([0-9]{1,30}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})\s*([A-Za-z]*)'
+                '(?:\s+to\s+([0-9]{1,30}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})\s*([A-Za-z]*))?\s*$'
+        ) AS m (part)
+        JOIN unit AS base ON base.name = m.part[2]
+        LEFT JOIN unit AS cap ON cap.name = m.part[4]
+        WHERE m.part[3] IS NULL OR cap.name IS NOT NULL
+    )
+    SELECT ARRAY[
+        -- What is more than nothing is not rounded to nothing.
+        CASE WHEN t.base_ms > 0 THEN greatest(round(t.base_ms), 1) ELSE 0 END,
+        CASE WHEN t.cap_ms > 0 THEN greatest(round(t.cap_ms), 1) END
+    ]::int[]
+    FROM told AS t
+    WHERE t.base_ms <= 1728000000 AND (t.cap_ms IS NULL OR (t.base_ms > 0 AND t.cap_ms BETWEEN t.base_ms AND 1728000000))
+$$;
+
+-- What is refused, as `option: expected ..., got ...`.
+CREATE OR REPLACE FUNCTION farm.refusal(option text, got text) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog
+AS $$
+    SELECT concat(option, ': expected ', CASE option
+        WHEN 'task' THEN '1 to 1024 bytes without control characters'
+        WHEN 'args' THEN 'an object or an array'
+        WHEN 'queue' THEN 'a name like [a-z0-9][a-z0-9_.:-]{0,62}'
+        WHEN 'runner' THEN 'a name like [a-z0-9][a-z0-9_.:-]{0,62}'
+        WHEN 'priority' THEN '0 to 9'
+        WHEN 'delay_s' THEN '0 to 3155760000 seconds'
+        WHEN 'run_at' THEN 'a time with an offset, in the years 2000 to 2199'
+        WHEN 'max_attempts' THEN '1 to 10000'
+        WHEN 'timeout_s' THEN '0.001 to 2000000 seconds'
+        WHEN 'memory' THEN 'a size such as 512MB or 2GB, at most 1TiB'
+        WHEN 'retry' THEN 'a delay such as 10s, or one that grows such as 1s to 10m, at most 20d'
+        WHEN 'expires_s' THEN '0.001 to 3155760000 seconds'
+        WHEN 'expires_at' THEN 'a time with an offset, in the years 2000 to 2199'
+    END, ', got ', coalesce(left(got, 80), 'null'))
+$$;
+
+DROP FUNCTION farm.job_fault(text, jsonb, text, text, numeric, numeric, timestamptz, numeric, numeric, text);
+
+-- What is wrong with a job, or null.
+CREATE FUNCTION farm.job_fault(
+    task text, args jsonb, queue text, runner text, priority numeric, delay_s numeric, run_at timestamptz, max_attempts numeric,
+    timeout_s numeric, memory text, retry text, expires_s numeric, expires_at timestamptz
+) RETURNS text
+LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+    name_pattern CONSTANT text := '^[a-z0-9][a-z0-9_.:-]{0,62}$';
+BEGIN
+    RETURN CASE
+        WHEN task IS NULL OR task = '' OR octet_length(task) > 1024 OR task ~ '[\u0001-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]'
+            THEN farm.refusal('task', quote_literal(left(task, 40)))
+        WHEN delay_s IS NOT NULL AND run_at IS NOT NULL
+            THEN format('run_at: expected nothing, since delay_s is given, got %s', run_at)
+        WHEN expires_s IS NOT NULL AND expires_at IS NOT NULL
+            THEN format('expires_at: expected nothing, since expires_s is given, got %s', expires_at)
+        WHEN priority NOT BETWEEN 0 AND 9 OR scale(priority) > 0 THEN farm.refusal('priority', priority::text)
+        WHEN NOT (delay_s BETWEEN 0 AND 3155760000) THEN farm.refusal('delay_s', delay_s::text)
+        WHEN NOT (timeout_s BETWEEN 0.001 AND 2000000) THEN farm.refusal('timeout_s', timeout_s::text)
+        WHEN NOT (expires_s BETWEEN 0.001 AND 3155760000) THEN farm.refusal('expires_s', expires_s::text)
+        WHEN queue IS NULL OR queue !~ name_pattern THEN farm.refusal('queue', quote_literal(queue))
+        WHEN runner IS NULL AND task !~ '^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*$'
+            THEN 'runner: expected a name, since the task does not look like module:function, got null'
+        WHEN runner !~ name_pattern THEN farm.refusal('runner', quote_literal(runner))
+        WHEN NOT (run_at >= '2000-01-01 00:00:00+00' AND run_at < '2200-01-01 00:00:00+00') THEN farm.refusal('run_at', run_at::text)
+        WHEN max_attempts NOT BETWEEN 1 AND 10000 OR scale(max_attempts) > 0 THEN farm.refusal('max_attempts', max_attempts::text)
+        WHEN memory IS NOT NULL AND farm.memory_class(memory) IS NULL THEN farm.refusal('memory', quote_literal(memory))
+        WHEN retry IS NOT NULL AND farm.retry_policy(retry) IS NULL THEN farm.refusal('retry', quote_literal(retry))
+        WHEN NOT (expires_at >= '2000-01-01 00:00:00+00' AND expires_at < '2200-01-01 00:00:00+00')
+            THEN farm.refusal('expires_at', expires_at::text)
+        WHEN coalesce(expires_at, now() + make_interval(secs => expires_s::float8))
+            <= coalesce(run_at, now() + make_interval(secs => delay_s::float8))
+            THEN concat(
+                CASE WHEN expires_s IS NULL THEN 'expires_at' ELSE 'expires_s' END,
+                ': expected a time after the one when the job is due, got ', expires_at, expires_s)
+        ELSE farm.args_fault(args)
+    END;
+END
+$$;
+
+-- The first option of an object that no job has; null if there is none.
+CREATE OR REPLACE FUNCTION farm.unknown_option(job jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE
+AS $$
+    SELECT min(o.option)
+    FROM jsonb_object_keys(
+        job - ARRAY[
+            'args', 'delay_s', 'expires_at', 'expires_s', 'max_attempts', 'memory', 'priority', 'queue',
+            'retry', 'run_at', 'runner', 'task', 'timeout_s'
+        ]
+    ) AS o (option)
+$$;
+
+-- What is wrong with a job that is given as an object, as it follows its place: `.priority: expected ...`; or null.
+CREATE OR REPLACE FUNCTION farm.element_fault(job jsonb) RETURNS text
+LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    RETURN CASE
+        WHEN jsonb_typeof(job) <> 'object' THEN ': expected an object, got ' || left(job::text, 80)
+        WHEN job - ARRAY[
+            'args', 'delay_s', 'expires_at', 'expires_s', 'max_attempts', 'memory', 'priority', 'queue',
+            'retry', 'run_at', 'runner', 'task', 'timeout_s'
+        ] <> '{}'
+            THEN '.' || left(quote_ident(farm.unknown_option(job)), 80)
+                || ': no such option, expected args, delay_s, expires_at, expires_s, max_attempts, memory, priority, queue, retry, '
+                || 'run_at, runner, task, timeout_s'
+        WHEN jsonb_typeof(job -> 'task') NOT IN ('string', 'null') THEN '.' || farm.refusal('task', job ->> 'task')
+        WHEN jsonb_typeof(job -> 'args') NOT IN ('object', 'array', 'null') THEN '.' || farm.refusal('args', (job -> 'args')::text)
+        WHEN jsonb_typeof(job -> 'queue') NOT IN ('string', 'null') THEN '.' || farm.refusal('queue', job ->> 'queue')
+        WHEN jsonb_typeof(job -> 'runner') NOT IN ('string', 'null') THEN '.' || farm.refusal('runner', job ->> 'runner')
+        WHEN jsonb_typeof(job -> 'priority') NOT IN ('number', 'null') THEN '.' || farm.refusal('priority', (job -> 'priority')::text)
+        WHEN jsonb_typeof(job -> 'delay_s') NOT IN ('number', 'null') THEN '.' || farm.refusal('delay_s', (job -> 'delay_s')::text)
+        WHEN jsonb_typeof(job -> 'run_at') NOT IN ('string', 'null') OR (job ->> 'run_at' IS NOT NULL AND farm.parse_time(job ->> 'run_at') IS NULL)
+            THEN '.' || farm.refusal('run_at', (job -> 'run_at')::text)
+        WHEN jsonb_typeof(job -> 'max_attempts') NOT IN ('number', 'null')
+            THEN '.' || farm.refusal('max_attempts', (job -> 'max_attempts')::text)
+        WHEN jsonb_typeof(job -> 'timeout_s') NOT IN ('number', 'null') THEN '.' || farm.refusal('timeout_s', (job -> 'timeout_s')::text)
+        WHEN jsonb_typeof(job -> 'memory') NOT IN ('string', 'number', 'null')
+            THEN '.' || farm.refusal('memory', (job -> 'memory')::text)
+        WHEN jsonb_typeof(job -> 'retry') NOT IN ('string', 'number', 'null') THEN '.' || farm.refusal('retry', (job -> 'retry')::text)
+        WHEN jsonb_typeof(job -> 'expires_s') NOT IN ('number', 'null')
+            THEN '.' || farm.refusal('expires_s', (job -> 'expires_s')::text)
+        WHEN jsonb_typeof(job -> 'expires_at') NOT IN ('string', 'null')
+            OR (job ->> 'expires_at' IS NOT NULL AND farm.parse_time(job ->> 'expires_at') IS NULL)
+            THEN '.' || farm.refusal('expires_at', (job -> 'expires_at')::text)
+        ELSE '.' || farm.job_fault(
+            job ->> 'task', coalesce(nullif(job -> 'args', 'null'), '[]'),
+            CASE WHEN job ? 'queue' THEN job ->> 'queue' ELSE 'default' END, job ->> 'runner',
+            (job ->> 'priority')::numeric, (job ->> 'delay_s')::numeric, farm.parse_time(job ->> 'run_at'),
+            (job ->> 'max_attempts')::numeric, (job ->> 'timeout_s')::numeric, job ->> 'memory',
+            job ->> 'retry', (job ->> 'expires_s')::numeric, farm.parse_time(job ->> 'expires_at'))
+    END;
+END
+$$;
+
+DROP FUNCTION farm.enqueue(text, jsonb, text, text, int, float8, timestamptz, int, float8, text);
+
+CREATE FUNCTION farm.enqueue(
+    task text,
+    args jsonb DEFAULT '[]',
+    queue text DEFAULT 'default',
+    runner text DEFAULT NULL,
+    priority int DEFAULT NULL,
+    delay_s float8 DEFAULT NULL,
+    run_at timestamptz DEFAULT NULL,
+    max_attempts int DEFAULT NULL,
+    timeout_s float8 DEFAULT NULL,
+    memory text DEFAULT NULL,
+    retry text DEFAULT NULL,
+    expires_s float8 DEFAULT NULL,
+    expires_at timestamptz DEFAULT NULL
+) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog
+AS $$
+#variable_conflict use_column
+DECLARE
+    urgency CONSTANT int := coalesce(enqueue.priority, 4);
+    fault CONSTANT text := farm.job_fault(
+        enqueue.task, enqueue.args, enqueue.queue, enqueue.runner, enqueue.priority, enqueue.delay_s::numeric, enqueue.run_at,
+        enqueue.max_attempts, enqueue.timeout_s::numeric, enqueue.memory, enqueue.retry, enqueue.expires_s::numeric,
+        enqueue.expires_at);
+    policy CONSTANT int[] := farm.retry_policy(enqueue.retry);
+    due_at timestamptz;
+    ends_at timestamptz;
+    class_id int;
+    job_id bigint;
+BEGIN
+    IF fault IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = fault;
+    END IF;
+    due_at := coalesce(enqueue.run_at, now() + make_interval(secs => enqueue.delay_s));
+    ends_at := coalesce(enqueue.expires_at, now() + make_interval(secs => enqueue.expires_s));
+    class_id := farm.class_id(enqueue.queue, coalesce(enqueue.runner, 'python'), coalesce(farm.memory_class(enqueue.memory), 0));
+    job_id := nextval('farm.job_id_seq');
+    IF job_id >= (SELECT p.upper_id FROM farm.partition AS p ORDER BY p.number DESC LIMIT 1) THEN
+        PERFORM farm.refuse_id(job_id);
+    END IF;
+    INSERT INTO farm.job (
+        shard, id, class_id, priority, task, args, max_attempts, timeout_ms, run_at, retry_base_ms, retry_cap_ms, expires_at
+    )
+    VALUES (
+        0, job_id, class_id, urgency, enqueue.task, enqueue.args, enqueue.max_attempts, ceil(enqueue.timeout_s * 1000)::int, due_at,
+        policy[1], policy[2], ends_at
+    );
+    IF ends_at IS NOT NULL THEN
+        INSERT INTO farm.expiry (shard, expires_at, job_id) VALUES (0, ends_at, job_id);
+    END IF;
+    IF due_at > now() THEN
+        INSERT INTO farm.scheduled (shard, run_at, job_id, class_id, priority, attempt, lost)
+        VALUES (0, due_at, job_id, class_id, urgency, 0, 0);
+        PERFORM farm.wake('{}', due_at => due_at);
+    ELSE
+        INSERT INTO farm.ready (shard, class_id, priority, job_id) VALUES (0, class_id, urgency, job_id);
+        PERFORM farm.wake(ARRAY[class_id], ARRAY[urgency], job_id => job_id);
+    END IF;
+    RETURN job_id;
+END
+$$;
+
+COMMENT ON FUNCTION farm.enqueue IS 'File a job and return its id; it is there when your transaction commits, and only then.';
+
+CREATE OR REPLACE FUNCTION farm.enqueue_many(jobs jsonb) RETURNS bigint[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog
+AS $$
+DECLARE
+    fault text;
+    ids bigint[];
+    new_classes int[];
+    new_priorities int[];
+    first_due_at timestamptz;
+BEGIN
+    IF jobs IS NULL OR jsonb_typeof(jobs) <> 'array' THEN
+        fault := 'jobs: expected an array of objects, got ' || coalesce(jsonb_typeof(jobs), 'null');
+    ELSE
+        SELECT format('jobs[%s]%s', e.place - 1, farm.element_fault(e.job)) INTO fault
+        FROM jsonb_array_elements(jobs) WITH ORDINALITY AS e (job, place)
+        WHERE farm.element_fault(e.job) IS NOT NULL
+        LIMIT 1;
+    END IF;
+    IF fault IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = fault;
+    END IF;
+
+    PERFORM farm.class_id(c.queue, c.runner, c.memory_mb)
+    FROM (
+        SELECT DISTINCT
+            coalesce(e.job ->> 'queue', 'default') AS queue,
+            coalesce(e.job ->> 'runner', 'python') AS runner,
+            coalesce(farm.memory_class(e.job ->> 'memory'), 0) AS memory_mb
+        FROM jsonb_array_elements(jobs) AS e (job)
+    ) AS c;
+    ids := ARRAY(SELECT nextval('farm.job_id_seq') FROM generate_series(1, jsonb_array_length(jobs)));
+    IF ids[cardinality(ids)] >= (SELECT p.upper_id FROM farm.partition AS p ORDER BY p.number DESC LIMIT 1) THEN
+        PERFORM farm.refuse_id(ids[cardinality(ids)]);
+    END IF;
+
+    WITH told AS MATERIALIZED (
+        SELECT
+            ids[e.place] AS id,
+            c.id AS class_id,
+            coalesce((e.job ->> 'priority')::int, 4) AS priority,
+            (e.job ->> 'max_attempts')::int AS max_attempts,
+            ceil((e.job ->> 'timeout_s')::float8 * 1000)::int AS timeout_ms,
+            coalesce(farm.parse_time(e.job ->> 'run_at'), now() + make_interval(secs => (e.job ->> 'delay_s')::float8)) AS run_at,
+            farm.retry_policy(e.job ->> 'retry') AS retry,
+            coalesce(farm.parse_time(e.job ->> 'expires_at'), now() + make_interval(secs => (e.job ->> 'expires_s')::float8)) AS expires_at,
+            e.job ->> 'task' AS task,
+            coalesce(nullif(e.job -> 'args', 'null'), '[]') AS args
+        FROM jsonb_array_elements(jobs) WITH ORDINALITY AS e (job, place)
+        JOIN farm.class AS c
+            ON c.shard = 0
+            AND c.queue = coalesce(e.job ->> 'queue', 'default')
+            AND c.runner = coalesce(e.job ->> 'runner', 'python')
+            AND c.memory_mb = coalesce(farm.memory_class(e.job ->> 'memory'), 0)
+    ), stored AS (
+        INSERT INTO farm.job (
+            shard, id, class_id, priority, task, args, max_attempts, timeout_ms, run_at, retry_base_ms, retry_cap_ms, expires_at
+        )
+        SELECT
+            0, t.id, t.class_id, t.priority, t.task, t.args, t.max_attempts, t.timeout_ms, t.run_at, t.retry[1], t.retry[2], t.expires_at
+        FROM told AS t
+    ), expiring AS (
+        INSERT INTO farm.expiry (shard, expires_at, job_id)
+        SELECT 0, t.expires_at, t.id FROM told AS t WHERE t.expires_at IS NOT NULL
+    ), later AS (
+        INSERT INTO farm.scheduled (shard, run_at, job_id, class_id, priority, attempt, lost)
+        SELECT 0, t.run_at, t.id, t.class_id, t.priority, 0, 0 FROM told AS t WHERE t.run_at > now()
+        RETURNING run_at
+    ), runnable AS (
+        INSERT INTO farm.ready (shard, class_id, priority, job_id)
+        SELECT 0, t.class_id, t.priority, t.id FROM told AS t WHERE t.run_at IS NULL OR t.run_at <= now()
+        RETURNING class_id, priority
+    )
+    SELECT array_agg(w.class_id), array_agg(w.priority), (SELECT min(l.run_at) FROM later AS l)
+    INTO new_classes, new_priorities, first_due_at
+    FROM (SELECT DISTINCT r.class_id, r.priority FROM runnable AS r) AS w;
+    PERFORM farm.wake(coalesce(new_classes, '{}'), new_priorities, first_due_at);
+    RETURN ids;
+END
+$$;
