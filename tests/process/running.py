@@ -56,7 +56,7 @@ class RunningFarm:
             **options,
         }
         self.config = directory / f"{name}.yaml"
-        self.config.write_text(yaml.safe_dump(settings))
+        self.config.write_text(yaml.safe_dump(settings, sort_keys=False))
 
     def start(self, *arguments: str, ready: bool = True, **environ: str) -> RunningFarm:
         """Start it, by default wait until its subworkers are ready."""

@@ -60,7 +60,7 @@ def test_wishes_and_failures(make_farm: MakeFarm, ledger: Ledger, effects: Path,
         if name in ENDS:
             row = ledger.result(job_id)
             assert (row.status, row.attempt, row.value) == ENDS[name], (name, row)
-    due = wait_for(lambda: len(rows := _scheduled(ledger)) == STORM + 4 * len(WAITS) and rows, "all that waits")
+    due = wait_for(lambda: rows if len(rows := _scheduled(ledger)) == STORM + 4 * len(WAITS) else {}, "all that waits")
     for job_id, name in jobs.items():
         if name in WAITS:
             attempts, seconds = WAITS[name]
