@@ -221,6 +221,15 @@ class CommitReport(NamedTuple):
     """Dropped in a retry, and no row tells who settled them."""
 
 
+class CancelRequest(NamedTuple):
+    """Somebody wants a job to end that a host holds."""
+
+    job_id: int
+    reason: str
+    only_unstarted: bool
+    """Its time has expired: once started, it is left alone."""
+
+
 class Beat(NamedTuple):
     """A host as a reaper sees it."""
 

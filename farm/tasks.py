@@ -20,7 +20,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from farm.errors import InvalidJob
-from farm.units import parse_duration
+from farm.units import parse_duration, parse_expires
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from farm.client import Client
     from farm.store.newjobs import NewJob
+
+_WAYS = (frozenset({"delay_s", "run_at"}), frozenset({"expires_s", "expires_at"}))
+"""Options that say the same in two ways."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -99,21 +102,22 @@ class Task(Generic[P, R]):
         max_attempts: int | None = None,
         timeout: str | float | None = None,
         memory: str | int | None = None,
+        retry: str | float | None = None,
+        expires: str | float | datetime | None = None,
         client: Client | None = None,
         connection: psycopg.Connection[Any] | None = None,
     ) -> Task[P, R]:
         """Return the same task with other options; what is not given stays as it is.
 
-        Durations are like `250ms`, `5m`, or seconds. client files the jobs; with connection, in the transaction that is open there.
-        Raises InvalidJob.
+        Durations are like `250ms`, `5m`, or seconds; expires may also be a time. client files the jobs; with connection, in the
+        transaction that is open there. Raises InvalidJob.
         """
-        given = _options(queue, runner, priority, max_attempts, timeout, memory, delay=delay, run_at=run_at)
-        # A later word about when replaces an earlier one, in whichever way it was said.
-        kept = {
-            key: value
-            for key, value in self._options.items()
-            if key not in ("delay_s", "run_at") or not {"delay_s", "run_at"} & given.keys()
-        }
+        given = _options(queue, runner, priority, max_attempts, timeout, memory, retry, expires, delay=delay, run_at=run_at)
+        kept = dict(self._options)
+        for ways in _WAYS:
+            # A later word about when replaces an earlier one, in whichever way it was said.
+            if not ways.isdisjoint(given):
+                kept = {key: value for key, value in kept.items() if key not in ways}
         options = _checked(self.__qualname__, {**kept, **given})
         return Task(self.__farm_function__, options, client=client or self._client, connection=connection or self._connection)
 
@@ -148,6 +152,8 @@ def task(
     max_attempts: int | None = None,
     timeout: str | float | None = None,
     memory: str | int | None = None,
+    retry: str | float | None = None,
+    expires: str | float | datetime | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 
@@ -161,13 +167,15 @@ def task(
     max_attempts: int | None = None,
     timeout: str | float | None = None,
     memory: str | int | None = None,
+    retry: str | float | None = None,
+    expires: str | float | datetime | None = None,
 ) -> Any:
     """Make a function of a module a task: `@farm.task`, or `@farm.task(queue="images", timeout="30s", memory="1GB")`.
 
     The options are those of Client.enqueue; durations are like `250ms`, `5m`, or seconds. Raises InvalidJob for an option that no
     job can have, and for a function that subworkers cannot find by its name.
     """
-    given = _options(queue, runner, priority, max_attempts, timeout, memory)
+    given = _options(queue, runner, priority, max_attempts, timeout, memory, retry, expires)
 
     def decorate(function: Callable[..., Any]) -> Task[..., Any]:
         function = getattr(function, "__farm_function__", function)
@@ -225,6 +233,8 @@ def _options(
     max_attempts: int | None,
     timeout: str | float | None,
     memory: str | int | None,
+    retry: str | float | None,
+    expires: str | float | datetime | None,
     *,
     delay: str | float | None = None,
     run_at: datetime | None = None,
@@ -239,6 +249,8 @@ def _options(
         "max_attempts": max_attempts,
         "timeout_s": _seconds("timeout", timeout),
         "memory": memory,
+        "retry": retry,
+        **_expires(expires),
     }
     return {option: value for option, value in options.items() if value is not None}
 
@@ -248,6 +260,14 @@ def _seconds(option: str, duration: str | float | None) -> float | None:
         return None if duration is None else parse_duration(duration)
     except ValueError as error:
         raise InvalidJob(f"{option}: {error}") from None
+
+
+def _expires(expires: str | float | datetime | None) -> dict[str, Any]:
+    try:
+        until = parse_expires(expires) if isinstance(expires, str) else expires
+    except ValueError as error:
+        raise InvalidJob(f"expires: {error}") from None
+    return {"expires_s" if isinstance(until, int | float) else "expires_at": until}
 
 
 def _checked(name: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from farm.errors import InvalidJob
-from farm.units import parse_duration, parse_time
+from farm.units import parse_duration, parse_expires, parse_time
 
 if TYPE_CHECKING:
     from farm.client import Client
@@ -30,11 +30,12 @@ examples:
   farm enqueue farm.demo:noop --count 100000
   farm enqueue mail:send '{"to": "a@example.com"}' --delay 10m --max-attempts 5 --timeout 30s
   farm enqueue reports:nightly --run-at 2026-12-31T23:00:00+01:00
+  farm enqueue mail:remind '[17]' --retry '10s to 1h' --expires 1d
   farm enqueue --file jobs.jsonl --queue bulk
 
 A line of a file is an object such as {"task": "mail:send", "args": {"to": "a@example.com"}, "delay": "10m"}. Its keys are task,
-args, queue, runner, priority, delay, run_at, max_attempts, timeout and memory. What a line does not say, the command line says for
-all.
+args, queue, runner, priority, delay, run_at, max_attempts, timeout, memory, retry and expires. What a line does not say, the command
+line says for all.
 """
 
 
@@ -57,6 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-attempts", type=int, metavar="N", help="how many times it may be started (default: 3)")
     parser.add_argument("--timeout", type=_duration, metavar="D", help="how long it may run before it is ended")
     parser.add_argument("--memory", metavar="SIZE", help="only lanes that allow a job so much run it: 512MB, 2GB")
+    parser.add_argument("--retry", metavar="R", help="how long to wait before a retry: 10s, or longer each time: '1s to 10m'")
+    parser.add_argument("--expires", type=_expires, metavar="D|TIME", help="do not start it any more after so long, or after that time")
     parser.add_argument("--count", type=int, default=1, metavar="N", help="add it this many times, in one transaction")
     parser.add_argument("--wait", action="store_true", help="wait until it has ended, and print its result as JSON")
     parser.add_argument("--wait-timeout", type=_duration, metavar="D", help="wait this long at the most; the job then goes on")
@@ -152,6 +155,8 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
         "max_attempts": args.max_attempts,
         "timeout_s": args.timeout,
         "memory": args.memory,
+        "retry": args.retry,
+        "expires_at" if isinstance(args.expires, datetime) else "expires_s": args.expires,
     }
     return {option: value for option, value in given.items() if value is not None}
 
@@ -180,5 +185,12 @@ def _duration(text: str) -> float:
 def _time(text: str) -> datetime:
     try:
         return parse_time(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _expires(text: str) -> float | datetime:
+    try:
+        return parse_expires(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None

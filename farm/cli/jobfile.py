@@ -9,6 +9,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -18,15 +19,17 @@ from farm.errors import InvalidJob
 from farm.model import ARGS_BYTES_MAX
 from farm.spelling import did_you_mean
 from farm.store.newjobs import DELAY_S_MAX, TIMEOUT_S_MAX, TIMEOUT_S_MIN, validate
-from farm.units import format_size, parse_duration, parse_time
+from farm.units import format_size, parse_duration, parse_expires, parse_time
 
-KEYS = ("task", "args", "queue", "runner", "priority", "delay", "run_at", "max_attempts", "timeout", "memory")
+KEYS = ("task", "args", "queue", "runner", "priority", "delay", "run_at", "max_attempts", "timeout", "memory", "retry", "expires")
 LINE_BYTES_MAX = 8 * ARGS_BYTES_MAX
 """What the largest arguments can take when every letter of theirs is escaped, and then some."""
 TOLD_EVERY = 1000
 """Lines between two words to the progress bar."""
 _DURATIONS = {"delay": ("delay_s", 0.0, DELAY_S_MAX), "timeout": ("timeout_s", TIMEOUT_S_MIN, TIMEOUT_S_MAX)}
-_CONVERTED = frozenset({"delay", "timeout", "run_at"})
+_CONVERTED = frozenset({"delay", "timeout", "run_at", "expires"})
+_WAYS = (frozenset({"delay_s", "run_at"}), frozenset({"expires_s", "expires_at"}))
+"""Options that say the same in two ways."""
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _BOM = b"\xef\xbb\xbf"
 
@@ -109,9 +112,13 @@ class JobFile:
                     raise InvalidJob(f"{self.where()}{key}: expected {lowest:g} to {highest:.0f} seconds, got {said[key]!r}")
         if "run_at" in said:
             job["run_at"] = self._read("run_at", parse_time, str(said["run_at"]))
-        if self._defaults and not {"delay_s", "run_at"}.isdisjoint(job):
-            # A line that says when is not to be refused for saying so in the other way than the command line.
-            job = {"delay_s": None, "run_at": None, **job}
+        if "expires" in said:
+            until = self._read("expires", parse_expires, job.pop("expires"))
+            job["expires_at" if isinstance(until, datetime) else "expires_s"] = until
+        for ways in _WAYS if self._defaults else ():
+            if not ways.isdisjoint(job):
+                # A line that says when is not to be refused for saying so in the other way than the command line.
+                job = {**dict.fromkeys(ways), **job}
         return job
 
     def _read(self, key: str, parse: Callable[[Any], Any], value: object) -> Any:

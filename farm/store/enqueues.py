@@ -110,8 +110,8 @@ class EnqueueBatch:
         """Store all jobs, a chunk at a time."""
         while rows.jobs:
             tails = self._tails(_allot(len(rows.jobs), self._fetch, self._elsewhere))
-            self._copy("copy_jobs", rows.jobs, tails)
-            self._copy("copy_ready", *self._store_later(rows, tails))
+            self._copy(_copy_of(rows), rows.jobs, tails)
+            self._copy("copy_ready", *self._store_rare(rows, tails))
             rows = Rows()
             take(rows, CHUNK_JOBS_MAX, CHUNK_BYTES_MAX)
 
@@ -126,12 +126,13 @@ class EnqueueBatch:
                 share = -(-min(CHUNK_JOBS_MAX, GROWTH * len(rows.jobs)) // pieces)
                 take_some = partial(take, after, share, CHUNK_BYTES_MAX // pieces)
                 tails = self._tails(ids)
-                self._copy("copy_jobs", rows.jobs, tails, meanwhile=take_some)
-                self._copy("copy_ready", *self._store_later(rows, tails), meanwhile=take_some)
+                self._copy(_copy_of(rows), rows.jobs, tails, meanwhile=take_some)
+                self._copy("copy_ready", *self._store_rare(rows, tails), meanwhile=take_some)
                 rows, ids, following = following, allotted.result() if allotted else (), after
 
-    def _store_later(self, rows: Rows, tails: list[bytes]) -> tuple[list[bytes], list[bytes]]:
-        """Schedule what is due later; returns heads and tails of the rows of `ready`."""
+    def _store_rare(self, rows: Rows, tails: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+        """Note what expires, and schedule what is due later; returns heads and tails of the rows of `ready`."""
+        self._copy("copy_expiries", rows.expiries, [tails[index] for index in rows.expiring])
         if not rows.later:
             return rows.places, tails
         ready = bytearray(b"\1") * len(tails)
@@ -175,6 +176,10 @@ class EnqueueBatch:
                 meanwhile()
             copy.write(COPY_TAIL)
             self._refresh()
+
+
+def _copy_of(rows: Rows) -> str:
+    return "copy_wide_jobs" if rows.wide else "copy_jobs"
 
 
 def _allot(count: int, fetch: Fetch, elsewhere: Fetch) -> Sequence[int]:

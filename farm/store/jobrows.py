@@ -2,6 +2,9 @@
 
 Most jobs of a bulk differ in nothing but their arguments. What else they say is their *kind*: it is checked and packed once, and
 found again by its values. A *shape* is the options that a job names, in their order: it knows how to get at those values.
+
+Rows of `job` are *wide*, with the options that few jobs have, from the first job on that has one of them; bulks without such a job
+pay nothing for what they do not use.
 """
 
 from __future__ import annotations
@@ -14,20 +17,24 @@ from typing import Any, NamedTuple
 import orjson
 
 from farm.model import ARGS_BYTES_MAX, JSON_DEPTH_MAX
-from farm.store.newjobs import ENCODING, ValidJob, validate
+from farm.store.newjobs import ENCODING, ValidJob, refuse_expired, validate
 
 KINDS_MAX = 1000
 """As many are kept; with more of them in one bulk, which is rare, the cache is begun anew."""
 
 _FIELDS_OF_JOB = 8
+_FIELDS_OF_WIDE_JOB = _FIELDS_OF_JOB + 3
 _NULL = b"\xff\xff\xff\xff"
 _job = Struct(">hiiih").pack
 _ready = Struct(">hihiiih").pack
 _scheduled = Struct(">hihiqiiihihih").pack
+_expiry = Struct(">hihiq").pack
 _int2 = Struct(">ih").pack
 _int4 = Struct(">ii").pack
 _int8 = Struct(">iq").pack
 _args = Struct(">iB").pack
+_WIDE = Struct(">h").pack(_FIELDS_OF_WIDE_JOB)
+_NO_OPTIONS = 3 * _NULL
 _JSONB_VERSION = 1
 
 SHORT_BYTES = JSON_DEPTH_MAX
@@ -35,7 +42,7 @@ SHORT_BYTES = JSON_DEPTH_MAX
 
 _CONTAINERS = (dict, list, tuple)
 _TEXTS = frozenset({"task", "queue", "runner"})
-_TIMES = frozenset({"delay_s", "run_at"})
+_TIMES = frozenset({"delay_s", "run_at", "expires_s", "expires_at"})
 
 
 class Kind(NamedTuple):
@@ -64,6 +71,17 @@ class Rows:
         self.places: list[bytes] = []
         """Rows of `ready`, but for the indexes in `later`: those are rows of `scheduled`."""
         self.later: list[int] = []
+        self.wide = False
+        """Whether `jobs` are rows for copy_wide_jobs, else for copy_jobs."""
+        self.expiries: list[bytes] = []
+        self.expiring: list[int] = []
+        """Rows of `expiry`, and the indexes of their jobs."""
+
+    def widen(self) -> None:
+        """Make the rows of `job` wide."""
+        if not self.wide:
+            self.wide = True
+            self.jobs[:] = [_widened(row, _NO_OPTIONS) for row in self.jobs]
 
 
 class RowMaker:
@@ -81,12 +99,15 @@ class RowMaker:
         self._class_ids: dict[tuple[str, str, int], int] = {}
         self._shapes: dict[tuple[str, ...], Shape] = {}
         self._kinds = 0
+        self._wide = False
         self.runnable: set[tuple[int, int]] = set()
         """The (class, priority) pairs that can be claimed at once."""
         self.first_due_us: int | None = None
 
     def take(self, rows: Rows, jobs: Iterator[Mapping[str, Any]], *, jobs_max: int, bytes_max: int) -> None:
         """Add jobs to rows until so many, or so much, were added; none at the end. Raises InvalidJob, and what the iterator raises."""
+        if self._wide:
+            rows.widen()
         add_job, add_place, shapes, args_heads = rows.jobs.append, rows.places.append, self._shapes, _SHORT_HEADS
         dumps, encoding, containers = orjson.dumps, ENCODING, _CONTAINERS
         last, left, index = self._index + jobs_max, bytes_max, self._index
@@ -118,8 +139,15 @@ class RowMaker:
         """Check everything about a job and take it; returns the size of its arguments."""
         valid = validate(job, self._where(index))
         class_id = self._class_id(valid)
-        due_us = valid.due_us if valid.delay_us is None else self._now_us + valid.delay_us
-        kind = Kind(_job_head(valid, class_id, due_us), _ready(4, 2, 0, 4, class_id, 2, valid.priority))
+        due_us, expires_us = valid.times(self._now_us)
+        if expires_us is not None:
+            refuse_expired(job, valid, self._now_us, self._where(index))
+            rows.expiring.append(len(rows.places))
+            rows.expiries.append(_expiry(3, 2, 0, 8, expires_us))
+        if not self._wide and (expires_us is not None or valid.retry_ms is not None):
+            self._widen(rows)
+        head = _job_head(valid, class_id, due_us)
+        kind = Kind(_widened(head, _options(valid, expires_us)) if self._wide else head, _ready(4, 2, 0, 4, class_id, 2, valid.priority))
         rows.jobs.append(kind.job + _args_head(len(valid.args)) + valid.args)
         if due_us is not None and due_us > self._now_us:
             rows.later.append(len(rows.places))
@@ -131,6 +159,12 @@ class RowMaker:
             if due_us is None and type(job) is dict:
                 self._remember(job, kind)
         return len(valid.args)
+
+    def _widen(self, rows: Rows) -> None:
+        """Make wide rows from now on; the kinds that are known are not."""
+        self._wide = True
+        self._forget_kinds()
+        rows.widen()
 
     def _class_id(self, job: ValidJob) -> int:
         key = (job.queue, job.runner, job.memory_mb)
@@ -145,13 +179,16 @@ class RowMaker:
         if not _TIMES.isdisjoint(names):
             return
         if self._kinds >= KINDS_MAX:
-            self._shapes.clear()
-            self._kinds = 0
+            self._forget_kinds()
         shape = self._shapes.get(names)
         if shape is None:
             shape = self._shapes[names] = Shape(_values_getter([name for name in names if name != "args"]), {}, "args" in names)
         shape.kinds[shape.values(job)] = kind
         self._kinds += 1
+
+    def _forget_kinds(self) -> None:
+        self._shapes.clear()
+        self._kinds = 0
 
 
 def _values_getter(names: list[str]) -> Callable[[Mapping[str, Any]], Any]:
@@ -183,5 +220,21 @@ def _job_head(job: ValidJob, class_id: int, due_us: int | None) -> bytes:
             _NULL if due_us is None else _int8(8, due_us),
             len(job.task).to_bytes(4, "big"),
             job.task,
+        )
+    )
+
+
+def _widened(row: bytes, options: bytes) -> bytes:
+    """Return the row of a wide job, of which the options come first."""
+    return _WIDE + options + row[len(_WIDE) :]
+
+
+def _options(job: ValidJob, expires_us: int | None) -> bytes:
+    base_ms, cap_ms = job.retry_ms or (None, None)
+    return b"".join(
+        (
+            _NULL if base_ms is None else _int4(4, base_ms),
+            _NULL if cap_ms is None else _int4(4, cap_ms),
+            _NULL if expires_us is None else _int8(8, expires_us),
         )
     )

@@ -11,6 +11,7 @@ from farm.store.connection import DeadlineConnection
 from farm.store.history import history
 from farm.store.session import Params, Session
 from farm.store.statements import load
+from farm.units import format_retry
 
 _LISTS = {
     None: ("list_newest", 0),
@@ -44,14 +45,18 @@ class ReadStore:
     def job(self, job_id: int) -> dict[str, Any] | None:
         """Return a job with the columns of the view, and under `attempts` what became of each of them, see history().
 
-        Also `memory_bytes`, what it declared rounded up to its memory class, or None.
+        Also what else it was enqueued with: `expires_at`, `retry` (such as `1s to 10m`) and `memory_bytes`, rounded up to its memory
+        class; None for what it does not say.
         """
         rows = self._read("read_job", {"job_id": job_id})
         if not rows:
             return None
-        memory_mb, read_at = rows[0].pop("memory_mb"), rows[0].pop("read_at")
-        attempts = history(rows[0], self._read("list_failures", {"job_id": job_id}), read_at)
-        return {**rows[0], "memory_bytes": memory_class_bytes(memory_mb or 0), "attempts": attempts}
+        job = rows[0]
+        base_ms, cap_ms, memory_mb = (job.pop(column) for column in ("retry_base_ms", "retry_cap_ms", "memory_mb"))
+        job["retry"] = None if base_ms is None else format_retry(base_ms, cap_ms)
+        job["memory_bytes"] = memory_class_bytes(memory_mb or 0)
+        attempts = history(job, self._read("list_failures", {"job_id": job_id}), job.pop("read_at"))
+        return {**job, "attempts": attempts}
 
     def status(self) -> dict[str, Any]:
         """Return what is going on: `hosts`, `queues` that have jobs waiting, and how many are `claimed`, `running`, `scheduled`.

@@ -37,6 +37,24 @@ class Promoted(NamedTuple):
     """Seconds until the next one is due, None if nothing waits."""
 
 
+class Expired(NamedTuple):
+    """What one look at jobs that expire has come to."""
+
+    jobs: int
+    """Taken off the list; as many as were allowed: go on at once."""
+    next_due_s: float | None
+    """Seconds until the next one expires, None if none does."""
+
+
+class Swept(NamedTuple):
+    """What one look at requests to cancel jobs has come to."""
+
+    looked: int
+    """As many as were allowed: go on with those above the last one."""
+    last_id: int | None
+    cancelled: int
+
+
 class UpkeepStore:
     """The statements of the upkeep thread. All may be done by every host at once: what one has locked, the others pass over."""
 
@@ -80,6 +98,23 @@ class UpkeepStore:
             return Promoted(0, due[0][0] if due else None)
         jobs, next_due_s, _ = self._session.transact("promote_jobs", {"jobs_max": jobs_max})[0]
         return Promoted(jobs, next_due_s)
+
+    def expire(self, jobs_max: int) -> Expired:
+        """End up to jobs_max jobs whose time has come and that have not started."""
+        due = self._session.fetch("find_expiry")
+        if not due or due[0][0] > 0:
+            return Expired(0, due[0][0] if due else None)
+        jobs = self._session.fetch("expire_jobs", {"jobs_max": jobs_max})[0][0]
+        due = self._session.fetch("find_expiry")
+        return Expired(jobs, due[0][0] if due else None)
+
+    def any_cancels(self) -> bool:
+        """Tell whether a request to cancel a job stands."""
+        return cast(bool, self._session.fetch("find_cancels")[0][0])
+
+    def sweep_cancels(self, above_id: int, jobs_max: int) -> Swept:
+        """Settle up to jobs_max requests to cancel jobs, of jobs above this id: those whose jobs wait, or have ended."""
+        return Swept(*self._session.fetch("sweep_cancels", {"above_id": above_id, "jobs_max": jobs_max})[0])
 
     def keep_partitions_ahead(self) -> int:
         """Make partitions so that two are ahead of the ids given out; returns how many were made."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from farm import linux
 from farm.errors import FarmError, StoreUnavailable
+from farm.model import CancelRequest
 from farm.supervisor.generation import Generation
 
 RETRY_S = 0.2
@@ -25,12 +27,15 @@ class Answer(Protocol):
     def database_us(self) -> int: ...
     @property
     def waiters(self) -> bool: ...
+    @property
+    def cancels(self) -> bool: ...
 
 
 class Hosts(Protocol):
     """What the heartbeat asks of the store."""
 
     def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> Answer | None: ...
+    def cancels(self, host_id: int) -> Sequence[CancelRequest]: ...
 
 
 class Heartbeat:
@@ -53,6 +58,7 @@ class Heartbeat:
         revive: Callable[[], None] | None,
         retry_s_max: float,
         waiters: Callable[[], None],
+        unwanted: Callable[[Sequence[CancelRequest]], None],
     ) -> None:
         self._store = store
         self._host_id = host_id
@@ -62,6 +68,7 @@ class Heartbeat:
         self._retired = retired
         self._revive = revive
         self._waiters = waiters
+        self._unwanted = unwanted
         self._retry_s = min(RETRY_S, every_s, retry_s_max)
         self._asked_at = 0.0
         self._away_since: float | None = None
@@ -107,7 +114,16 @@ class Heartbeat:
             self._open_gate(sent_ns)
             if answer.waiters:
                 self._waiters()
+            if answer.cancels:
+                self._read_cancels(host_id)
         return max(0.0, self._every_s - (time.monotonic() - now))
+
+    def _read_cancels(self, host_id: int) -> None:
+        """Pass on which jobs are to end. Those that cannot be found or ended yet are among them again at the next beat."""
+        # Where it fails the next beat fails too, and says so.
+        with suppress(StoreUnavailable):
+            if requests := self._store.cancels(host_id):
+                self._unwanted(requests)
 
     def _open_gate(self, since_boot_ns: int) -> None:
         self.gate_ns = since_boot_ns + self._gate_ns

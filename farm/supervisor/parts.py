@@ -13,6 +13,7 @@ import farm
 from farm import linux
 from farm.config.model import Config
 from farm.errors import StoreUnavailable
+from farm.model import CancelRequest
 from farm.ports import Part
 from farm.retry import Policies
 from farm.shm.generation import JOB_RING_BYTES
@@ -24,6 +25,7 @@ from farm.store.hosts import HostStore
 from farm.store.session import Session
 from farm.store.upkeep import UpkeepStore
 from farm.store.wakeups import Wakeups
+from farm.supervisor.cancel import Unwanted
 from farm.supervisor.claimer import Claimer
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
@@ -124,27 +126,33 @@ class Parts:
             revive=self._revive,
             retry_s_max=config.reconnect_pause_s,
             waiters=desk.note_waiters,
+            unwanted=self._tell_unwanted,
         )
+        heartbeat = PartThread("heartbeat", self._heartbeat)
         listen = config.database.listen or (None if config.database.pooled else self._dsn)
         # What is due earlier than everything else is announced: where announcements are heard, polling is only the safety net.
-        self._upkeep = PartThread(
-            "upkeep",
-            Upkeep(
-                store=self._upkeep_store,
-                retire=self._reaper.retire,
-                lease_s=config.lease_s,
-                reap_every_s=config.reap_every_s,
-                promote_every_s=config.poll_s if listen is None else max(config.poll_s, PROMOTE_EVERY_S),
-                promoted=self._hear_of_work,
-            ),
+        keeper = Upkeep(
+            store=self._upkeep_store,
+            retire=self._reaper.retire,
+            lease_s=config.lease_s,
+            reap_every_s=config.reap_every_s,
+            promote_every_s=config.poll_s if listen is None else max(config.poll_s, PROMOTE_EVERY_S),
+            promoted=self._hear_of_work,
         )
+        upkeep = PartThread("upkeep", keeper)
+
+        def hear_of_cancel() -> None:
+            heartbeat.wake()
+            keeper.hear_of_cancel()
+            upkeep.wake()
+
         listener: Listener | None = None
         if listen is not None:
             wakeups = Wakeups(self._session("listen", dsn=listen))
             self._stack.callback(wakeups.close)
-            listener = Listener(wakeups=wakeups, claimer=self._claimer, later=self._upkeep.wake, waiters=desk.note_waiters)
+            listener = Listener(wakeups=wakeups, claimer=self._claimer, later=upkeep.wake, waiters=desk.note_waiters, cancel=hear_of_cancel)
         self._claims = PartThread("claims", self._claimer, listener)
-        self._threads = [self._claims, self._upkeep, PartThread("heartbeat", self._heartbeat)]
+        self._threads = [self._claims, upkeep, heartbeat]
 
     def supervisor(
         self,
@@ -207,6 +215,11 @@ class Parts:
         # Told before anything can be claimed for the new row: what arrives earlier is dropped with all that is held.
         self._inbox.put(Retired(new_id))
         self._claimer.begin_as(new_id)
+        self._loop.wake()
+
+    def _tell_unwanted(self, requests: Sequence[CancelRequest]) -> None:
+        """Called in the heartbeat's thread."""
+        self._inbox.put(Unwanted(requests))
         self._loop.wake()
 
     def _hear_of_work(self) -> None:

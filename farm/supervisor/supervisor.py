@@ -13,6 +13,7 @@ from typing import Protocol
 
 from farm.config.model import Config
 from farm.shm.spill import Spill
+from farm.supervisor.cancel import Cancels, Unwanted
 from farm.supervisor.claimer import Arrival, Claimer
 from farm.supervisor.crew import Crew
 from farm.supervisor.deadlines import Deadlines
@@ -67,7 +68,7 @@ class Supervisor:
         crew: Crew,
         desk: Desk,
         spill: Spill,
-        inbox: queue.SimpleQueue[Arrival | Retired],
+        inbox: queue.SimpleQueue[Arrival | Retired | Unwanted],
         packer: Packer,
         claimer: Claimer,
         claims: PartThread,
@@ -90,6 +91,7 @@ class Supervisor:
         self._claims = claims
         self._burst = burst
         self._deadlines = Deadlines(crew)
+        self._cancels = Cancels(crew=crew, desk=desk)
         self._take_back = TakeBack(crew.lanes)
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
@@ -212,6 +214,9 @@ class Supervisor:
             if isinstance(news, Retired):
                 self._begin_as(news.host_id)
                 self._unpacked = None
+            elif isinstance(news, Unwanted):
+                self._cancels.act(news.requests, draining=self._drain is not None)
+                self._unpacked = None
             else:
                 self._unpacked = news
 
@@ -325,7 +330,7 @@ class Supervisor:
         return LOOK_S
 
 
-def deliverer(inbox: queue.SimpleQueue[Arrival | Retired], loop: Loop) -> Callable[[Arrival], None]:
+def deliverer(inbox: queue.SimpleQueue[Arrival | Retired | Unwanted], loop: Loop) -> Callable[[Arrival], None]:
     """Return what the claim thread calls with a batch: the main thread is woken for it."""
 
     def deliver(arrival: Arrival) -> None:

@@ -1,4 +1,4 @@
-"""What somebody has to do for the whole database, and every supervisor does: promote, reap, keep partitions ahead, prune."""
+"""What somebody has to do for the whole database, and every supervisor does: promote, expire, reap, sweep, prune, make partitions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from farm.model import Beat
 from farm.units import counted
 
 PROMOTE_MAX = 2_000
+EXPIRE_MAX = 1_000
+DUE_S_MIN = 0.005
+SWEEP_MAX = 1_000
+"""Requests to cancel jobs that one step looks at."""
 PARTITIONS_EVERY_S = 5.0
 PRUNE_EVERY_S = 60.0
 
@@ -24,6 +28,9 @@ class UpkeepStore(Protocol):
     def retired_with_leases(self) -> Sequence[int]: ...
     def reap(self, host_id: int, started: Sequence[int] | None) -> tuple[int, int]: ...
     def promote(self, jobs_max: int) -> tuple[int, float | None]: ...
+    def expire(self, jobs_max: int) -> tuple[int, float | None]: ...
+    def any_cancels(self) -> bool: ...
+    def sweep_cancels(self, above_id: int, jobs_max: int) -> tuple[int, int | None, int]: ...
     def keep_partitions_ahead(self) -> int: ...
     def prune_hosts(self) -> Sequence[int]: ...
     def prune_waiters(self) -> None: ...
@@ -72,7 +79,7 @@ class Retire(Protocol):
 
 
 class Upkeep:
-    """A part. Sleeps until the earliest scheduled job is due, or until the next round."""
+    """A part. Sleeps until the earliest scheduled job is due or the next one expires, or until the next round."""
 
     def __init__(
         self,
@@ -91,15 +98,25 @@ class Upkeep:
         self._promote_every_s = promote_every_s
         self._promoted = promoted
         self._reap_at = 0.0
+        self._sweep_at = 0.0
+        self._sweep_above = 0
+        """Where the sweep of requests to cancel jobs goes on, 0: from the beginning, when its time has come."""
         self._partitions_at = 0.0
         self._prune_at = 0.0
 
+    def hear_of_cancel(self) -> None:
+        """Sweep at the next step; from any thread."""
+        self._sweep_at = 0.0
+
     def step(self, now: float) -> float:
-        """Promote what is due; reap, keep partitions ahead and prune when their time has come."""
+        """Promote what is due and end what expires; reap, sweep, keep partitions ahead and prune when their time has come."""
         try:
             moved, next_due_s = self._store.promote(PROMOTE_MAX)
             if moved:
                 self._promoted()
+            expired, next_expiry_s = self._store.expire(EXPIRE_MAX)
+            if now >= self._sweep_at or self._sweep_above:
+                self._sweep(now)
             if now >= self._reap_at:
                 self._reap_at = now + self._reap_every_s
                 self._reap(now)
@@ -113,11 +130,24 @@ class Upkeep:
         except StoreUnavailable:
             self._watch.begin_anew()
             raise
-        if moved >= PROMOTE_MAX:
+        if moved >= PROMOTE_MAX or expired >= EXPIRE_MAX or self._sweep_above:
             return 0.0
         # A look at the hosts that comes late starts all watches anew: with a short lease, late every time means never.
         wait_s = min(self._promote_every_s, self._reap_at - now)
-        return max(0.0, wait_s if next_due_s is None else min(wait_s, next_due_s))
+        for due_s in (next_due_s, next_expiry_s):
+            # What is due and was not taken is locked by somebody: it is looked at again, but not at once for ever.
+            wait_s = wait_s if due_s is None else min(wait_s, max(due_s, DUE_S_MIN))
+        return max(0.0, wait_s)
+
+    def _sweep(self, now: float) -> None:
+        """Look at the next requests to cancel jobs; what is more than a step's worth is left for the next one."""
+        self._sweep_at = now + self._reap_every_s
+        if not self._sweep_above and not self._store.any_cancels():
+            return
+        looked, last_id, cancelled = self._store.sweep_cancels(self._sweep_above, SWEEP_MAX)
+        self._sweep_above = last_id if last_id is not None and looked >= SWEEP_MAX else 0
+        if cancelled:
+            log.info("cancelled %s that had come back or were waiting", counted(cancelled, "job"))
 
     def _reap(self, now: float) -> None:
         beats, server_up_s = self._store.live_hosts()

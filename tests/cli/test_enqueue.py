@@ -19,12 +19,15 @@ def rows(dsn: str, query: Any) -> list[tuple[Any, ...]]:
 
 def test_the_id_is_printed_and_every_option_is_stored(farm: Farm, dsn: str) -> None:
     options = ["--queue", "mail", "--priority", "0", "--max-attempts", "7", "--timeout", "1.5s", "--delay", "1h"]
+    options += ["--retry", "1s to 10m", "--expires", "2h"]
     done = farm("enqueue", "app.mail:send", '{"to": "ünï@example.org", "n": [1, 2.5, null]}', *options, "--dsn", dsn)
     assert (done.returncode, done.stderr) == (0, "")
     (job,) = rows(dsn, "SELECT id, task, args, priority, max_attempts, timeout_ms, run_at - created_at FROM farm.job")
     assert job[:6] == (int(done.stdout), "app.mail:send", {"to": "ünï@example.org", "n": [1, 2.5, None]}, 0, 7, 1500)
     assert job[6].total_seconds() == pytest.approx(3600)
     assert rows(dsn, "SELECT queue, runner FROM farm.class") == [("mail", "python")]
+    stored = rows(dsn, "SELECT retry_base_ms, retry_cap_ms, extract(epoch FROM expires_at - created_at)::int FROM farm.job")
+    assert stored == [(1000, 600_000, 7200)]
 
 
 def test_what_is_left_out_has_the_documented_default(farm: Farm, dsn: str) -> None:
@@ -39,8 +42,10 @@ def test_another_runner_takes_any_task(farm: Farm, dsn: str) -> None:
 
 
 def test_a_time_is_a_moment_whatever_its_offset(farm: Farm, dsn: str) -> None:
-    assert farm("enqueue", "app:f", "--run-at", "2100-05-01T09:00:00+02:00", "--dsn", dsn).returncode == 0
+    times = ["--run-at", "2100-05-01T09:00:00+02:00", "--expires", "2100-05-01T07:00:01Z"]
+    assert farm("enqueue", "app:f", *times, "--dsn", dsn).returncode == 0
     assert rows(dsn, "SELECT run_at = '2100-05-01 07:00Z' FROM farm.scheduled") == [(True,)]
+    assert rows(dsn, "SELECT expires_at = '2100-05-01 07:00:01Z' FROM farm.expiry") == [(True,)]
 
 
 def test_many_of_the_same_kind_are_one_transaction(farm: Farm, dsn: str) -> None:
@@ -67,6 +72,9 @@ def test_many_of_the_same_kind_are_one_transaction(farm: Farm, dsn: str) -> None
         (["app:f", "--delay", "1h", "--run-at", "2100-01-01T00:00Z"], "farm enqueue: argument --run-at: not allowed with argument --delay"),
         (["app:f", "--max-attempts", "0"], "farm: max_attempts: expected 1 to 10000, got 0"),
         (["app:f", "--timeout", "0s"], "farm: timeout_s: expected 0.001 to 2000000 seconds, got 0.0"),
+        (["app:f", "--retry", "often"], "farm: retry: expected a delay such as 10s, or one that grows such as 1s to 10m, at most 20d"),
+        (["app:f", "--expires", "soon"], "farm enqueue: argument --expires: expected a duration such as 5m or a time such as 2026"),
+        (["app:f", "--expires", "1m", "--delay", "60"], "farm: expires_s: expected a time after the one when the job is due"),
         (["app:f", "--queue", "Bad"], "farm: queue: expected a name like"),
         (["app:f", "--count", "0"], "farm: --count: expected 1 to 10000000, got 0"),
         ([], "farm: TASK is missing: what to run, such as module:function, or --file"),

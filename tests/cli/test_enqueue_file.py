@@ -21,7 +21,8 @@ from tests.cli.conftest import COMMAND, RUN_S_MAX, Farm
 
 STORED = """
     SELECT j.task, j.args, c.queue, c.runner, c.memory_mb, j.priority, j.max_attempts, j.timeout_ms,
-        extract(epoch FROM j.run_at - j.created_at)::bigint, j.run_at = '2100-05-01 07:00Z'
+        extract(epoch FROM j.run_at - j.created_at)::bigint, j.run_at = '2100-05-01 07:00Z',
+        j.retry_base_ms, j.retry_cap_ms, j.expires_at = '2100-05-02 07:00Z', extract(epoch FROM j.expires_at - j.created_at)::bigint
     FROM farm.job AS j JOIN farm.class AS c ON c.id = j.class_id ORDER BY j.id"""
 
 
@@ -34,24 +35,28 @@ def test_each_line_is_a_job_and_the_command_line_is_for_what_it_does_not_say(far
     lines = [
         '{"task": "app:f"}',
         "",
-        '  {"task": "app:f", "args": {"to": "\u2713"}, "queue": "mail", "priority": 0, "max_attempts": 7, "timeout": "1.5s"}\r',
-        '{"task": "app:f", "args": null, "delay": "1h", "memory": "512MiB"}',
+        '  {"task": "app:f", "args": {"to": "\u2713"}, "queue": "mail", "priority": 0, "max_attempts": 7, "timeout": "1.5s", "retry": 1}\r',
+        '{"task": "app:f", "args": null, "delay": "1h", "memory": "512MiB", "expires": "2h"}',
         '{"task": "SELECT 1", "runner": "sql", "args": [18446744073709551615], "run_at": "2100-05-01T09:00:00+02:00", "timeout": 2}',
         '{"args": [1]}',
     ]
     path = tmp_path / "jobs.jsonl"
+    ends = ["--expires", "2100-05-02T07:00Z", "--retry", "1s to 1m"]
     path.write_text("\ufeff" + "\n".join(lines))
-    done = farm("enqueue", "app:other", "--file", path, "--queue", "bulk", "--priority", "9", "--delay", "2h", "--dsn", dsn)
+    done = farm("enqueue", "app:other", "--file", path, "--queue", "bulk", "--priority", "9", "--delay", "2h", *ends, "--dsn", dsn)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("5 jobs, 1 to 5, ")
     assert done.stdout.endswith(" a second\n")
-    assert rows(dsn, STORED) == [
+    assert [row[:10] for row in rows(dsn, STORED)] == [
         ("app:f", [], "bulk", "python", 0, 9, None, None, 7200, False),
         ("app:f", {"to": "\u2713"}, "mail", "python", 0, 0, 7, 1500, 7200, False),
         ("app:f", [], "bulk", "python", 536, 9, None, None, 3600, False),
         ("SELECT 1", [(1 << 64) - 1], "bulk", "sql", 0, 9, None, 2000, rows(dsn, STORED)[3][8], True),
         ("app:other", [1], "bulk", "python", 0, 9, None, None, 7200, False),
     ]
+    by_command = (1000, 60_000, True, rows(dsn, STORED)[0][13])
+    own = [(1000, None, *by_command[2:]), (1000, 60_000, False, 7200)]
+    assert [row[10:] for row in rows(dsn, STORED)] == [by_command, *own, by_command, by_command]
 
 
 def test_standard_input_is_read_as_it_comes(dsn: str) -> None:
@@ -102,6 +107,11 @@ REFUSED: list[tuple[bytes, str]] = [
     (b'{"task": "app:f", "run_at": "9999-12-31T23:00:00Z"}', ":1: run_at: expected a time in the years 2000 to 2199"),
     (b'{"task": "app:f", "run_at": 3}', ":1: run_at: expected a time such as"),
     (b'{"task": "app:f", "delay": 1, "run_at": "2100-01-01T00:00Z"}', ":1: run_at: expected nothing, since delay_s is given"),
+    (b'{"task": "app:f", "retry": [1]}', ":1: retry: expected a delay such as 10s, or one that grows"),
+    (b'{"task": "app:f", "expires": "soon"}', ":1: expires: expected a duration such as 5m or a time such as"),
+    (b'{"task": "app:f", "expires": "2100-01-01T00:00"}', ":1: expires: expected a time with an offset"),
+    (b'{"task": "app:f", "expires": "0s"}', ":1: expires_s: expected 0.001 to 3155760000 seconds, got 0.0"),
+    (b'{"task": "app:f", "delay": 2, "expires": "1s"}', ":1: expires_s: expected a time after the one when the job is due, got 1.0"),
     (b'{"task": "app:f", "memory": "much"}', ":1: memory: expected a size such as 512MB"),
     (b"", ": 0 jobs: the file is empty"),
     (b"\n \n\t\n", ": 0 jobs: every line is blank"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -15,6 +16,7 @@ from farm.store.hosts import HostStore
 from farm.store.session import Session
 from tests.cli.conftest import Farm
 
+EXPIRES_AT = datetime(2100, 5, 1, 7, tzinfo=UTC)
 EVIL = "\x1b[2J\x1b]0;owned\x07[red]\u202e"
 """Clears the screen, sets the title, colours rich's markup, and turns the direction of text."""
 
@@ -31,7 +33,7 @@ def filled(farm: Farm, dsn: str, tmp_path: Path, farm_home: Path) -> str:
         client.enqueue("farm.demo:sleep", {"seconds": 0})
         client.enqueue("farm.demo:survey", [f"/nonexistent/{EVIL}"])
         client.enqueue("os:system", ["true"])
-        client.enqueue("farm.demo:noop", queue="other", max_attempts=5, memory="300MB")
+        client.enqueue("farm.demo:noop", queue="other", max_attempts=5, memory="300MB", retry="1s to 90", expires_at=EXPIRES_AT)
         client.enqueue("farm.demo:noop", delay_s=3600)
     done = farm("start", file, "--burst")
     assert done.returncode == 0, done.stderr
@@ -85,12 +87,17 @@ def test_one_job_is_shown_with_all_its_attempts(farm: Farm, filled: str) -> None
     assert all("Traceback (most recent call last):" in attempt and "in survey\n" in attempt for attempt in attempts)
 
 
-def test_one_job_is_shown_with_the_memory_that_it_declared(farm: Farm, filled: str) -> None:
-    """Rounded up to its class, since that is what lanes look at."""
-    assert "\nmemory    512 MB\n" in farm("job", "4", "--dsn", filled).stdout
-    assert "\nmemory " not in farm("job", "5", "--dsn", filled).stdout
-    declared = [json.loads(farm("job", number, "--json", "--dsn", filled).stdout)["memory_bytes"] for number in ("4", "5")]
-    assert declared == [512_000_000, None]
+def test_one_job_is_shown_with_what_it_declared(farm: Farm, filled: str) -> None:
+    """Memory is rounded up to its class, since that is what lanes look at."""
+    shown = farm("job", "4", "--dsn", filled).stdout
+    assert "\nmemory    512 MB\n" in shown
+    assert "\nretry     1s to 90s\n" in shown
+    assert "\nexpires   2100-05-01 07:00:00Z\n" in shown
+    shown = farm("job", "5", "--dsn", filled).stdout
+    assert not any(f"\n{name} " in shown for name in ("memory", "retry", "expires"))
+    jobs = [json.loads(farm("job", number, "--json", "--dsn", filled).stdout) for number in ("4", "5")]
+    assert [(job["memory_bytes"], job["retry"]) for job in jobs] == [(512_000_000, "1s to 90s"), (None, None)]
+    assert [job["expires_at"] and datetime.fromisoformat(job["expires_at"]) for job in jobs] == [EXPIRES_AT, None]
 
 
 def test_one_job_as_json_has_its_attempts(farm: Farm, filled: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -12,12 +13,16 @@ from hypothesis import strategies as st
 from farm.model import memory_class_bytes, memory_class_mb
 from farm.units import (
     DURATION_S_MAX,
+    RETRY_PATTERN,
     counted,
     format_duration,
     format_memory_class,
+    format_retry,
     format_size,
     format_time,
     parse_duration,
+    parse_expires,
+    parse_retry,
     parse_size,
     parse_time,
 )
@@ -39,6 +44,70 @@ def test_anything_else_is_no_duration(value: object) -> None:
     with pytest.raises(ValueError, match=r"^expected a duration") as caught:
         parse_duration(value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "base_s", "cap_s"),
+    [
+        ("10s", 10, None),
+        ("0s", 0, None),
+        (0, 0, None),
+        (2.5, 2.5, None),
+        ("7", 7, None),
+        ("20d", 1_728_000, None),
+        ("1s to 10m", 1, 600),
+        (" 250 ms  to\t1.5h ", 0.25, 5400),
+        (".5 to .5", 0.5, 0.5),
+    ],
+)
+def test_a_retry_waits_always_so_long_or_longer_each_time(value: object, base_s: float, cap_s: float | None) -> None:
+    assert parse_retry(value) == (base_s, cap_s)
+    assert not isinstance(value, str) or re.fullmatch(RETRY_PATTERN, value.strip())
+
+
+NO_RETRY: list[object] = [
+    "",
+    "s",
+    "soon",
+    "1s to",
+    "to 1s",
+    "1sto 2s",
+    "1s-2s",
+    "1s to 2s to 3s",
+    "10m to 1s",
+    "0s to 1s",
+    "21d",
+    "1s to 21d",
+]
+NO_RETRY += ["-1s", "1s TO 2s", "9" * 200, "1s" + " " * 200 + "to 2s", True, None, -1, 1_728_001, float("nan"), [1, 2]]
+
+
+@pytest.mark.parametrize("value", NO_RETRY)
+def test_anything_else_is_no_retry(value: object) -> None:
+    with pytest.raises(
+        ValueError, match=r"^expected a delay such as 10s, or one that grows such as 1s to 10m, at most 20d, got "
+    ) as caught:
+        parse_retry(value)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.integers(0, 1_728_000_000), st.none() | st.integers(0, 1_728_000_000), st.sampled_from([1, 1000, 60_000, 86_400_000]))
+def test_a_retry_is_shown_as_it_is_read(base: int, growth: int | None, unit: int) -> None:
+    base_ms = base // unit * unit
+    cap_ms = None if growth is None or not base_ms else min(base_ms + growth // unit * unit, 1_728_000_000)
+    base_s, cap_s = parse_retry(format_retry(base_ms, cap_ms))
+    assert (round(base_s * 1000), None if cap_s is None else round(cap_s * 1000)) == (base_ms, cap_ms)
+
+
+def test_what_expires_does_so_after_a_while_or_at_a_time() -> None:
+    assert parse_expires("5m") == 300
+    assert parse_expires(2.5) == 2.5
+    assert parse_expires(" 2026-05-01 07:00Z ") == datetime(2026, 5, 1, 7, tzinfo=UTC)
+    with pytest.raises(ValueError, match=r"with an offset, such as 2026-05-01T09:00:00\+00:00"):
+        parse_expires("2026-05-01T09:00:00")
+    for value in ("soon", "", -1, True, None, "200000d"):
+        with pytest.raises(ValueError, match=r"^expected a duration such as 5m or a time such as 2026-05-01T09:00:00\+02:00, got "):
+            parse_expires(value)
 
 
 @pytest.mark.parametrize(("value", "size"), [("512MB", 512_000_000), ("512MiB", 512 << 20), ("1.5 GB", 1_500_000_000), ("17", 17), (0, 0)])

@@ -86,8 +86,8 @@ OF_WRITER = (
     Mutation(
         "what was released has used an attempt",
         OUTCOMES,
-        "        if kind is OutcomeKind.RELEASED:\n            self.returned.append(Return(outcome.job_id, attempt, lost))",
-        "        if kind is OutcomeKind.RELEASED:\n            self.returned.append(Return(outcome.job_id, attempt + 1, lost))",
+        "return kind not in (OutcomeKind.REJECTED, OutcomeKind.RELEASED, OutcomeKind.SNOOZED)",
+        "return kind not in (OutcomeKind.REJECTED, OutcomeKind.SNOOZED)",
         f"{IN_COMMITS}::test_what_was_released_goes_back_unharmed",
     ),
     Mutation(

@@ -82,8 +82,8 @@ OF_SQL = (
     Mutation(
         "a job that is lost on its last attempt runs once more",
         f"{SQL}/reap_leases.sql",
-        "o.attempt + 1 >= coalesce(j.max_attempts, 3)",
-        "o.attempt + 1 > coalesce(j.max_attempts, 3)",
+        "o.attempt + 1 >= coalesce(",
+        "o.attempt + 1 > coalesce(",
         f"{UPKEEP}::test_a_job_known_to_have_started_on_its_last_attempt_is_over",
     ),
     Mutation(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -11,16 +13,20 @@ import pytest
 import farm
 from farm.model import MEMORY_CLASS_BYTES, memory_class_mb
 from farm.store.newjobs import validate
-from farm.units import parse_size
+from farm.units import parse_retry, parse_size, parse_time
 from tests.store.bench import Bench
 
 STORED = """
     SELECT j.task, j.args, c.queue, c.runner, c.memory_mb, j.priority, j.max_attempts, j.timeout_ms, j.run_at > now(),
         CASE WHEN j.run_at BETWEEN j.created_at AND j.created_at + interval '1 day' THEN extract(epoch FROM j.run_at - j.created_at)
-            ELSE extract(epoch FROM j.run_at) END, r.job_id IS NULL, s.run_at = j.run_at
+            ELSE extract(epoch FROM j.run_at) END, r.job_id IS NULL, s.run_at = j.run_at,
+        j.retry_base_ms, j.retry_cap_ms, x.expires_at = j.expires_at,
+        CASE WHEN j.expires_at BETWEEN j.created_at AND j.created_at + interval '1 day' THEN extract(epoch FROM j.expires_at - j.created_at)
+            ELSE extract(epoch FROM j.expires_at) END
     FROM farm.job AS j JOIN farm.class AS c ON c.id = j.class_id
     LEFT JOIN farm.ready AS r ON (r.job_id, r.class_id, r.priority) = (j.id, j.class_id, j.priority)
     LEFT JOIN farm.scheduled AS s ON (s.job_id, s.class_id, s.priority) = (j.id, j.class_id, j.priority)
+    LEFT JOIN farm.expiry AS x ON x.job_id = j.id
     ORDER BY j.id"""
 
 JOBS: list[dict[str, Any]] = [
@@ -31,34 +37,55 @@ JOBS: list[dict[str, Any]] = [
     {"task": "app:f", "delay_s": 0, "args": None, "priority": None, "runner": None, "memory": None},
     {"task": "app:f", "run_at": "2001-01-01T00:00:00.5Z"},
     {"task": "app:f", "run_at": "2100-05-06 07:08+05:30", "priority": 9},
+    {"task": "app:f", "retry": "1.5s to 10m", "expires_s": 60.25},
+    {"task": "app:f", "retry": 5, "delay_s": 10, "expires_s": 10.001},
+    {"task": "app:f", "retry": "0s", "run_at": "2100-05-06T07:08Z", "expires_at": "2100-05-06T07:08:00.000001Z"},
+    {"task": "app:f", "retry": ".1ms", "expires_at": "2001-01-01T00:00Z"},
+    {"task": "app:f", "retry": None, "expires_s": None, "expires_at": None},
     *({"task": "app:f", "args": [n], "queue": f"q{n % 7}", "priority": n % 3} for n in range(500)),
 ]
 
 
 def enqueue_many(bench: Bench, jobs: object) -> list[int]:
-    ids: list[int] = bench.value("SELECT farm.enqueue_many(%s::jsonb)", json.dumps(jobs))
+    ids: list[int] = bench.value("SELECT farm.enqueue_many(%s::jsonb)", json.dumps(jobs, default=str))
     return ids
 
 
 def test_many_in_sql_are_what_each_would_be(bench: Bench) -> None:
-    """Equal rows in every table, ids in the order of the elements, and the client's COPY makes the same."""
+    """Equal rows in every table, ids in the order of the elements, and the client makes the same, by COPY and one by one."""
     one_by_one = []
     for job in JOBS:
         given = {"args": [], **{key: value for key, value in job.items() if value is not None}}
         named = ", ".join(f"{option} => %({option})s" for option in given)
-        params = {**given, "args": json.dumps(given["args"])} | ({"memory": str(given["memory"])} if "memory" in given else {})
+        params = {**given, "args": json.dumps(given["args"])} | {key: str(given[key]) for key in ("memory", "retry") if key in given}
         one_by_one.append(bench.sql.execute(f"SELECT farm.enqueue({named})".encode(), params).fetchall()[0][0])
     stored = bench.rows(STORED)
-    bench.sql.execute("TRUNCATE farm.job, farm.ready, farm.scheduled")
+    assert [row[12:] for row in stored[6:12]] == [
+        (None, None, None, None),
+        (1500, 600_000, True, Decimal("60.25")),
+        (5000, None, True, Decimal("10.001")),
+        (0, None, True, Decimal("4113270480.000001")),
+        (1, None, True, 978_307_200),
+        (None, None, None, None),
+    ]
+    bench.sql.execute("TRUNCATE farm.job, farm.ready, farm.scheduled, farm.expiry")
     ids = enqueue_many(bench, JOBS)
     assert ids == [job_id + len(JOBS) for job_id in one_by_one]
     assert bench.rows(STORED) == stored
     assert [row[0] for row in bench.rows("SELECT id FROM farm.job ORDER BY id")] == ids
-    bench.sql.execute("TRUNCATE farm.job, farm.ready, farm.scheduled")
-    moments = {job["run_at"]: bench.value("SELECT %s::timestamptz", job["run_at"]) for job in JOBS if "run_at" in job}
+    jobs: list[dict[str, Any]] = [
+        {key: parse_time(value) if key in ("run_at", "expires_at") and value else value for key, value in job.items()} for job in JOBS
+    ]
     with farm.connect(bench.dsn) as client:
-        client.enqueue_many({**job, "run_at": moments[job["run_at"]]} if "run_at" in job else job for job in JOBS)
-    assert bench.rows(STORED) == stored
+        ways: tuple[Callable[[], object], ...] = (
+            lambda: client.enqueue_many(jobs),
+            lambda: client.enqueue_many(jobs, connection=bench.sql),
+            lambda: [client.enqueue(**job) for job in jobs],
+        )
+        for enqueue_all in ways:
+            bench.sql.execute("TRUNCATE farm.job, farm.ready, farm.scheduled, farm.expiry")
+            enqueue_all()
+            assert bench.rows(STORED) == stored
 
 
 def test_nothing_at_all_is_fine(bench: Bench) -> None:
@@ -124,6 +151,21 @@ REFUSED: list[tuple[object, str]] = [
     ([{"task": "app:f", "memory": "much"}], "jobs[0].memory: expected a size such as 512MB or 2GB, at most 1TiB, got 'much'"),
     ([{"task": "app:f", "memory": 0}], "jobs[0].memory: expected a size such as 512MB"),
     ([{"task": "app:f", "memory": "2TB"}], "jobs[0].memory: expected a size such as 512MB"),
+    (
+        [{"task": "app:f", "retry": "1s to"}],
+        "jobs[0].retry: expected a delay such as 10s, or one that grows such as 1s to 10m, at most 20d",
+    ),
+    ([{"task": "app:f", "retry": ["1s"]}], "jobs[0].retry: expected a delay such as 10s, or one that grows such as 1s to 10m, at most 20d"),
+    ([{"task": "app:f", "expires_s": "5m"}], 'jobs[0].expires_s: expected 0.001 to 3155760000 seconds, got "5m"'),
+    (
+        [{"task": "app:f", "expires_at": "infinity"}],
+        'jobs[0].expires_at: expected a time with an offset, in the years 2000 to 2199, got "infinity"',
+    ),
+    ([{"task": "app:f", "expires_at": "9999-12-31T00:00Z"}], "jobs[0].expires_at: expected a time with an offset"),
+    (
+        [{"task": "app:f", "expires_at": "2100-01-01T00:00Z", "expires_s": 1}],
+        "jobs[0].expires_at: expected nothing, since expires_s is given, got 2100",
+    ),
     ([{"task": "app:f", "args": "text"}], 'jobs[0].args: expected an object or an array, got "text"'),
     ([{"task": "app:f", "args": ["x" * (1 << 20)]}], "jobs[0].args: expected at most 1048576 bytes of JSON, got 1048580"),
     ([{"task": "app:f", "args": json.loads("[" * 201 + "]" * 201)}], "jobs[0].args: expected at most 200 levels of nesting, got more"),
@@ -143,7 +185,8 @@ def test_what_cannot_be_a_job_is_refused_with_the_element_named(bench: Bench) ->
 
 def test_both_functions_and_the_client_refuse_alike(bench: Bench) -> None:
     """Where the value can be given to all three, the words before what was got are the same."""
-    for options in (
+    past = parse_time("2001-01-01T00:00Z")
+    refused: tuple[dict[str, Any], ...] = (
         {"priority": 11},
         {"max_attempts": 0},
         {"queue": "Mail"},
@@ -151,17 +194,63 @@ def test_both_functions_and_the_client_refuse_alike(bench: Bench) -> None:
         {"timeout_s": 0.0},
         {"delay_s": -1.0},
         {"memory": "3XB"},
+        {"retry": "10m to 1s"},
+        {"expires_s": 0.0},
+        {"expires_s": 5.0, "expires_at": past},
+        {"delay_s": 5.0, "expires_s": 5.0},
+        {"run_at": past, "expires_at": past},
+        {"delay_s": 0.0, "expires_at": past},
+        {"run_at": parse_time("2100-01-01T00:00Z"), "expires_s": 5.0},
+    )
+    with farm.connect(bench.dsn) as client:
+        for options in refused:
+            named = ", ".join(f"{option} => %({option})s" for option in options)
+            with pytest.raises(farm.InvalidJob) as by_client:
+                client.enqueue("app:f", **options)
+            with pytest.raises(farm.InvalidJob) as by_copy:
+                client.enqueue_many([{"task": "app:f", **options}])
+            with pytest.raises(psycopg.errors.InvalidParameterValue) as by_one:
+                bench.sql.execute(f"SELECT farm.enqueue('app:f', {named})".encode(), options)
+            with pytest.raises(psycopg.errors.InvalidParameterValue) as by_many:
+                enqueue_many(bench, [{"task": "app:f", **options}])
+            expected = words(by_client.value)
+            assert words(by_one.value) == expected
+            assert words(by_copy.value) == words(by_many.value) == f"jobs[0].{expected}"
+    assert bench.value("SELECT count(*) FROM farm.job") == 0
+
+
+def words(error: Exception) -> str:
+    """Return a refusal up to what was got."""
+    return str(error).split(", got ")[0]
+
+
+def test_retry_policies_are_the_same_everywhere(bench: Bench) -> None:
+    texts = ["0s", "10s", "10", "1.5", ".5s", "250 ms", "0.0004ms", "7us", "20d", "1s to 10m", " 1 to 2h\t", "1s  to  1s", "0.1ms to 0.2ms"]
+    for text in texts:
+        base_s, cap_s = parse_retry(text)
+        policy = validate({"task": "app:f", "retry": text}).retry_ms
+        assert bench.value("SELECT farm.retry_policy(%s)", text) == list(policy or ())
+        assert policy is not None
+        assert policy[0] == pytest.approx(base_s * 1000, abs=1)
+        assert policy[1] == (None if cap_s is None else pytest.approx(cap_s * 1000, abs=1))
+    for text in (
+        "",
+        "s",
+        "soon",
+        "1s to",
+        "1sto 2s",
+        "10m to 1s",
+        "0s to 1s",
+        "21d",
+        "1s to 21d",
+        "-1s",
+        "1s TO 2s",
+        "1s to 2s to 3s",
+        "NaN",
     ):
-        ((option, value),) = options.items()
-        with pytest.raises(farm.InvalidJob) as by_client:
-            validate({"task": "app:f", **options})
-        with pytest.raises(psycopg.errors.InvalidParameterValue) as by_one:
-            bench.sql.execute(f"SELECT farm.enqueue('app:f', {option} => %s)".encode(), [value])
-        with pytest.raises(psycopg.errors.InvalidParameterValue) as by_many:
-            enqueue_many(bench, [{"task": "app:f", **options}])
-        expected = str(by_client.value).split(", got ")[0]
-        assert (by_one.value.diag.message_primary or "").split(", got ")[0] == expected
-        assert (by_many.value.diag.message_primary or "").split(", got ")[0] == f"jobs[0].{expected}"
+        assert bench.value("SELECT farm.retry_policy(%s)", text) is None
+        with pytest.raises(ValueError, match=r"^expected a delay such as"):
+            parse_retry(text)
 
 
 def test_what_looks_dangerous_and_is_not_is_taken(bench: Bench) -> None:

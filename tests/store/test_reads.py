@@ -107,7 +107,18 @@ def test_one_job_is_shown_with_every_attempt(bench: Bench, reads: ReadStore) -> 
     assert job is not None
     assert (job["state"], job["attempt"]) == ("succeeded", 1)
     assert [a["took_s"] for a in job["attempts"]] == [1, 1, None, 1]
+    assert (job["retry"], job["expires_at"], job["memory_bytes"]) == (None, None, None)
     assert reads.job(job_id + 1) is None
+
+
+def test_one_job_is_shown_with_what_it_was_enqueued_with(bench: Bench, reads: ReadStore) -> None:
+    for retry, shown in (("1.5 to 600", "1500ms to 10m"), ("0 d", "0s"), ("7200", "2h")):
+        (job_id,) = bench.enqueue(retry=retry, expires_s=90.0, memory="300MB")
+        job = reads.job(job_id)
+        assert job is not None
+        assert (job["retry"], job["memory_bytes"]) == (shown, 512_000_000)
+        assert (job["expires_at"] - job["created_at"]).total_seconds() == 90
+        assert not {"retry_base_ms", "retry_cap_ms", "memory_mb"} & job.keys()
 
 
 def test_the_view_hides_the_error_of_no_job_and_keeps_json(bench: Bench, reads: ReadStore) -> None:

@@ -26,7 +26,7 @@ def plain(path: str, width: int = 100, *, fast: bool = False) -> str:
     return f"{path} {width} {fast}"
 
 
-@farm.task(queue="images", max_attempts=7, timeout="1.5s", memory="512MB", priority=2, runner="python")
+@farm.task(queue="images", max_attempts=7, timeout="1.5s", memory="512MB", priority=2, runner="python", retry="1s to 10m", expires="1h")
 async def declared(path: str) -> int:
     return len(path)
 
@@ -37,7 +37,8 @@ def by_position(first: int, /, *rest: int, **named: int) -> None: ...
 
 STORED = """
     SELECT j.task, j.args, c.queue, c.runner, c.memory_mb, j.priority, j.max_attempts, j.timeout_ms,
-        (extract(epoch FROM j.run_at - j.created_at))::bigint
+        (extract(epoch FROM j.run_at - j.created_at))::bigint, j.retry_base_ms, j.retry_cap_ms,
+        CASE WHEN j.expires_at = '2100-01-01T00:00Z' THEN -1 ELSE extract(epoch FROM j.expires_at - j.created_at)::bigint END
     FROM farm.job AS j JOIN farm.class AS c ON c.id = j.class_id ORDER BY j.id"""
 HERE = __name__
 
@@ -68,16 +69,19 @@ def test_arguments_and_options_are_filed(bench: Bench) -> None:
         plain.enqueue("a", fast=True),
         plain.enqueue(path="a"),
         declared.enqueue("b"),
-        declared.using(queue="urgent", priority=0, delay="5m", timeout=3, memory=10**9, max_attempts=1).enqueue("c"),
-        declared.using(run_at=datetime(2100, 1, 1, tzinfo=UTC)).using(delay=60).enqueue("d"),
+        declared.using(queue="urgent", priority=0, delay="5m", timeout=3, memory=10**9, max_attempts=1, retry=2).enqueue("c"),
+        declared.using(expires=datetime(2100, 1, 1, tzinfo=UTC))
+        .using(run_at=datetime(2099, 1, 1, tzinfo=UTC))
+        .using(delay=60)
+        .enqueue("d"),
     ]
     assert bench.rows(STORED) == [
-        (f"{HERE}:plain", ["a", 3], "default", "python", 0, 4, None, None, None),
-        (f"{HERE}:plain", {"path": "a", "fast": True}, "default", "python", 0, 4, None, None, None),
-        (f"{HERE}:plain", {"path": "a"}, "default", "python", 0, 4, None, None, None),
-        (f"{HERE}:declared", ["b"], "images", "python", 512, 2, 7, 1500, None),
-        (f"{HERE}:declared", ["c"], "urgent", "python", 1000, 0, 1, 3000, 300),
-        (f"{HERE}:declared", ["d"], "images", "python", 512, 2, 7, 1500, 60),
+        (f"{HERE}:plain", ["a", 3], "default", "python", 0, 4, None, None, None, None, None, None),
+        (f"{HERE}:plain", {"path": "a", "fast": True}, "default", "python", 0, 4, None, None, None, None, None, None),
+        (f"{HERE}:plain", {"path": "a"}, "default", "python", 0, 4, None, None, None, None, None, None),
+        (f"{HERE}:declared", ["b"], "images", "python", 512, 2, 7, 1500, None, 1000, 600_000, 3600),
+        (f"{HERE}:declared", ["c"], "urgent", "python", 1000, 0, 1, 3000, 300, 2000, None, 3600),
+        (f"{HERE}:declared", ["d"], "images", "python", 512, 2, 7, 1500, 60, 1000, 600_000, -1),
     ]
     assert tasks.default_client().enqueue_many(plain.job(str(n)) for n in range(3)) == [ids[-1] + 1, ids[-1] + 2, ids[-1] + 3]
 
@@ -137,6 +141,9 @@ def test_options_are_checked_where_they_are_written() -> None:
         ({"queue": "Mail"}, "f: queue: expected a name like"),
         ({"timeout": "soon"}, "timeout: expected a duration such as 250ms"),
         ({"timeout": 0}, "f: timeout_s: expected 0.001 to 2000000 seconds, got 0.0"),
+        ({"retry": "often"}, "f: retry: expected a delay such as 10s, or one that grows"),
+        ({"expires": "soon"}, "expires: expected a duration such as 5m or a time such as"),
+        ({"expires": datetime(2100, 1, 1)}, "f: expires_at: expected a datetime with a time zone"),
         ({"memory": "much"}, "f: memory: expected a size such as 512MB"),
         ({"max_attempts": True}, "f: max_attempts: expected 1 to 10000, got True"),
     ):
@@ -145,6 +152,8 @@ def test_options_are_checked_where_they_are_written() -> None:
         assert str(refused.value).startswith(complaint)
     with pytest.raises(farm.InvalidJob, match="plain: delay_s: expected 0 to 3155760000 seconds"):
         plain.using(delay="36600d")
+    with pytest.raises(farm.InvalidJob, match="declared: expires_s: expected a time after the one when the job is due, got 3600"):
+        declared.using(delay="2h")
 
 
 def plain_function() -> Any:

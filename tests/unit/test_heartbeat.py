@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from farm import linux
+from farm.model import CancelRequest
 from farm.shm.generation import GenerationFile
 from farm.shm.slots import FREE, MARKED, RUNNING
 from farm.store.hosts import Answer
@@ -20,6 +21,7 @@ class Row:
     def __init__(self) -> None:
         self.live = True
         self.waiters = False
+        self.requests: list[CancelRequest] = []
         self.running: list[int] = []
         """What the last beat has listed."""
         self.asked_ns = 0
@@ -27,7 +29,10 @@ class Row:
 
     def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> Answer | None:
         self.running, self.asked_ns = list(running), linux.boottime_ns()
-        return Answer(1, self.waiters) if self.live else None
+        return Answer(1, self.waiters, bool(self.requests)) if self.live else None
+
+    def cancels(self, host_id: int) -> Sequence[CancelRequest]:
+        return self.requests
 
 
 def made(path: Path, host_id: int) -> Generation:
@@ -35,7 +40,9 @@ def made(path: Path, host_id: int) -> Generation:
     return Generation(name=path.name, number=host_id, lane="default", host_id=host_id, file=file, wake_fd=os.eventfd(0, os.EFD_CLOEXEC))
 
 
-def beating(row: Row, crew: Sequence[Generation], retired: list[int], waited: list[bool]) -> Heartbeat:
+def beating(
+    row: Row, crew: Sequence[Generation], retired: list[int], waited: list[bool], unwanted: list[CancelRequest] | None = None
+) -> Heartbeat:
     return Heartbeat(
         store=row,
         host_id=1,
@@ -48,6 +55,7 @@ def beating(row: Row, crew: Sequence[Generation], retired: list[int], waited: li
         revive=None,
         retry_s_max=2.0,
         waiters=lambda: waited.append(True),
+        unwanted=([] if unwanted is None else unwanted).extend,
     )
 
 
@@ -76,15 +84,17 @@ def test_the_gate_counts_from_before_the_beat_was_sent(tmp_path: Path) -> None:
 def test_the_gate_of_a_retired_host_stays_closed(tmp_path: Path) -> None:
     """What was handed out for a row that was retired is not started when the host begins again as another."""
     crew = [made(tmp_path / "w0.1", 1)]
-    row, retired, waited = Row(), list[int](), list[bool]()
-    heartbeat = beating(row, crew, retired, waited)
+    row, retired, waited, unwanted = Row(), list[int](), list[bool](), list[CancelRequest]()
+    heartbeat = beating(row, crew, retired, waited, unwanted)
     heartbeat.step(0.0)
     opened = crew[0].file.gate_ns
     assert opened == heartbeat.gate_ns
     assert not waited
     row.waiters = True
+    row.requests = [CancelRequest(7, "enough", False)]
     heartbeat.step(0.5)
     assert waited
+    assert unwanted == row.requests
     opened = crew[0].file.gate_ns
     row.live = False
     heartbeat.step(1.0)

@@ -42,11 +42,10 @@ GOOD: dict[str, Any] = {
     "queue": "mail",
     "runner": "python",
     "priority": 1,
-    "delay_s": None,
-    "run_at": None,
     "max_attempts": 1,
     "timeout_s": 1,
     "memory": "1GB",
+    "retry": 1,
 }
 
 BAD: list[tuple[dict[Any, Any], str]] = [
@@ -77,6 +76,27 @@ BAD: list[tuple[dict[Any, Any], str]] = [
     ({"memory": 0}, "memory: expected a size such as 512MB or 2GB, at most 1TiB, got 0"),
     ({"memory": True}, "memory: expected a size such as"),
     ({"memory": "1XB"}, "memory: expected a size such as"),
+    ({"retry": True}, "retry: expected a delay such as 10s, or one that grows such as 1s to 10m, at most 20d, got True"),
+    ({"retry": "1s to"}, "retry: expected a delay such as 10s, or one that grows"),
+    ({"expires_s": 0}, "expires_s: expected 0.001 to 3155760000 seconds, got 0"),
+    ({"expires_at": datetime(2030, 1, 1)}, "expires_at: expected a datetime with a time zone, got datetime"),
+    (
+        {"expires_s": 1, "expires_at": datetime(2030, 1, 1, tzinfo=UTC)},
+        "expires_at: expected nothing, since expires_s is given, got datetime",
+    ),
+    ({"delay_s": 5, "expires_s": 5}, "expires_s: expected a time after the one when the job is due, got 5"),
+    (
+        {"run_at": datetime(2001, 1, 1, tzinfo=UTC), "expires_at": datetime(2001, 1, 1, tzinfo=UTC)},
+        "expires_at: expected a time after the one when the job is due, got datetime",
+    ),
+    (
+        {"run_at": datetime(2100, 1, 1, tzinfo=UTC), "expires_s": 5},
+        "expires_s: expected a time after the one when the job is due, got 5",
+    ),
+    (
+        {"delay_s": 0, "expires_at": datetime(2000, 1, 1, tzinfo=UTC)},
+        "expires_at: expected a time after the one when the job is due, got datetime",
+    ),
     ({"args": "text"}, "args: expected an object or an array (dict, list or tuple), got 'text'"),
     ({"args": {"a": {1}}}, "args.a: expected a JSON value, got {1}"),
     ({"args": [math.nan]}, "args[0]: expected a finite number, got nan"),
@@ -86,7 +106,7 @@ BAD: list[tuple[dict[Any, Any], str]] = [
     ({"args": [1 << 64]}, "args[0]: expected an integer of at most 64 bits"),
     ({"args": ["x" * (1 << 20)]}, "args: expected at most 1048576 bytes of JSON, got 1048580"),
     ({"tags": ["a"]}, "tags: no such option; did you mean 'task'?"),
-    ({"colour": 1}, "colour: no such option, expected args, delay_s, max_attempts, memory"),
+    ({"colour": 1}, "colour: no such option, expected args, delay_s, expires_at, expires_s, max_attempts"),
     ({3: 1}, "3: no such option, expected args"),
 ]
 """What is wrong in one job, and the refusal."""
@@ -124,11 +144,31 @@ def test_known_kinds_give_the_rows_that_a_closer_look_gives(monkeypatch: pytest.
         {"task": "app:f", "run_at": datetime(2001, 1, 1, tzinfo=UTC)},
         {"args": ["\\u0000 is no NUL"], "task": "app:f"},
     ] * 3
-    fast = made(jobs)
+    with_options: list[Mapping[str, Any]] = [{"task": "app:f", "retry": "1s to 10m"}, {"task": "app:f", "expires_s": 5, "args": [1]}] * 2
+    fast, wide = made(jobs), made([*jobs, *with_options, *jobs])
     monkeypatch.setattr(RowMaker, "_remember", lambda *_: None)
-    slow = made(jobs)
-    assert (fast.jobs, fast.places, fast.later) == (slow.jobs, slow.places, slow.later)
+    slow, slow_and_wide = made(jobs), made([*jobs, *with_options, *jobs])
+    assert vars(fast) == vars(slow)
+    assert vars(wide) == vars(slow_and_wide)
     assert fast.later == [5, 6, 13, 14, 21, 22]
+    assert (fast.wide, wide.wide) == (False, True)
+    assert (fast.expiring, wide.expiring) == ([], [25, 27])
+
+
+def test_rows_are_wide_from_the_first_job_on_that_needs_it() -> None:
+    """All rows of a chunk have as many fields, whichever of its jobs comes first; chunks before it stay as they are."""
+    plain, rare = {"task": "app:f"}, {"task": "app:f", "retry": "1500ms"}
+    source = iter([plain, plain, plain, rare, plain, rare, plain])
+    maker = RowMaker(now_us=1000, find_class=lambda *_: 7, where=str)
+    first, second, third = Rows(), Rows(), Rows()
+    for rows in (first, second, second, third):
+        maker.take(rows, source, jobs_max=2, bytes_max=1 << 20)
+    assert (first.wide, second.wide, third.wide) == (False, True, True)
+    fields = [[int.from_bytes(row[:2], "big") for row in rows.jobs] for rows in (first, second, third)]
+    assert fields == [[8, 8], [11, 11, 11, 11], [11]]
+    nothing, retry = b"\xff" * 12, (4).to_bytes(4, "big") + (1500).to_bytes(4, "big") + b"\xff" * 8
+    assert [row[2 : -len(first.jobs[0][2:])] for row in second.jobs] == [nothing, retry, nothing, retry]
+    assert {row[-len(first.jobs[0][2:]) :] for row in second.jobs + third.jobs} == {first.jobs[0][2:]}
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from farm.errors import StoreUnavailable
 from farm.model import Beat
-from farm.supervisor.upkeep import PROMOTE_MAX, Upkeep, Watch
+from farm.supervisor.upkeep import DUE_S_MIN, EXPIRE_MAX, PROMOTE_MAX, SWEEP_MAX, Upkeep, Watch
 
 UP_S = 1e6
 LEASE_S = 10.0
@@ -71,6 +71,10 @@ class FakeStore:
         self.away = False
         self.moves: list[int] = []
         self.next_due_s: float | None = None
+        self.expiries: list[int] = []
+        self.next_expiry_s: float | None = None
+        self.requests: list[int] = []
+        self.swept: list[int] = []
         self.looked_at: list[float] = []
         self.now = 0.0
 
@@ -88,6 +92,17 @@ class FakeStore:
         if self.away:
             raise StoreUnavailable("away")
         return (self.moves.pop(0) if self.moves else 0), self.next_due_s
+
+    def expire(self, jobs_max: int) -> tuple[int, float | None]:
+        return (self.expiries.pop(0) if self.expiries else 0), self.next_expiry_s
+
+    def any_cancels(self) -> bool:
+        return bool(self.requests)
+
+    def sweep_cancels(self, above_id: int, jobs_max: int) -> tuple[int, int | None, int]:
+        page = [job_id for job_id in self.requests if job_id > above_id][:jobs_max]
+        self.swept.append(above_id)
+        return len(page), page[-1] if page else None, 0
 
     def keep_partitions_ahead(self) -> int:
         return 0
@@ -183,3 +198,33 @@ def test_promotion_does_not_starve_the_watch() -> None:
     rounds = Rounds(store, lease_s=10.0, reap_every_s=2.0)
     rounds.run(14.0)
     assert rounds.retired
+
+
+def test_expiry_on_time() -> None:
+    """The step sleeps no longer than until the next job expires; what is due and locked by somebody is not asked for in a whirl."""
+    store = FakeStore()
+    rounds = Rounds(store, lease_s=10.0, reap_every_s=2.0)
+    store.next_due_s, store.next_expiry_s = 0.5, 0.25
+    assert rounds.upkeep.step(0.0) == 0.25
+    store.expiries = [EXPIRE_MAX]
+    assert rounds.upkeep.step(0.1) == 0.0
+    store.next_expiry_s = -3.0
+    assert rounds.upkeep.step(0.2) == DUE_S_MIN
+
+
+def test_requests_are_swept_every_so_often_and_when_told_a_step_at_a_time() -> None:
+    store = FakeStore()
+    rounds = Rounds(store, lease_s=10.0, reap_every_s=2.0)
+    store.requests = list(range(1, 2 * SWEEP_MAX + 6))
+    assert [rounds.upkeep.step(0.1) for _ in range(2)] == [0.0, 0.0]
+    assert rounds.upkeep.step(0.1) > 0
+    assert store.swept == [0, SWEEP_MAX, 2 * SWEEP_MAX]
+    rounds.upkeep.step(1.0)
+    assert len(store.swept) == 3
+    rounds.upkeep.hear_of_cancel()
+    store.requests = [7]
+    rounds.upkeep.step(1.1)
+    assert store.swept[3:] == [0]
+    store.requests = []
+    rounds.upkeep.step(5.0)
+    assert len(store.swept) == 4
