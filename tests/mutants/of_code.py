@@ -86,8 +86,8 @@ OF_WRITER = (
     Mutation(
         "what was released has used an attempt",
         OUTCOMES,
-        "return kind not in (OutcomeKind.REJECTED, OutcomeKind.RELEASED, OutcomeKind.SNOOZED)",
-        "return kind not in (OutcomeKind.REJECTED, OutcomeKind.SNOOZED)",
+        "Return(outcome.job_id, attempt, lost, verdict.delay_s)",
+        "Return(outcome.job_id, attempt + 1, lost, verdict.delay_s)",
         f"{IN_COMMITS}::test_what_was_released_goes_back_unharmed",
     ),
     Mutation(
