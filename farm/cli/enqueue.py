@@ -34,8 +34,8 @@ examples:
   farm enqueue --file jobs.jsonl --queue bulk
 
 A line of a file is an object such as {"task": "mail:send", "args": {"to": "a@example.com"}, "delay": "10m"}. Its keys are task,
-args, queue, runner, priority, delay, run_at, max_attempts, timeout, memory, retry and expires. What a line does not say, the command
-line says for all.
+args, queue, runner, priority, delay, run_at, max_attempts, timeout, memory, retry and expires. What a line does not say, the
+command line says for all.
 """
 
 

@@ -170,6 +170,23 @@ def test_a_long_generator_goes_in_pieces_and_may_enqueue_itself(client: farm.Cli
     assert bench.value("SELECT count(*) FROM farm.ready") == 1051
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_options_that_few_jobs_have_may_begin_in_any_chunk(
+    client: farm.Client, bench: Bench, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    monkeypatch.setattr(enqueues, "CHUNK_JOBS_MAX", 7)
+    jobs: list[dict[str, Any]] = [{"task": "app:f", "args": [n]} for n in range(60)]
+    for n in (17, 18, 30, 59):
+        jobs[n] |= {"retry": n} if n % 2 else {"expires_s": n}
+    client.enqueue_many(jobs, connection=None if own else bench.sql)
+    query = """
+        SELECT (j.args->>0)::int, j.retry_base_ms, extract(epoch FROM x.expires_at - j.created_at)::int, x.expires_at = j.expires_at
+        FROM farm.job AS j LEFT JOIN farm.expiry AS x ON x.job_id = j.id ORDER BY j.id"""
+    wanted = {17: (17_000, None, None), 18: (None, 18, True), 30: (None, 30, True), 59: (59_000, None, None)}
+    assert bench.rows(query) == [(n, *wanted.get(n, (None, None, None))) for n in range(60)]
+    assert bench.value("SELECT count(*) FROM farm.expiry") == 2
+
+
 def test_a_generator_that_raises_leaves_nothing_behind(client: farm.Client, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enqueues, "CHUNK_JOBS_MAX", 10)
 

@@ -68,45 +68,21 @@ AS $$
     END, ', got ', coalesce(left(got, 80), 'null'))
 $$;
 
-DROP FUNCTION farm.job_fault(text, jsonb, text, text, numeric, numeric, timestamptz, numeric, numeric, text);
-
--- What is wrong with a job, or null.
-CREATE FUNCTION farm.job_fault(
-    task text, args jsonb, queue text, runner text, priority numeric, delay_s numeric, run_at timestamptz, max_attempts numeric,
-    timeout_s numeric, memory text, retry text, expires_s numeric, expires_at timestamptz
-) RETURNS text
+-- What is wrong with the options that few jobs have, in a job with nothing else wrong that is due then (null: at once); or null.
+CREATE FUNCTION farm.rare_fault(retry text, expires_s numeric, expires_at timestamptz, due_at timestamptz) RETURNS text
 LANGUAGE plpgsql STABLE
 AS $$
-DECLARE
-    name_pattern CONSTANT text := '^[a-z0-9][a-z0-9_.:-]{0,62}$';
 BEGIN
     RETURN CASE
-        WHEN task IS NULL OR task = '' OR octet_length(task) > 1024 OR task ~ '[\u0001-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]'
-            THEN farm.refusal('task', quote_literal(left(task, 40)))
-        WHEN delay_s IS NOT NULL AND run_at IS NOT NULL
-            THEN format('run_at: expected nothing, since delay_s is given, got %s', run_at)
         WHEN expires_s IS NOT NULL AND expires_at IS NOT NULL
             THEN format('expires_at: expected nothing, since expires_s is given, got %s', expires_at)
-        WHEN priority NOT BETWEEN 0 AND 9 OR scale(priority) > 0 THEN farm.refusal('priority', priority::text)
-        WHEN NOT (delay_s BETWEEN 0 AND 3155760000) THEN farm.refusal('delay_s', delay_s::text)
-        WHEN NOT (timeout_s BETWEEN 0.001 AND 2000000) THEN farm.refusal('timeout_s', timeout_s::text)
-        WHEN NOT (expires_s BETWEEN 0.001 AND 3155760000) THEN farm.refusal('expires_s', expires_s::text)
-        WHEN queue IS NULL OR queue !~ name_pattern THEN farm.refusal('queue', quote_literal(queue))
-        WHEN runner IS NULL AND task !~ '^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*$'
-            THEN 'runner: expected a name, since the task does not look like module:function, got null'
-        WHEN runner !~ name_pattern THEN farm.refusal('runner', quote_literal(runner))
-        WHEN NOT (run_at >= '2000-01-01 00:00:00+00' AND run_at < '2200-01-01 00:00:00+00') THEN farm.refusal('run_at', run_at::text)
-        WHEN max_attempts NOT BETWEEN 1 AND 10000 OR scale(max_attempts) > 0 THEN farm.refusal('max_attempts', max_attempts::text)
-        WHEN memory IS NOT NULL AND farm.memory_class(memory) IS NULL THEN farm.refusal('memory', quote_literal(memory))
         WHEN retry IS NOT NULL AND farm.retry_policy(retry) IS NULL THEN farm.refusal('retry', quote_literal(retry))
+        WHEN NOT (expires_s BETWEEN 0.001 AND 3155760000) THEN farm.refusal('expires_s', expires_s::text)
         WHEN NOT (expires_at >= '2000-01-01 00:00:00+00' AND expires_at < '2200-01-01 00:00:00+00')
             THEN farm.refusal('expires_at', expires_at::text)
-        WHEN coalesce(expires_at, now() + make_interval(secs => expires_s::float8))
-            <= coalesce(run_at, now() + make_interval(secs => delay_s::float8))
-            THEN concat(
-                CASE WHEN expires_s IS NULL THEN 'expires_at' ELSE 'expires_s' END,
-                ': expected a time after the one when the job is due, got ', expires_at, expires_s)
-        ELSE farm.args_fault(args)
+        WHEN expires_at <= due_at THEN 'expires_at: expected a time after the one when the job is due, got ' || expires_at
+        WHEN now() + make_interval(secs => expires_s::float8) <= due_at
+            THEN 'expires_s: expected a time after the one when the job is due, got ' || expires_s
     END;
 END
 $$;
@@ -128,8 +104,10 @@ $$;
 CREATE OR REPLACE FUNCTION farm.element_fault(job jsonb) RETURNS text
 LANGUAGE plpgsql STABLE
 AS $$
+DECLARE
+    fault text;
 BEGIN
-    RETURN CASE
+    fault := CASE
         WHEN jsonb_typeof(job) <> 'object' THEN ': expected an object, got ' || left(job::text, 80)
         WHEN job - ARRAY[
             'args', 'delay_s', 'expires_at', 'expires_s', 'max_attempts', 'memory', 'priority', 'queue',
@@ -151,19 +129,26 @@ BEGIN
         WHEN jsonb_typeof(job -> 'timeout_s') NOT IN ('number', 'null') THEN '.' || farm.refusal('timeout_s', (job -> 'timeout_s')::text)
         WHEN jsonb_typeof(job -> 'memory') NOT IN ('string', 'number', 'null')
             THEN '.' || farm.refusal('memory', (job -> 'memory')::text)
-        WHEN jsonb_typeof(job -> 'retry') NOT IN ('string', 'number', 'null') THEN '.' || farm.refusal('retry', (job -> 'retry')::text)
-        WHEN jsonb_typeof(job -> 'expires_s') NOT IN ('number', 'null')
-            THEN '.' || farm.refusal('expires_s', (job -> 'expires_s')::text)
-        WHEN jsonb_typeof(job -> 'expires_at') NOT IN ('string', 'null')
-            OR (job ->> 'expires_at' IS NOT NULL AND farm.parse_time(job ->> 'expires_at') IS NULL)
-            THEN '.' || farm.refusal('expires_at', (job -> 'expires_at')::text)
         ELSE '.' || farm.job_fault(
             job ->> 'task', coalesce(nullif(job -> 'args', 'null'), '[]'),
             CASE WHEN job ? 'queue' THEN job ->> 'queue' ELSE 'default' END, job ->> 'runner',
             (job ->> 'priority')::numeric, (job ->> 'delay_s')::numeric, farm.parse_time(job ->> 'run_at'),
-            (job ->> 'max_attempts')::numeric, (job ->> 'timeout_s')::numeric, job ->> 'memory',
-            job ->> 'retry', (job ->> 'expires_s')::numeric, farm.parse_time(job ->> 'expires_at'))
+            (job ->> 'max_attempts')::numeric, (job ->> 'timeout_s')::numeric, job ->> 'memory')
     END;
+    IF fault IS NULL AND job ?| ARRAY['expires_at', 'expires_s', 'retry'] THEN
+        fault := CASE
+            WHEN jsonb_typeof(job -> 'retry') NOT IN ('string', 'number', 'null') THEN '.' || farm.refusal('retry', (job -> 'retry')::text)
+            WHEN jsonb_typeof(job -> 'expires_s') NOT IN ('number', 'null')
+                THEN '.' || farm.refusal('expires_s', (job -> 'expires_s')::text)
+            WHEN jsonb_typeof(job -> 'expires_at') NOT IN ('string', 'null')
+                OR (job ->> 'expires_at' IS NOT NULL AND farm.parse_time(job ->> 'expires_at') IS NULL)
+                THEN '.' || farm.refusal('expires_at', (job -> 'expires_at')::text)
+            ELSE '.' || farm.rare_fault(
+                job ->> 'retry', (job ->> 'expires_s')::numeric, farm.parse_time(job ->> 'expires_at'),
+                coalesce(farm.parse_time(job ->> 'run_at'), now() + make_interval(secs => (job ->> 'delay_s')::float8)))
+        END;
+    END IF;
+    RETURN fault;
 END
 $$;
 
@@ -190,20 +175,22 @@ AS $$
 #variable_conflict use_column
 DECLARE
     urgency CONSTANT int := coalesce(enqueue.priority, 4);
-    fault CONSTANT text := farm.job_fault(
+    fault text := farm.job_fault(
         enqueue.task, enqueue.args, enqueue.queue, enqueue.runner, enqueue.priority, enqueue.delay_s::numeric, enqueue.run_at,
-        enqueue.max_attempts, enqueue.timeout_s::numeric, enqueue.memory, enqueue.retry, enqueue.expires_s::numeric,
-        enqueue.expires_at);
+        enqueue.max_attempts, enqueue.timeout_s::numeric, enqueue.memory);
     policy CONSTANT int[] := farm.retry_policy(enqueue.retry);
     due_at timestamptz;
     ends_at timestamptz;
     class_id int;
     job_id bigint;
 BEGIN
+    IF fault IS NULL THEN
+        due_at := coalesce(enqueue.run_at, now() + make_interval(secs => enqueue.delay_s));
+        fault := farm.rare_fault(enqueue.retry, enqueue.expires_s::numeric, enqueue.expires_at, due_at);
+    END IF;
     IF fault IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = fault;
     END IF;
-    due_at := coalesce(enqueue.run_at, now() + make_interval(secs => enqueue.delay_s));
     ends_at := coalesce(enqueue.expires_at, now() + make_interval(secs => enqueue.expires_s));
     class_id := farm.class_id(enqueue.queue, coalesce(enqueue.runner, 'python'), coalesce(farm.memory_class(enqueue.memory), 0));
     job_id := nextval('farm.job_id_seq');
