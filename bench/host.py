@@ -72,13 +72,14 @@ class Host:
 def config(database: str, *, allow: str = "farm.demo:*", path: str = "", subworkers: str = "auto", name: str = "auto") -> str:
     """Return a configuration with everything else at its defaults. database: `embedded` or a DSN; name: that of the host.
 
-    path: a directory of modules of jobs.
+    path: a directory of modules of jobs. Jobs that fail, as some do once on purpose, are tried again without a pause.
     """
     return (
         f'database: "{database}"\n'
         f"host: {{name: {name}}}\n"
         f'runners: {{python: {{allow: ["{allow}"], path: [{path}]}}}}\n'
         f'lanes: {{default: {{queues: ["*"], subworkers: {subworkers}}}}}\n'
+        'tasks: {"*": {retry: 0s}}\n'
     )
 
 

@@ -27,6 +27,8 @@ WORDS = {
     "running": "running",
 }
 """What an attempt came to, as people say it."""
+UNKEPT = ("ResultError", "ResultNotKept", "UnstorableResult")
+"""Errors that speak of a result and not of the run."""
 
 EPILOG = """\
 Exit code 1 if there is no such job.
@@ -115,7 +117,7 @@ def _show_attempt(attempt: dict[str, Any]) -> None:
 
 def _came_to(attempt: dict[str, Any]) -> str:
     error = attempt["error"]
-    if attempt["kind"] == "failed" and isinstance(error, dict) and error.get("type") in ("ResultError", "UnstorableResult"):
+    if attempt["kind"] == "failed" and isinstance(error, dict) and error.get("type") in UNKEPT:
         return "failed, its result cannot be kept"
     return WORDS.get(attempt["kind"]) or one_line(attempt["kind"])
 

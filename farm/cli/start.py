@@ -20,7 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `farm start`."""
     parser.epilog = EPILOG
     parser.add_argument("config", metavar="CONFIG", help="a configuration file, such as configs/quickstart.yaml")
-    parser.add_argument("--burst", action="store_true", help="leave when nothing runnable is left; jobs due later do not keep it")
+    parser.add_argument(
+        "--burst",
+        action="store_true",
+        help="leave when nothing runnable is left; jobs that are due later or wait for a retry do not keep it",
+    )
     parser.add_argument("--log-format", choices=("text", "json"), default="text", help="how log lines look (default: text)")
     parser.add_argument("--dsn", metavar="DSN", help="the database, instead of the one that the configuration names")
 

@@ -22,6 +22,7 @@ CONFIG = """\
 host: {{name: demo}}
 runners: {{python: {{allow: ["farm.demo:*"]}}}}
 lanes: {{default: {{queues: ["{queue}"]}}}}
+tasks: {{"*": {{retry: 0s}}}}
 drain_timeout: {drain_timeout_s}s
 """
 

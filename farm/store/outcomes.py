@@ -214,7 +214,7 @@ def judge(outcome: Outcome, attempt: int, asked: Asked, policy: Policy, crashes:
     attempts_max = policy.max_attempts if asked.max_attempts is None else asked.max_attempts
     ended_by = ending(kind, attempt + used, attempts_max, crashes)
     if ended_by is None and kind is OutcomeKind.FAILED and policy.is_final(names_of(error.get("type"))):
-        return Verdict(used, orjson.dumps(error | {"not_retried": f"another attempt would not mend a {_short_name(error)}"}))
+        return Verdict(used, _not_retried(error))
     if ended_by is None:
         return Verdict(used, None, _pause_s(kind, attempt + used, asked.backoff or policy.retry or BACKOFF_DEFAULT, crashes, error, draw))
     return Verdict(used, _crashed_too_often(error) if ended_by is CRASHED_TOO_OFTEN else ended_by)
@@ -255,7 +255,7 @@ def _asked_after_s(error: dict[str, Any]) -> float:
     """Return the pause that a job asked for by itself. Raises ValueError: it comes from a process that runs foreign code."""
     after_s = error.get("after_s")
     if isinstance(after_s, bool) or not isinstance(after_s, int | float):
-        raise ValueError(f"after_s is {after_s!r:.40}")
+        raise ValueError(f"after_s is no number but {type(after_s).__name__}")
     return clamped_s(float(after_s))
 
 
@@ -265,13 +265,21 @@ def _loaded(payload: bytes) -> dict[str, Any]:
     return error if isinstance(error, dict) else {}
 
 
-def _short_name(error: dict[str, Any]) -> str:
-    return str(error.get("type")).rpartition(".")[2]
+def _text(error: dict[str, Any], name: str) -> str:
+    """Return a text of an error; whatever else stands there is none, and may be of any depth."""
+    text = error.get(name)
+    return text if isinstance(text, str) else ""
+
+
+def _not_retried(last: dict[str, Any]) -> bytes:
+    """Return the error of a job that is given up though attempts are left: its own, and why."""
+    error = {name: _text(last, name) for name in ("type", "message", "traceback")}
+    return orjson.dumps(error | {"not_retried": f"another attempt would not mend a {error['type'].rpartition('.')[2]}"})
 
 
 def _crashed_too_often(last: dict[str, Any]) -> bytes:
     """Return the error of a job that is given up after its crashes: how many, and what the last one was."""
-    text = f"crashed {CRASHES_MAX_DEFAULT} times; the last time: {last.get('message', '')}"
+    text = f"crashed {CRASHES_MAX_DEFAULT} times; the last time: {_text(last, 'message')}"
     return orjson.dumps({"type": "CrashedTooOften", "message": text, "traceback": ""})
 
 

@@ -84,7 +84,7 @@ class Workbench:
 
     def _not_kept(self, payload: bytes, error: OSError) -> bytes:
         where = self._order.spill_directory
-        return error_payload("ResultError", f"the result is {len(payload):,} bytes long and cannot be kept in {where}: {error.strerror}")
+        return error_payload("ResultNotKept", f"the result is {len(payload):,} bytes long and cannot be kept in {where}: {error.strerror}")
 
     def _out_of_memory(self, error: BaseException) -> bytes:
         error.__traceback__ = None  # its frames hold what the job had allocated

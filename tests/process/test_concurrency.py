@@ -86,7 +86,7 @@ def test_bad_neighbours(crowd: RunningFarm, ledger: Ledger) -> None:
     }
     assert ledger.error(cancelled).startswith("asyncio.exceptions.CancelledError")
     assert ledger.error(deep).startswith("RecursionError")
-    assert ledger.error(wrong).startswith("TypeError: mark() got an unexpected keyword")
+    assert ledger.error(wrong).startswith("runners.python.WrongArguments: mark() got an unexpected keyword")
     assert "has no function 'missing'" in ledger.error(missing)
     assert ledger.error(unkept).startswith("runners.python.TaskNotFound")
     assert all("MB, shared by up to 100 jobs, reached" in ledger.error(job_id) for job_id in large)
@@ -139,7 +139,7 @@ def test_a_result_that_the_disk_does_not_take(crowd: RunningFarm, ledger: Ledger
     away = directory.rename(directory.with_name("away"))
     large = ledger.enqueue("crowd:give_text", (3_000_000,), max_attempts=1)
     small = ledger.enqueue("crowd:give_text", (3,))
-    assert ledger.error(large).startswith("ResultError: the result is 3,000,002 bytes long and cannot be kept in ")
+    assert ledger.error(large).startswith("ResultNotKept: the result is 3,000,002 bytes long and cannot be kept in ")
     assert ledger.result(small).value == "rrr"
     away.rename(directory)
     crowd.stop()

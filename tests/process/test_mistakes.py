@@ -34,7 +34,7 @@ TASKS = [
     ("bad_names:number", "runners.python.TaskNotFound: 'number' in module 'bad_names' is no function but int"),
     ("bad_names:nothing", "runners.python.TaskNotFound: 'nothing' in module 'bad_names' is no function but NoneType"),
     ("bad_names:give", "ResultError: the result is not JSON: Type is not JSON serializable: generator"),
-    ("bad_names:take", "TypeError: take() missing 1 required positional argument: 'one'"),
+    ("bad_names:take", "runners.python.WrongArguments: take() missing 1 required positional argument: 'one'"),
     ("os:getpid", "NotAllowed: os:getpid: not allowed here: no pattern of runners.python.allow matches"),
     ("bad_names:take.__code__", "NotAllowed: bad_names:take.__code__: not a python task: expected 'module:function'"),
 ]
@@ -104,7 +104,7 @@ def test_a_full_disk_fails_the_result_that_does_not_fit_and_holds_back_arguments
     small = ledger.enqueue("give_text", (20,))
     farm.start()
     error = ledger.error(large)
-    assert error.startswith("ResultError: the result is 2,000,002 bytes long and cannot be kept in ")
+    assert error.startswith("ResultNotKept: the result is 2,000,002 bytes long and cannot be kept in ")
     assert error.endswith(": No space left on device")
     assert ledger.result(small).status == 1
     waiting = ledger.enqueue("length_of", ("a" * 900_000,), max_attempts=1)

@@ -65,7 +65,7 @@ def test_failing_jobs(farm: RunningFarm, ledger: Ledger) -> None:
     assert "farm/subworker" not in traceback
     assert ledger.error(unprintable).endswith("Odd: unprintable fail_unprintable.<locals>.Odd")
     assert ledger.error(left) == "SystemExit: 3"
-    assert ledger.error(wrong_arguments).startswith("TypeError: fail() takes 1")
+    assert ledger.error(wrong_arguments).startswith("runners.python.WrongArguments: fail() takes 1")
     assert "has no function 'missing'" in ledger.error(no_function)
     assert ledger.error(not_allowed).startswith("NotAllowed: os:getpid: not allowed here")
     assert {job_id: row.attempt for job_id, row in ledger.results().items()} == {

@@ -158,6 +158,19 @@ def test_a_pause_that_is_none_is_refused(after_s: object) -> None:
         judge(outcome(OutcomeKind.FAILED)._replace(payload=b"{"), 0, NOTHING_ASKED, NO_POLICY, 0, lambda: HALF)
 
 
+def test_an_error_of_any_depth_is_no_harm() -> None:
+    deep = b"[" * 900 + b"]" * 900
+    for kind, crashes, name, expected in (
+        (OutcomeKind.FAILED, 0, b"SyntaxError", {"type": "SyntaxError", "message": "", "traceback": ""}),
+        (OutcomeKind.CRASHED, 2, b"x", {"type": "CrashedTooOften", "message": "crashed 3 times; the last time: ", "traceback": ""}),
+    ):
+        payload = b'{"type": "%s", "message": %s, "more": %s}' % (name, deep, deep)
+        verdict = judge(outcome(kind)._replace(payload=payload), 0, NOTHING_ASKED, NO_POLICY, crashes, lambda: HALF)
+        assert json.loads(verdict.ended_by or b"").items() >= expected.items()
+    with pytest.raises(ValueError, match="after_s is no number but list"):
+        judge(outcome(OutcomeKind.SNOOZED)._replace(payload=b'{"after_s": %s}' % deep), 0, NOTHING_ASKED, NO_POLICY, 0, lambda: HALF)
+
+
 def test_the_first_pattern_that_matches_counts_and_only_that_one() -> None:
     policies = Policies([Policy(pattern="mail:*", max_attempts=9), Policy(pattern="*", retry=AT_ONCE)])
     assert (policies.of("mail:send").max_attempts, policies.of("mail:send").retry) == (9, None)
