@@ -8,23 +8,23 @@ BATCH, OUTCOMES, COMMITS = "farm/writer/batch.py", "farm/store/outcomes.py", "fa
 START, GENERATION, TAKE_OVER = "farm/shm/start.py", "farm/supervisor/generation.py", "farm/supervisor/takeover.py"
 IN_BATCHES, IN_COMMITS, IN_STARTS = "tests/unit/test_batch.py", "tests/store/test_commits.py", "tests/shm/test_start.py"
 IN_BURIALS, IN_WATCHES, IN_TAKE_OVERS = "tests/unit/test_burial.py", "tests/unit/test_watch.py", "tests/unit/test_takeover.py"
-IN_BEATS = "tests/unit/test_heartbeat.py"
+IN_BEATS, IN_RETRIES, IN_CANCELS = "tests/unit/test_heartbeat.py", "tests/unit/test_retry.py", "tests/unit/test_cancel.py"
+AGAIN = "again = self._held or any(source.first_pass for source in self._read_from)"
+"""The line before which nothing has been committed yet."""
 
 OF_WRITER = (
     Mutation(
         "the tail of a ring is moved before the commit",
         BATCH,
-        "        try:\n            report = self._commits.commit(",
-        "        for source in self._read_from:\n            source.ring.release(source.ring.cursor)\n"
-        "        try:\n            report = self._commits.commit(",
+        f"        {AGAIN}\n",
+        f"        {AGAIN}\n        for source in self._read_from:\n            source.ring.release(source.ring.cursor)\n",
         f"{IN_BATCHES}::test_order_of_a_commit",
     ),
     Mutation(
         "outcomes are acknowledged before the commit",
         BATCH,
-        "        try:\n            report = self._commits.commit(",
-        "        for source in self._read_from:\n            self._acknowledge(source.number, source.acks.tobytes())\n"
-        "        try:\n            report = self._commits.commit(",
+        f"        {AGAIN}\n",
+        f"        {AGAIN}\n        for source in self._read_from:\n            self._acknowledge(source.number, source.acks.tobytes())\n",
         f"{IN_BATCHES}::test_a_commit_that_fails",
     ),
     Mutation(
@@ -89,6 +89,27 @@ OF_WRITER = (
         "Return(outcome.job_id, attempt, lost, verdict.delay_s)",
         "Return(outcome.job_id, attempt + 1, lost, verdict.delay_s)",
         f"{IN_COMMITS}::test_what_was_released_goes_back_unharmed",
+    ),
+    Mutation(
+        "a snooze uses an attempt",
+        OUTCOMES,
+        "return Verdict(False, None, _asked_after_s(",
+        "return Verdict(True, None, _asked_after_s(",
+        f"{IN_RETRIES}::test_a_snooze_uses_nothing_however_often",
+    ),
+    Mutation(
+        "an error that no other attempt would mend is tried again",
+        OUTCOMES,
+        " and policy.is_final(",
+        " and not policy.is_final(",
+        f"{IN_RETRIES}::test_the_table",
+    ),
+    Mutation(
+        "what has failed together comes back together",
+        "farm/retry.py",
+        "clamped_s(draw * min(",
+        "clamped_s(min(",
+        f"{IN_RETRIES}::test_a_pause_is_within_its_bounds",
     ),
     Mutation(
         "those who wait are not told",
@@ -162,8 +183,8 @@ OF_SUPERVISOR = (
     Mutation(
         "a job is blamed for another one's end",
         "farm/supervisor/burial.py",
-        "if doom.seq in (slot.seq, 0):",
-        "if True:",
+        "if doom.seq in (slot.seq, ",
+        "if True or doom.seq in (slot.seq, ",
         f"{IN_BURIALS}::test_killed_for_another_job",
     ),
     Mutation(
@@ -172,6 +193,20 @@ OF_SUPERVISOR = (
         "    if any(row.seq == slot.seq for row in generation.running()):\n",
         "    if True:\n",
         f"{IN_BURIALS}::test_a_kill_never_hits_the_next_job",
+    ),
+    Mutation(
+        "a running job is ended because it is not to be started any more",
+        "farm/supervisor/cancel.py",
+        " and not request.only_unstarted",
+        "",
+        f"{IN_CANCELS}::test_what_runs_is_ended_unless_only_the_unstarted_are_meant",
+    ),
+    Mutation(
+        "a job is cancelled that is about to start",
+        "farm/supervisor/cancel.py",
+        "if not any(seq > marked and ",
+        "if not any(seq >= marked and ",
+        f"{IN_CANCELS}::test_what_is_about_to_start_or_has_published_its_outcome_is_not_touched",
     ),
     Mutation(
         "a heartbeat lists what is only marked",
@@ -230,10 +265,10 @@ OF_SUPERVISOR = (
         f"{IN_TAKE_OVERS}::test_nothing_is_taken_over_while_somebody_holds_the_lock_of_the_old_crew",
     ),
     Mutation(
-        "a successor reaps before it has retired its predecessor",
+        "a successor does not retire its predecessor before it reaps",
         TAKE_OVER,
-        "            store.retire(host_id)\n            while store.leases_left(host_id):\n",
-        "            while store.leases_left(host_id):\n",
+        "            store.retire(host_id)\n",
+        "",
         f"{IN_TAKE_OVERS}::test_slots_tell_which_jobs_had_started",
     ),
     Mutation(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.mutants.mutation import Mutation
 
-SQL, CLAIM = "farm/sql", "farm/sql/migrations/0010_claim.sql"
+SQL, CLAIM, CANCEL = "farm/sql", "farm/sql/migrations/0010_claim.sql", "farm/sql/migrations/0013_cancel.sql"
 CLAIMS, COMMITS, UPKEEP = "tests/store/test_claims.py", "tests/store/test_commits.py", "tests/store/test_upkeep.py"
-ORDERS = "tests/store/test_interleavings.py"
+ORDERS, RETRIES, CANCELS = "tests/store/test_interleavings.py", "tests/store/test_retries.py", "tests/store/test_cancels.py"
 
 OF_SQL = (
     Mutation(
@@ -89,8 +89,8 @@ OF_SQL = (
     Mutation(
         "losses are not counted",
         f"{SQL}/reap_leases.sql",
-        "coalesce(g.losts[u.position], 0) + 1 AS lost",
-        "coalesce(g.losts[u.position], 0) AS lost",
+        "SELECT 0, o.class_id, o.priority, o.job_id, o.attempt, o.lost\n",
+        "SELECT 0, o.class_id, o.priority, o.job_id, o.attempt, 0\n",
         f"{UPKEEP}::test_the_tenth_loss_ends_a_job",
     ),
     Mutation(
@@ -113,5 +113,33 @@ OF_SQL = (
         "WHERE s.shard = 0 AND s.run_at <= now()",
         "WHERE s.shard = 0",
         f"{UPKEEP}::test_jobs_are_promoted_when_they_are_due_the_earliest_first",
+    ),
+    Mutation(
+        "another attempt comes without its pause",
+        f"{SQL}/postpone_jobs.sql",
+        "now() + u.delay_us * interval '1 microsecond'",
+        "now()",
+        f"{RETRIES}::test_each_kind_goes_where_it_belongs",
+    ),
+    Mutation(
+        "crashes of before a retry by hand still count",
+        f"{SQL}/count_crashes.sql",
+        "- coalesce(max(",
+        "- 0 * coalesce(max(",
+        f"{RETRIES}::test_a_job_is_tried_again_by_hand_as_if_it_had_never_run",
+    ),
+    Mutation(
+        "jobs expire before their time",
+        CANCEL,
+        "WHERE e.shard = 0 AND e.expires_at <= now()",
+        "WHERE e.shard = 0",
+        f"{CANCELS}::test_a_job_that_is_not_started_in_time_expires",
+    ),
+    Mutation(
+        "a request to cancel goes before its job has ended",
+        CANCEL,
+        "        EXISTS (SELECT FROM farm.result AS o WHERE o.shard = 0 AND o.job_id = c.job_id",
+        "        true OR EXISTS (SELECT FROM farm.result AS o WHERE o.shard = 0 AND o.job_id = c.job_id",
+        f"{CANCELS}::test_a_request_stands_until_its_job_has_ended_or_come_back",
     ),
 )
