@@ -165,6 +165,7 @@ LANES = Groups(
             default=AUTO,
             word=AUTO,
         ),
+        "keep_result": Flag(about="Store what its jobs return. Without it a success is stored with null.", default=True),
     },
 )
 

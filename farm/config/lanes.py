@@ -24,6 +24,7 @@ class _Asked:
     section: Section
     queues: tuple[str, ...]
     concurrency: int
+    keep_result: bool
     demand: LaneDemand
 
 
@@ -42,7 +43,14 @@ def read_lanes(top: Section, host: Host, machine: Machine, overcommit: bool) -> 
             "memory", f"{shares.arithmetic}, and the host has {format_size(host.memory_bytes)}; or set host.overcommit: true"
         )
     return tuple(
-        Lane(name=lane.name, queues=lane.queues, subworkers=subworkers, concurrency=lane.concurrency, memory_bytes=memory_bytes)
+        Lane(
+            name=lane.name,
+            queues=lane.queues,
+            subworkers=subworkers,
+            concurrency=lane.concurrency,
+            memory_bytes=memory_bytes,
+            keep_result=lane.keep_result,
+        )
         for lane, (subworkers, memory_bytes) in zip(asked, shares.lanes, strict=True)
     )
 
@@ -53,7 +61,9 @@ def _read_lane(name: str, section: Section, machine: Machine) -> _Asked:
     concurrency = section.integer("concurrency")
     memory_bytes = section.size("memory", auto=0) or None
     demand = LaneDemand(name=name, subworkers=subworkers, may_have_fewer=auto_subworkers, memory_bytes=memory_bytes)
-    return _Asked(name=name, section=section, queues=_read_queues(section), concurrency=concurrency, demand=demand)
+    keep_result = section.boolean("keep_result")
+    queues = _read_queues(section)
+    return _Asked(name=name, section=section, queues=queues, concurrency=concurrency, keep_result=keep_result, demand=demand)
 
 
 def _refuse_twins(lanes: list[_Asked]) -> None:

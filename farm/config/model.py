@@ -52,6 +52,9 @@ class Lane:
     memory_bytes: int
     """What a job may allocate above its subworker's baseline; with a concurrency above 1 all jobs of a subworker together."""
 
+    keep_result: bool = True
+    """False: what its jobs return is dropped, and null is stored."""
+
     @property
     def capacity(self) -> str:
         """Say in words what it runs at once: `2 subworkers`, `1 subworker x 500 jobs`."""

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+import psycopg
+
+from farm.errors import InvalidJob
 from farm.store.session import Session, bigint_array
 
 
@@ -51,6 +54,9 @@ class CancelStore:
     def change(
         self, job_ids: Sequence[int], *, queue: str | None = None, priority: int | None = None, run_at: datetime | None = None
     ) -> Changed:
-        """Change the queue, the priority or the time of jobs that wait; what is None stays. Raises psycopg.DataError for what is none."""
+        """Change the queue, the priority or the time of jobs that wait; what is None stays. Raises InvalidJob for what is no such thing."""
         params = {"job_ids": bigint_array(job_ids), "queue": queue, "priority": priority, "run_at": run_at}
-        return Changed(*self._session.fetch("change_jobs", params)[0])
+        try:
+            return Changed(*self._session.fetch("change_jobs", params)[0])
+        except psycopg.errors.InvalidParameterValue as error:
+            raise InvalidJob(error.diag.message_primary or str(error)) from error

@@ -80,7 +80,7 @@ class SelectionStore:
         """Turn over the pages of one place, from its beginning to its end."""
         above_id, looked = 0, full
         while looked == full:
-            looked, above_id, job_ids = self._session.fetch(name, {**params, "above_id": above_id})[0]
+            looked, above_id, job_ids = self._session.transact(name, {**params, "above_id": above_id})[0]
             if job_ids:
                 yield Page(job_ids, waiting)
 

@@ -103,7 +103,10 @@ class ConcurrentSubworker(Workbench):
         self._loop = JobLoop(Turnstile(self._turn, self._wake_up))
         self._loop.add_reader(self._wake_fd, self._note_wake)
         self._threads = JobThreads(
-            start=self._limit.start_thread, wake=partial(os.eventfd_write, self._wake_fd, 1), forked=lambda: self._forked
+            start=self._limit.start_thread,
+            wake=partial(os.eventfd_write, self._wake_fd, 1),
+            forked=lambda: self._forked,
+            encode=self._encode,
         )
         self._awaited: dict[asyncio.Future[Any], Flight] = {}
         self._ended: deque[asyncio.Future[Any]] = deque()
@@ -260,7 +263,7 @@ class ConcurrentSubworker(Workbench):
         ended, awaited, threads = self._ended, self._awaited, self._threads
         while ended:
             task = ended.popleft()
-            self._end(awaited.pop(task), *end_of(task.result, skip_frames=0))
+            self._end(awaited.pop(task), *end_of(task.result, self._encode, skip_frames=0))
         while (back := threads.collect()) is not None:
             flight, kind, payload = back
             if kind == AWAIT:

@@ -23,7 +23,6 @@ from farm.shm.ring import CWAIT_WORD, Frame
 from farm.shm.slots import FREE
 from farm.subworker.failures import FAILED, MEMORY, failure_of
 from farm.subworker.order import Descriptors, ForkOrder
-from farm.subworker.results import encode_result
 from farm.subworker.ways import way_to_bind, way_to_run
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
 
@@ -77,7 +76,7 @@ class Subworker(Workbench):
         start, publish, monotonic_ns = gate.start, self._results.publish_success, monotonic_clock
         lease_id, seq, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
         task_name, inline_bytes_max = self._tasks.get(task) or self._task(task), self._result_bytes_max
-        run, bound = self._runs[runner], self._binds[runner](task_name)
+        run, bound, encode = self._runs[runner], self._binds[runner](task_name), self._encode
         started_ns, look_at_ns = monotonic_ns(), 0
         for job_id, position, attempt, lost, args in zip(job_ids, positions, attempts, losts, all_args, strict=True):
             looks = started_ns >= look_at_ns or gate.orphaned
@@ -100,7 +99,7 @@ class Subworker(Workbench):
             try:
                 value = loads(self._unspilled(args) if flags else args)
                 value = bound(value) if bound else run(Job(job_id, task_name, value, attempt + 1))
-                kind, text = SUCCEEDED, encode_result(value)
+                kind, text = SUCCEEDED, encode(value)
             except BaseException as error:
                 kind, text = self._failure_of(error)
             if self._forked:

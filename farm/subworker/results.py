@@ -49,6 +49,11 @@ def encode_result(value: Any, *, bytes_max: int = RESULT_BYTES_MAX) -> bytes:
     return text
 
 
+def drop_result(value: Any) -> bytes:
+    """Return the JSON text of nothing, whatever the value is: for lanes that keep no results."""
+    return NULL
+
+
 def encode_error(error: BaseException, *, skip_frames: int = 0, name: str = "", **more: float) -> bytes:
     """Return {"type", "message", "traceback"} of an exception as JSON text, whatever its __str__ does.
 

@@ -20,7 +20,7 @@ from farm.shm.start import SoleGate, StartGate
 from farm.shm.successes import VALUE_AT, SuccessProducer
 from farm.subworker.limits import MemoryLimit
 from farm.subworker.order import Descriptors, ForkOrder
-from farm.subworker.results import error_payload
+from farm.subworker.results import drop_result, encode_result, error_payload
 from farm.subworker.surroundings import Surroundings
 
 SLEEP_S_MAX = 1.0
@@ -41,6 +41,7 @@ class Workbench:
         self._jobs = RingConsumer(generation.job_ring)
         self._results = SuccessProducer(generation.result_ring, wake=partial(os.eventfd_write, descriptors.writer, 1))
         self._result_bytes_max = self._results.frame_bytes_max - 64 - max(OUTCOME_HEAD.size, VALUE_AT)
+        self._encode = encode_result if order.keep_result else drop_result
         self._spill = Spill(Path(order.spill_directory), owner=order.spill_owner, bytes_max=order.spill_bytes_max)
         self._tasks: dict[bytes, str] = {}
         self._surroundings = Surroundings((1, descriptors.wake, descriptors.writer))

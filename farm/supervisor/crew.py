@@ -238,6 +238,7 @@ class Crew:
             lane=lane.name,
             concurrency=lane.config.concurrency,
             memory_bytes=lane.config.memory_bytes,
+            keep_result=lane.config.keep_result,
             runners=self._runners,
             env={},
             spill_directory=self._spill_directory,

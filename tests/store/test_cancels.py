@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 import farm.store.session
+from farm.errors import InvalidJob
 from farm.model import CancelRequest, Claim, OutcomeKind, State
 from farm.store.cancels import Cancelled, CancelStore, Changed
 from farm.store.claims import ClaimStore
@@ -87,7 +88,7 @@ def test_what_waits_is_final_and_of_what_a_host_holds_it_is_told(bench: Bench, c
         (jobs["ready"], 3, 0, None, "Cancelled", "no longer wanted"),
         (jobs["scheduled"], 3, 0, None, "Cancelled", "no longer wanted"),
     ]
-    assert bench.hosts.cancels(1) == [CancelRequest(jobs["held"], "no longer wanted", False)]
+    assert bench.hosts.cancels(1) == [CancelRequest(jobs["held"], "cancelled by request", False)], "the later word counts"
     assert bench.hosts.cancels(2) == []
     answer = bench.hosts.beat(1, [], [])
     assert answer is not None
@@ -145,6 +146,21 @@ def test_hosts_are_told_only_of_what_they_may_hold(bench: Bench, cancels: Cancel
     assert [notify.payload for notify in bench.sql.notifies(timeout=5, stop_after=1)] == ["cancel"]
     cancels.cancel([_two, 10**12])
     assert list(bench.sql.notifies(timeout=0.1)) == []
+
+
+def test_a_job_that_is_tried_again_by_hand_is_not_what_was_cancelled_before(bench: Bench, cancels: CancelStore) -> None:
+    (job_id,) = bench.enqueue(1, max_attempts=1)
+    host = bench.host()
+    claim = bench.claim(host)
+    cancels.cancel([job_id])
+    bench.commit([outcome(claim, 0, OutcomeKind.FAILED)])
+    bench.sql.execute("SELECT farm.retry_jobs(%s)", [[job_id]])
+    assert bench.claim(host).job_ids == [job_id]
+    assert bench.hosts.cancels(host) == []
+    assert sweep(bench) == 0
+    assert requests(bench) == []
+    cancels.cancel([job_id], "once more")
+    assert bench.hosts.cancels(host) == [CancelRequest(job_id, "once more", False)]
 
 
 def test_parts_of_a_cancel_can_be_left_out(bench: Bench, cancels: CancelStore) -> None:
@@ -262,7 +278,7 @@ def test_a_time_moves_jobs_between_now_and_later(bench: Bench, cancels: CancelSt
     ],
 )
 def test_what_no_entry_can_be_is_refused(cancels: CancelStore, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match=message):
+    with pytest.raises(InvalidJob, match=message):
         cancels.change([1], **options)
 
 

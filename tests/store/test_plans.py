@@ -13,7 +13,7 @@ from farm.store.statements import compose
 from tests.store.bench import Bench
 
 JOBS = 3000
-HOT = {"ready", "returned", "scheduled", "lease", "heartbeat", "job", "result", "failure", "waiter"}
+HOT = {"ready", "returned", "scheduled", "lease", "heartbeat", "job", "result", "failure", "waiter", "cancel_request"}
 
 LOOKS: dict[str, dict[str, Any]] = {
     "find_late": {
@@ -61,6 +61,11 @@ LOOKS: dict[str, dict[str, Any]] = {
     "list_started_tasks": {"host_id": 1, "started": None},
     "list_failed": {"queue": "default", "since": None, "above_id": 0, "limit": 1000},
     "promote_jobs": {"jobs_max": 1000},
+    "list_cancels": {"host_id": 1, "limit": 100},
+    "page_ready": {"class_id": 1, "priority": 4, "above_id": 7, "jobs_max": 1000, "task": "a:%"},
+    "page_returned": {"class_ids": [1], "above_id": 7, "jobs_max": 1000, "task": "a:%"},
+    "page_scheduled": {"class_ids": [1], "above_id": 7, "jobs_max": 1000, "task": "a:%", "new": True, "retrying": False},
+    "page_leases": {"class_ids": [1], "above_id": 7, "leases_max": 2, "task": "a:%", "running": True, "claimed": False},
 }
 """The hot statements, each with values as its store sends them."""
 

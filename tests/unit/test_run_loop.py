@@ -51,6 +51,7 @@ class Bed:
             lane="default",
             concurrency=1,
             memory_bytes=10**9,
+            keep_result=True,
             runners=(("watching", {}),),
             env={},
             spill_directory=str(directory),

@@ -4,7 +4,7 @@
 -- Requests that stand: nearly always none. Each goes when its job has ended.
 CREATE TABLE farm.cancel_request (
     job_id bigint NOT NULL,
-    asked_at timestamptz NOT NULL DEFAULT now(),
+    asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     shard smallint NOT NULL DEFAULT 0,
     only_unstarted boolean NOT NULL,
     reason text NOT NULL,
@@ -12,6 +12,8 @@ CREATE TABLE farm.cancel_request (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
 COMMENT ON COLUMN farm.cancel_request.only_unstarted IS 'its time has expired: a job that has started is left alone';
+
+COMMENT ON COLUMN farm.job.class_id IS 'what holds today: farm.change_jobs changes it, and priority and run_at, of jobs that wait';
 
 -- Have claims of the classes of these jobs lock rows, and pass over those that the caller locks next, until his transaction ends. Without
 -- that a claim that has a class to itself would wait for the caller, who may be somebody with a long transaction of his own. See farm.claim_jobs.
@@ -44,7 +46,8 @@ $$;
 
 -- Make those of these jobs final that wait, as cancelled, and tell who waits for them; with unstarted, only those that have used no
 -- attempt. Returns their ids. What somebody else has locked, to claim it or to move it, is passed over. Rows that wait are never
--- updated, which keeps DELETE by ctid safe.
+-- updated, which keeps DELETE by ctid safe. LIMIT 1 and OFFSET 0, here and below, have the planner look jobs up one by one, whatever it
+-- believes of the tables.
 CREATE FUNCTION farm.end_waiting(ids bigint[], error_type text, reason text, unstarted boolean) RETURNS bigint[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog
@@ -64,24 +67,37 @@ BEGIN
         CROSS JOIN LATERAL (SELECT j.class_id, j.priority FROM farm.job AS j WHERE j.shard = 0 AND j.id = u.id OFFSET 0) AS j
     ),
     fresh AS MATERIALIZED (
-        SELECT r.ctid
+        SELECT found.ctid
         FROM asked AS a
-        JOIN farm.ready AS r ON r.shard = 0 AND r.class_id = a.class_id AND r.priority = a.priority AND r.job_id = a.id
-        FOR UPDATE OF r SKIP LOCKED
+        CROSS JOIN LATERAL (
+            SELECT r.ctid
+            FROM farm.ready AS r
+            WHERE r.shard = 0 AND r.class_id = a.class_id AND r.priority = a.priority AND r.job_id = a.id
+            LIMIT 1
+            FOR UPDATE OF r SKIP LOCKED
+        ) AS found
     ),
     again AS MATERIALIZED (
-        SELECT r.ctid
+        SELECT found.ctid
         FROM asked AS a
-        JOIN farm.returned AS r ON r.shard = 0 AND r.job_id = a.id
-        WHERE r.attempt = 0 OR NOT end_waiting.unstarted
-        FOR UPDATE OF r SKIP LOCKED
+        CROSS JOIN LATERAL (
+            SELECT r.ctid
+            FROM farm.returned AS r
+            WHERE r.shard = 0 AND r.job_id = a.id AND (r.attempt = 0 OR NOT end_waiting.unstarted)
+            LIMIT 1
+            FOR UPDATE OF r SKIP LOCKED
+        ) AS found
     ),
     later AS MATERIALIZED (
-        SELECT s.ctid
+        SELECT found.ctid
         FROM asked AS a
-        JOIN farm.scheduled AS s ON s.shard = 0 AND s.job_id = a.id
-        WHERE s.attempt = 0 OR NOT end_waiting.unstarted
-        FOR UPDATE OF s SKIP LOCKED
+        CROSS JOIN LATERAL (
+            SELECT s.ctid
+            FROM farm.scheduled AS s
+            WHERE s.shard = 0 AND s.job_id = a.id AND (s.attempt = 0 OR NOT end_waiting.unstarted)
+            LIMIT 1
+            FOR UPDATE OF s SKIP LOCKED
+        ) AS found
     ),
     taken_fresh AS (
         DELETE FROM farm.ready AS r WHERE r.shard = 0 AND r.ctid = ANY (ARRAY(SELECT f.ctid FROM fresh AS f)) RETURNING r.job_id
@@ -141,8 +157,8 @@ BEGIN
     known AS MATERIALIZED (
         SELECT
             r.id,
-            EXISTS (SELECT FROM farm.job AS j WHERE j.shard = 0 AND j.id = r.id) AS is_known,
-            EXISTS (SELECT FROM farm.result AS o WHERE o.shard = 0 AND o.job_id = r.id) AS has_ended
+            EXISTS (SELECT FROM farm.job AS j WHERE j.shard = 0 AND j.id = r.id OFFSET 0) AS is_known,
+            EXISTS (SELECT FROM farm.result AS o WHERE o.shard = 0 AND o.job_id = r.id OFFSET 0) AS has_ended
         FROM rest AS r
     ),
     requested AS (
@@ -151,7 +167,8 @@ BEGIN
         FROM known AS k
         WHERE cancel_jobs.held AND k.is_known AND NOT k.has_ended
         ORDER BY k.id
-        ON CONFLICT (shard, job_id) DO UPDATE SET only_unstarted = false, reason = excluded.reason WHERE c.only_unstarted
+        ON CONFLICT (shard, job_id)
+            DO UPDATE SET only_unstarted = false, reason = excluded.reason, asked_at = excluded.asked_at
     )
     SELECT
         count(*) FILTER (WHERE cancel_jobs.held AND k.is_known AND NOT k.has_ended),
@@ -170,8 +187,22 @@ $$;
 COMMENT ON FUNCTION farm.cancel_jobs IS
     'Cancel jobs: waiting ones are final when your transaction commits, running ones are ended soon after; counts what became of them.';
 
--- Go through some requests, from an id on: jobs that wait are made final; requests go whose job has ended or, where only an unstarted
--- one was meant, is known to have started. Returns how many were looked at, the last of them, and how many jobs were made final.
+-- Say whether a job was tried again by hand after it was asked to end: that request was for what it was before.
+CREATE FUNCTION farm.retried_since(job_id bigint, asked_at timestamptz) RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog
+AS $$
+    SELECT EXISTS (
+        SELECT
+        FROM farm.failure AS f
+        WHERE f.shard = 0 AND f.job_id = retried_since.job_id AND f.kind = 'retried' AND f.finished_at > retried_since.asked_at
+        OFFSET 0
+    )
+$$;
+
+-- Go through some requests, from an id on: jobs that wait are made final; requests go whose job has ended, was tried again by hand since
+-- or, where only an unstarted one was meant, is known to have started. Returns how many were looked at, the last of them, and how many
+-- jobs were made final.
 CREATE FUNCTION farm.sweep_cancels(above_id bigint, jobs_max int) RETURNS TABLE (looked int, last_id bigint, cancelled int)
 LANGUAGE plpgsql
 SET search_path = pg_catalog
@@ -199,7 +230,7 @@ BEGIN
     FOR alike IN
         SELECT c.reason, c.only_unstarted, array_agg(c.job_id) AS ids
         FROM farm.cancel_request AS c
-        WHERE c.shard = 0 AND c.job_id = ANY (ids)
+        WHERE c.shard = 0 AND c.job_id = ANY (ids) AND NOT farm.retried_since(c.job_id, c.asked_at)
         GROUP BY c.reason, c.only_unstarted
     LOOP
         cancelled := cancelled + cardinality(farm.end_waiting(
@@ -207,11 +238,12 @@ BEGIN
     END LOOP;
     DELETE FROM farm.cancel_request AS c
     WHERE c.shard = 0 AND c.job_id = ANY (ids) AND (
-        EXISTS (SELECT FROM farm.result AS o WHERE o.shard = 0 AND o.job_id = c.job_id)
-        OR NOT EXISTS (SELECT FROM farm.job AS j WHERE j.shard = 0 AND j.id = c.job_id)
+        EXISTS (SELECT FROM farm.result AS o WHERE o.shard = 0 AND o.job_id = c.job_id OFFSET 0)
+        OR NOT EXISTS (SELECT FROM farm.job AS j WHERE j.shard = 0 AND j.id = c.job_id OFFSET 0)
+        OR farm.retried_since(c.job_id, c.asked_at)
         OR (c.only_unstarted AND (
-            EXISTS (SELECT FROM farm.returned AS r WHERE r.shard = 0 AND r.job_id = c.job_id AND r.attempt > 0)
-            OR EXISTS (SELECT FROM farm.scheduled AS s WHERE s.shard = 0 AND s.job_id = c.job_id AND s.attempt > 0)
+            EXISTS (SELECT FROM farm.returned AS r WHERE r.shard = 0 AND r.job_id = c.job_id AND r.attempt > 0 OFFSET 0)
+            OR EXISTS (SELECT FROM farm.scheduled AS s WHERE s.shard = 0 AND s.job_id = c.job_id AND s.attempt > 0 OFFSET 0)
             OR EXISTS (SELECT FROM farm.heartbeat AS h WHERE h.state = 'live' AND c.job_id = ANY (h.running))
         ))
     );
@@ -251,10 +283,10 @@ BEGIN
     INSERT INTO farm.cancel_request (shard, job_id, only_unstarted, reason)
     SELECT 0, u.id, true, 'expired'
     FROM (SELECT d.id FROM unnest(due_ids) AS d (id) EXCEPT SELECT g.id FROM unnest(gone_ids) AS g (id)) AS u
-    WHERE EXISTS (SELECT FROM farm.job AS j WHERE j.shard = 0 AND j.id = u.id)
-        AND NOT EXISTS (SELECT FROM farm.result AS o WHERE o.shard = 0 AND o.job_id = u.id)
-        AND NOT EXISTS (SELECT FROM farm.returned AS r WHERE r.shard = 0 AND r.job_id = u.id AND r.attempt > 0)
-        AND NOT EXISTS (SELECT FROM farm.scheduled AS s WHERE s.shard = 0 AND s.job_id = u.id AND s.attempt > 0)
+    WHERE EXISTS (SELECT FROM farm.job AS j WHERE j.shard = 0 AND j.id = u.id OFFSET 0)
+        AND NOT EXISTS (SELECT FROM farm.result AS o WHERE o.shard = 0 AND o.job_id = u.id OFFSET 0)
+        AND NOT EXISTS (SELECT FROM farm.returned AS r WHERE r.shard = 0 AND r.job_id = u.id AND r.attempt > 0 OFFSET 0)
+        AND NOT EXISTS (SELECT FROM farm.scheduled AS s WHERE s.shard = 0 AND s.job_id = u.id AND s.attempt > 0 OFFSET 0)
     ORDER BY u.id
     ON CONFLICT DO NOTHING;
     IF FOUND THEN
@@ -286,6 +318,8 @@ DECLARE
             THEN farm.refusal('run_at', change_jobs.run_at::text)
     END;
     changed_ids bigint[];
+    class_ids int[];
+    priorities smallint[];
     due_classes int[];
     first_due_at timestamptz;
 BEGIN
@@ -309,22 +343,37 @@ BEGIN
         CROSS JOIN LATERAL (SELECT j.class_id, j.priority FROM farm.job AS j WHERE j.shard = 0 AND j.id = u.id OFFSET 0) AS j
     ),
     fresh AS MATERIALIZED (
-        SELECT r.ctid
+        SELECT found.ctid
         FROM asked AS a
-        JOIN farm.ready AS r ON r.shard = 0 AND r.class_id = a.class_id AND r.priority = a.priority AND r.job_id = a.id
-        FOR UPDATE OF r SKIP LOCKED
+        CROSS JOIN LATERAL (
+            SELECT r.ctid
+            FROM farm.ready AS r
+            WHERE r.shard = 0 AND r.class_id = a.class_id AND r.priority = a.priority AND r.job_id = a.id
+            LIMIT 1
+            FOR UPDATE OF r SKIP LOCKED
+        ) AS found
     ),
     again AS MATERIALIZED (
-        SELECT r.ctid
+        SELECT found.ctid
         FROM asked AS a
-        JOIN farm.returned AS r ON r.shard = 0 AND r.job_id = a.id
-        FOR UPDATE OF r SKIP LOCKED
+        CROSS JOIN LATERAL (
+            SELECT r.ctid
+            FROM farm.returned AS r
+            WHERE r.shard = 0 AND r.job_id = a.id
+            LIMIT 1
+            FOR UPDATE OF r SKIP LOCKED
+        ) AS found
     ),
     later AS MATERIALIZED (
-        SELECT s.ctid
+        SELECT found.ctid
         FROM asked AS a
-        JOIN farm.scheduled AS s ON s.shard = 0 AND s.job_id = a.id
-        FOR UPDATE OF s SKIP LOCKED
+        CROSS JOIN LATERAL (
+            SELECT s.ctid
+            FROM farm.scheduled AS s
+            WHERE s.shard = 0 AND s.job_id = a.id
+            LIMIT 1
+            FOR UPDATE OF s SKIP LOCKED
+        ) AS found
     ),
     taken_fresh AS (
         DELETE FROM farm.ready AS r WHERE r.shard = 0 AND r.ctid = ANY (ARRAY(SELECT f.ctid FROM fresh AS f))
@@ -358,12 +407,6 @@ BEGIN
         LEFT JOIN farm.class AS n ON n.shard = 0 AND n.queue = change_jobs.queue AND n.runner = o.runner AND n.memory_mb = o.memory_mb
         ORDER BY t.job_id
     ),
-    described AS (
-        UPDATE farm.job AS j
-        SET class_id = e.class_id, priority = e.priority, run_at = coalesce(change_jobs.run_at, j.run_at)
-        FROM entry AS e
-        WHERE j.shard = 0 AND j.id = e.job_id
-    ),
     due AS (
         INSERT INTO farm.returned AS r (shard, class_id, priority, job_id, attempt, lost)
         SELECT 0, e.class_id, e.priority, e.job_id, e.attempt, e.lost FROM entry AS e WHERE e.run_at IS NULL OR e.run_at <= now()
@@ -375,10 +418,19 @@ BEGIN
         RETURNING s.run_at
     )
     SELECT
-        coalesce((SELECT array_agg(e.job_id) FROM entry AS e), '{}'),
+        coalesce(array_agg(e.job_id), '{}'),
+        array_agg(e.class_id),
+        array_agg(e.priority),
         (SELECT array_agg(DISTINCT d.class_id) FROM due AS d),
         (SELECT min(w.run_at) FROM waiting AS w)
-    INTO changed_ids, due_classes, first_due_at;
+    INTO changed_ids, class_ids, priorities, due_classes, first_due_at
+    FROM entry AS e;
+    -- One by one: of a join the planner does not know from which side to begin.
+    FOR place IN 1 .. cardinality(changed_ids) LOOP
+        UPDATE farm.job AS j
+        SET class_id = class_ids[place], priority = priorities[place], run_at = coalesce(change_jobs.run_at, j.run_at)
+        WHERE j.shard = 0 AND j.id = changed_ids[place];
+    END LOOP;
     PERFORM farm.wake(coalesce(due_classes, '{}'), due_at => first_due_at);
 
     SELECT
@@ -389,8 +441,8 @@ BEGIN
     INTO changed, held, ended, unknown
     FROM (
         SELECT
-            EXISTS (SELECT FROM farm.job AS j WHERE j.shard = 0 AND j.id = u.id) AS is_known,
-            EXISTS (SELECT FROM farm.result AS o WHERE o.shard = 0 AND o.job_id = u.id) AS has_ended
+            EXISTS (SELECT FROM farm.job AS j WHERE j.shard = 0 AND j.id = u.id OFFSET 0) AS is_known,
+            EXISTS (SELECT FROM farm.result AS o WHERE o.shard = 0 AND o.job_id = u.id OFFSET 0) AS has_ended
         FROM (SELECT u.id FROM unnest(ids) AS u (id) EXCEPT SELECT c.id FROM unnest(changed_ids) AS c (id)) AS u
     ) AS k;
     RETURN NEXT;
