@@ -166,6 +166,12 @@ def measure_run(dsn: str) -> Run:
     return Run(*query(dsn, "measure_run")[0])
 
 
+def execute(dsn: str, name: str) -> None:
+    """Run a file of bench/sql that returns nothing, on a connection of its own."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute((SQL_DIRECTORY / f"{name}.sql").read_bytes())
+
+
 def query(dsn: str, name: str, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
     """Run a statement of bench/sql on a connection of its own and return its rows."""
     with psycopg.connect(dsn, autocommit=True) as connection:

@@ -1,1 +1,1 @@
-"""farm beside its peers: the same jobs, the same server, one after the other. Run as `python -m bench.peers [NAME ...]`."""
+"""farm beside its peers: the same jobs, the same server, one after the other. Run as `python -m bench.peers [--kills] [NAME ...]`."""

@@ -1,7 +1,11 @@
-"""`python -m bench.peers [NAME ...]`: 100,000 no-op jobs drained by farm and by its peers, or by those named, in pairs.
+"""`python -m bench.peers [--kills] [NAME ...]`: farm beside its peers, or beside those named.
 
-Both work on fresh databases of the same server, one after the other; the rate is from the first start to the last commit. A slow peer
-gets fewer jobs than farm: its rate is compared. Of a peer's settings the faster one is measured, by the medians of a few runs each.
+Without names, two things: 100,000 no-op jobs are drained in pairs; then workers are killed while they work, see kill.py. With names only
+the first, with --kills only the second.
+
+Of the first: both work on fresh databases of the same server, one after the other; the rate is from the first start to the last commit. A
+slow peer gets fewer jobs than farm: its rate is compared. Of a peer's settings the faster one is measured, by the medians of a few runs
+each.
 """
 
 from __future__ import annotations
@@ -11,18 +15,22 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
 
 from bench.database import Server, own_server
 from bench.environment import environment
 from bench.noop_throughput import WARM_UP_JOBS, measure_farm
 from bench.peers import awa, graphile, pgboss, pgqueuer
-from bench.peers.packages import PeerFailed
+from bench.peers.kill import VICTIMS, measure_kills
+from bench.peers.packages import PeerFailed, PeerMissing
 from bench.peers.peer import Peer, Run, Setting
+from bench.peers.victim import Victim
 from bench.report import Figure, print_report, print_table, spread
 
 FARM_JOBS = 100_000
 TRIALS = 2
 """Runs of each of a peer's settings before the pairs."""
+Installed = TypeVar("Installed", Peer, Victim)
 PEERS = {peer.name: peer for peer in (graphile.PEER, pgboss.PEER, pgqueuer.PEER, awa.PEER)}
 
 
@@ -51,17 +59,22 @@ class Comparison:
         )
 
 
-def main(names: Sequence[str]) -> int:
-    """Run the comparison and print it. Returns 1 when a peer failed: the others are measured all the same."""
-    unknown = [name for name in names if name not in PEERS]
+def main(words: Sequence[str]) -> int:
+    """Run what was asked for and print it. Returns 1 when a peer failed: the others are measured all the same."""
+    kills, names = "--kills" in words, [word for word in words if word != "--kills"]
+    known: Mapping[str, object] = VICTIMS if kills else PEERS
+    unknown = [name for name in names if name not in known]
     if unknown:
-        print(f"bench.peers: no peer {unknown[0]!r}: choose from {', '.join(PEERS)}", file=sys.stderr)
+        print(f"bench.peers: no peer {unknown[0]!r}: choose from {', '.join(known)}", file=sys.stderr)
         return 2
     # So that servers and workers are stopped and their directories removed, whoever ends this.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     failures: dict[str, str] = {}
-    if installed := _install([PEERS[name] for name in names or PEERS], failures):
+    missing: dict[str, str] = {}
+    if not kills and (installed := _install([PEERS[name] for name in names or PEERS], failures, missing)):
         _compare_all(installed, failures)
+    if (kills or not names) and (victims := _install([VICTIMS[name] for name in names or VICTIMS], failures, missing)):
+        measure_kills(victims, failures, missing)
     for title, text in failures.items():
         print(f"bench.peers: {title} was not measured: {text}", file=sys.stderr)
     return 1 if failures else 0
@@ -112,12 +125,15 @@ def row(one: Comparison) -> tuple[str, ...]:
     return (one.peer.title, one.setting.words, one.peer.keeps, f"{one.peer.jobs:,}", *rates, *ratios)
 
 
-def _install(peers: Sequence[Peer], failures: dict[str, str]) -> list[Peer]:
-    """Install all of them, say how, and return those that can be measured."""
+def _install(peers: Sequence[Installed], failures: dict[str, str], missing: dict[str, str]) -> list[Installed]:
+    """Install all of them, say how, and return those that can be measured. What this machine lacks is noted apart: it is no failure."""
     installed = []
     for peer in peers:
         try:
             print(f"{peer.title}: {peer.install()}", flush=True)
+        except PeerMissing as error:
+            print(f"{peer.title}: {error}", flush=True)
+            missing[peer.title] = str(error)
         except PeerFailed as error:
             _report_failure(peer, str(error), failures)
         else:
@@ -125,7 +141,7 @@ def _install(peers: Sequence[Peer], failures: dict[str, str]) -> list[Peer]:
     return installed
 
 
-def _report_failure(peer: Peer, text: str, failures: dict[str, str]) -> None:
+def _report_failure(peer: Peer | Victim, text: str, failures: dict[str, str]) -> None:
     print(f"{peer.title}: {text}", flush=True)
     failures[peer.title] = text
 

@@ -88,22 +88,20 @@ class Crew:
             chunk = os.read(key.fd, CHUNK_BYTES)
             if not chunk:
                 code = worker.process.wait()
-                raise PeerFailed(f"a worker ended with exit code {code}: {_last_lines(worker.errors)}")
+                raise PeerFailed(f"a worker ended with exit code {code}: {last_lines(worker.errors)}")
             *lines, worker.rest = (worker.rest + chunk).split(b"\n")
             for line in lines:
                 _hear(worker, line)
         if time.monotonic() >= deadline:
-            raise PeerFailed(f"waited in vain for the workers {what}; {_last_lines(self._workers[0].errors)}")
+            raise PeerFailed(f"waited in vain for the workers {what}; {last_lines(self._workers[0].errors)}")
 
 
 def _start(command: Sequence[str], directory: Path, errors: Path) -> _Worker:
-    # Variables of libpq and of farm would name another database than the one that is meant.
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "FARM_"))}
     with errors.open("wb") as log:
         process = subprocess.Popen(
             command,
             cwd=directory,
-            env=environ | {"NODE_ENV": "production"},
+            env=clean_environ(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -124,8 +122,13 @@ def _hear(worker: _Worker, line: bytes) -> None:
             worker.ran = int(count)
 
 
-def _last_lines(log: Path) -> str:
+def last_lines(log: Path) -> str:
     return "; ".join(log.read_text("utf-8", "replace").strip().splitlines()[-LINES_SHOWN:]) or "it said nothing"
+
+
+def clean_environ() -> dict[str, str]:
+    """Return our environment without the variables of libpq and of farm: they would name another database than the one that is meant."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PG", "FARM_"))} | {"NODE_ENV": "production"}
 
 
 def _die_too() -> None:

@@ -1,5 +1,5 @@
 // Graphile Worker: fill a database with jobs, or work on them until stopped.
-import { begin, load, noop, order } from "./worker.mjs";
+import { argsOf, begin, effect, load, noop, order } from "./worker.mjs";
 
 const FILL_AT_ONCE = 10_000;
 const SILENT = () => () => {};
@@ -14,12 +14,14 @@ const common = { pgPool, logger: new Logger(SILENT) };
 if (order.command === "fill") {
   const utils = await makeWorkerUtils(common);
   await utils.migrate();
-  for (let left = order.jobs; left > 0; left -= FILL_AT_ONCE) {
-    const jobs = Array.from({ length: Math.min(left, FILL_AT_ONCE) }, () => ({ identifier: "noop", payload: order.args }));
-    await utils.addJobs(jobs);
+  for (let done = 0; done < order.jobs; done += FILL_AT_ONCE) {
+    const args = argsOf(done, Math.min(order.jobs - done, FILL_AT_ONCE));
+    await utils.addJobs(args.map((payload) => ({ identifier: "noop", payload })));
   }
   await utils.release();
   await pgPool.end();
+} else if (order.command === "work") {
+  await run({ ...common, preset: { worker: order.options.worker }, taskList: { noop: effect } });
 } else {
   await pgPool.query("SELECT 1");
   await begin();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.peers.packages import NodePackages
 from bench.peers.peer import Peer, Setting
+from bench.peers.victim import AT_ONCE, PeerVictim
 
 PEER = Peer(
     name="graphile",
@@ -27,4 +28,16 @@ PEER = Peer(
     must=1.5,
     aim=2.5,
     keeps="nothing: it deletes the job",
+)
+
+# A worker that dies keeps its jobs locked for at least 4 hours: its page "Error handling" says so, and to unlock them by hand where that is
+# too long. Recovery by heartbeats ("Crashed worker recovery") is a part of Worker Pro.
+VICTIM = PeerVictim(
+    name="graphile",
+    store="graphile",
+    title=PEER.title,
+    packages=PEER.packages,
+    recovery="locks of 4 hours, fixed",
+    work_options={"worker": {"concurrentJobs": AT_ONCE}},
+    watched=True,
 )

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,10 +19,16 @@ from typing import Protocol
 INSTALL_S_MAX = 300.0
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 LINES_SHOWN = 5
+NEWEST_PYTHON = (3, 14)
+"""That a peer is tried with."""
 
 
 class PeerFailed(Exception):
     """A peer could not be installed, filled or measured. Its text is for the reader: what was tried, and what was said."""
+
+
+class PeerMissing(PeerFailed):
+    """A peer needs something that this machine does not have, and that is none of its faults."""
 
 
 class Packages(Protocol):
@@ -40,10 +47,12 @@ class Packages(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PythonPackages:
-    """An environment of their own, of the Python that runs this; the worker is a module of bench.peers."""
+    """An environment of their own, of the Python that runs this or of a newer one; the worker is a module of bench.peers."""
 
     worker: str
     pins: tuple[str, ...]
+    python: tuple[int, int] = (3, 11)
+    """The oldest that will do."""
 
     @property
     def directory(self) -> Path:
@@ -52,9 +61,10 @@ class PythonPackages:
     def install(self) -> str:
         with _Made(_home(self.pins)) as home:
             if not home.whole:
-                _run([sys.executable, "-m", "venv", str(home.path)])
+                _run([_find_python(self.python), "-m", "venv", str(home.path)])
                 _run([str(home.path / "bin/python"), "-m", "pip", "install", "--quiet", *self.pins])
-        return f"pip install {' '.join(self.pins)}, Python {'.'.join(map(str, sys.version_info[:3]))}"
+            version = _run([str(home.path / "bin/python"), "--version"])
+        return f"pip install {' '.join(self.pins)}, {version.strip()}"
 
     def command(self, order: str) -> list[str]:
         return [str(_home(self.pins) / "bin/python"), "-m", f"bench.peers.{self.worker}", order]
@@ -112,6 +122,20 @@ def _home(pins: Sequence[str]) -> Path:
     """Return the directory of these packages: another version is another directory."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "farm-bench-peers" / "_".join(pin.replace("==", "-").replace("@", "-") for pin in pins)
+
+
+def _find_python(oldest: tuple[int, int]) -> str:
+    """Return the Python that runs this, or else another one of this machine that is not too old. Raises PeerMissing."""
+    if sys.version_info[:2] >= oldest:
+        return sys.executable
+    names = [f"python3.{minor}" for minor in range(oldest[1], NEWEST_PYTHON[1] + 1)]
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    for python in (*names, *(str(path) for name in names for path in sorted(pyenv.glob(f"versions/*/bin/{name}")))):
+        # One that is only a name (a version manager's shim), or lacks a part, is passed over.
+        with suppress(PeerFailed):
+            _run([python, "-c", "import venv, ensurepip"])
+            return python
+    raise PeerMissing(f"it needs Python {oldest[0]}.{oldest[1]} or newer, which is not here")
 
 
 def _run(command: Sequence[str]) -> str:

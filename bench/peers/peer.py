@@ -68,17 +68,11 @@ class Peer:
 
     def prepare(self, dsn: str, jobs: int) -> None:
         """Give a database the peer's schema and so many jobs, by its own means. Raises PeerFailed."""
-        command = self.packages.command(self._order("fill", dsn, jobs, {}))
-        try:
-            done = subprocess.run(command, cwd=self.packages.directory, capture_output=True, text=True, timeout=FILL_S_MAX)
-        except subprocess.TimeoutExpired:
-            raise PeerFailed(f"filling did not end within {FILL_S_MAX:.0f} s") from None
-        if done.returncode != 0:
-            raise PeerFailed(f"filling ended with exit code {done.returncode}: {'; '.join(done.stderr.strip().splitlines()[-3:])}")
+        fill(self.packages, order("fill", dsn, jobs, {}))
 
     def run(self, dsn: str, setting: Setting) -> Run:
         """Drain a database that `prepare` filled. Raises PeerFailed."""
-        command = self.packages.command(self._order("drain", dsn, self.jobs, setting.options))
+        command = self.packages.command(order("drain", dsn, self.jobs, setting.options))
         with (
             tempfile.TemporaryDirectory(prefix="farm-measure-") as logs,
             Crew([command] * setting.processes, directory=self.packages.directory, logs=Path(logs)) as crew,
@@ -99,8 +93,20 @@ class Peer:
                 raise PeerFailed(f"all {self.jobs:,} jobs ran, but {done:,} are done {DONE_S_MAX:.0f} s later")
             time.sleep(LOOK_EVERY_S)
 
-    @staticmethod
-    def _order(command: str, dsn: str, jobs: int, options: Mapping[str, Any]) -> str:
-        place = conninfo_to_dict(dsn)
-        database = {"host": place["host"], "port": place["port"], "user": place["user"], "database": place["dbname"]}
-        return json.dumps({"command": command, "database": database, "jobs": jobs, "args": ARGS, "options": options})
+
+def fill(packages: Packages, order: str) -> None:
+    """Let a worker fill a database. Raises PeerFailed."""
+    try:
+        done = subprocess.run(packages.command(order), cwd=packages.directory, capture_output=True, text=True, timeout=FILL_S_MAX)
+    except subprocess.TimeoutExpired:
+        raise PeerFailed(f"filling did not end within {FILL_S_MAX:.0f} s") from None
+    if done.returncode != 0:
+        raise PeerFailed(f"filling ended with exit code {done.returncode}: {'; '.join(done.stderr.strip().splitlines()[-3:])}")
+
+
+def order(command: str, dsn: str, jobs: int, options: Mapping[str, Any], *, numbered: bool = False) -> str:
+    """Return what a worker is told. numbered: whether the argument `n` of a job is its number, from 0."""
+    place = conninfo_to_dict(dsn)
+    database = {"host": place["host"], "port": place["port"], "user": place["user"], "database": place["dbname"]}
+    told = {"command": command, "database": database, "jobs": jobs, "args": ARGS, "options": options, "numbered": numbered}
+    return json.dumps(told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.peers.packages import PythonPackages
 from bench.peers.peer import Peer, Setting
+from bench.peers.victim import AT_ONCE, PeerVictim
 
 PEER = Peer(
     name="pgqueuer",
@@ -15,4 +16,15 @@ PEER = Peer(
     must=3,
     aim=5,
     keeps="rows of its log",
+)
+
+# A job whose heartbeat is 30 s old is picked by whoever looks next: its default since heartbeat_timeout has replaced retry_timer.
+# It demands at least twice the batch as the limit of jobs at once.
+VICTIM = PeerVictim(
+    name="pgqueuer",
+    store="pgqueuer",
+    title=PEER.title,
+    packages=PEER.packages,
+    recovery="heartbeat_timeout 30 s",
+    work_options={"run": {"batch_size": AT_ONCE // 2, "max_concurrent_tasks": AT_ONCE}},
 )

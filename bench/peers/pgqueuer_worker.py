@@ -13,7 +13,7 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.models import Job
 from pgqueuer.queries import Queries
 
-from bench.peers.worker import Order, Tally, begin
+from bench.peers.worker import Effects, Order, Tally, begin
 
 FILL_AT_ONCE = 5_000
 
@@ -23,6 +23,8 @@ async def main() -> None:
     connection = await asyncpg.connect(**order.database)
     if order.command == "fill":
         await fill(order, connection)
+    elif order.command == "work":
+        await work(order, connection)
     else:
         await drain(order, connection)
 
@@ -30,10 +32,21 @@ async def main() -> None:
 async def fill(order: Order, connection: asyncpg.Connection) -> None:
     queries = Queries(AsyncpgDriver(connection))
     await queries.install()
-    payload = json.dumps(order.args, separators=(",", ":")).encode()
     for done in range(0, order.jobs, FILL_AT_ONCE):
         count = min(FILL_AT_ONCE, order.jobs - done)
-        await queries.enqueue(["noop"] * count, [payload] * count, [0] * count)
+        payloads: list[bytes | None] = [json.dumps(args, separators=(",", ":")).encode() for args in order.args_of(done, count)]
+        await queries.enqueue(["noop"] * count, payloads, [0] * count)
+
+
+async def work(order: Order, connection: asyncpg.Connection) -> None:
+    queuer = PgQueuer(AsyncpgDriver(connection))
+    effects = Effects(order.options["effects"])
+
+    async def effect(job: Job) -> None:
+        await effects.run(json.loads(job.payload or b"")["n"])
+
+    queuer.entrypoint("noop")(effect)
+    await queuer.run(**order.options["run"])
 
 
 async def drain(order: Order, connection: asyncpg.Connection) -> None:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from typing import Any
 
 COUNT_EVERY_S = 0.01
+EFFECT_S = 0.004
+"""How long a job with an effect takes."""
 
 
 class Order:
@@ -24,6 +27,11 @@ class Order:
         self.jobs: int = told["jobs"]
         self.args: dict[str, Any] = told["args"]
         self.options: dict[str, Any] = told["options"]
+        self.numbered: bool = told["numbered"]
+
+    def args_of(self, first: int, count: int) -> list[dict[str, Any]]:
+        """Return the arguments of so many jobs: all alike, or with the number of the job as `n`."""
+        return [self.args | {"n": number} if self.numbered else self.args for number in range(first, first + count)]
 
 
 class Tally:
@@ -49,6 +57,19 @@ class Tally:
                     _say(f"started {self._started_us}")
                 self._told = self._ran
                 _say(f"ran {self._ran}")
+
+
+class Effects:
+    """Notes in a file that many processes append to when a job began and when it had its effect: see bench/peers/effects.py."""
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+
+    async def run(self, number: int) -> None:
+        """Run one job."""
+        os.write(self._file, b"s%07d\n" % number)
+        await asyncio.sleep(EFFECT_S)
+        os.write(self._file, b"e%07d\n" % number)
 
 
 def begin() -> None:

@@ -211,16 +211,14 @@ def test_a_look_for_work_reads_no_table_whole(bench: Bench, age: str) -> None:
     assert counts() == before
 
 
-@AGES
-def test_a_retry_by_hand_reads_no_table_whole(bench: Bench, age: str) -> None:
-    age_statistics(bench, age)
+def test_a_retry_by_hand_reads_no_table_whole(bench: Bench) -> None:
+    fill(bench)
     bench.sql.execute("UPDATE farm.result SET status = 2, value = NULL, error = '{}' WHERE job_id <= 500")
 
     def read_whole() -> int:
         bench.sql.execute("SELECT pg_stat_force_next_flush()")
         return int(bench.value("SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname ~ '^(job|result|failure)_p|^returned$'"))
 
-    before = read_whole()
     bench.sql.execute("DELETE FROM farm.ready; DELETE FROM farm.lease; DELETE FROM farm.returned")
     before = read_whole()
     assert len(bench.value("SELECT farm.retry_jobs(ARRAY(SELECT generate_series(1, 1000)))")) == 500

@@ -1,0 +1,3 @@
+-- How many jobs of pg-boss were completed more than once, as watch_pgboss.sql notes it. Reads everything.
+SELECT count(*)
+FROM (SELECT c.n FROM bench_completion AS c GROUP BY c.n HAVING count(*) > 1) AS twice
