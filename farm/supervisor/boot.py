@@ -286,7 +286,8 @@ class Boot:
         supervisor.zygote.close()
         _wait_for(supervisor.writer.pid, WRITER_LEAVE_S)
         self._output.step(time.monotonic())
-        if found := strays({supervisor.writer.pid, supervisor.zygote.pid}):
+        ours = {supervisor.writer.pid, supervisor.zygote.pid, *(generation.pid for generation in crew.generations)}
+        if found := strays(ours):
             log.warning("processes that jobs have left behind still run: %s", told(found))
         summary = supervisor.summary()
         supervisor.writer.close()

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from farm import linux
+
 TOLD_MAX = 10
 
 
@@ -13,7 +15,8 @@ def strays(known: Collection[int]) -> list[str]:
     """Name our children that are none of farm's own, as `pid (command)`: orphans of subworkers, since we adopt those."""
     found = []
     for pid in _children():
-        if pid not in known and not _is_database(pid):
+        # Zombies have no start time.
+        if pid not in known and linux.start_time(pid) is not None and not _is_database(pid):
             with suppress(OSError):
                 found.append(f"{pid} ({Path(f'/proc/{pid}/comm').read_text('utf-8', 'replace').strip()})")
     return found
