@@ -1,6 +1,6 @@
 # Everything that is done with a clone of farm. Needs GNU make 3.81 or newer, a POSIX shell, and Python 3.11 to 3.14.
 
-.PHONY: help demo test check fuzz torture bench bench-peers clean
+.PHONY: help demo test check torture mutants fuzz bench bench-peers clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -17,6 +17,9 @@ check: .venv/.ok ## look at format, lint, types and import directions
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
+
+mutants: .venv/.ok ## plant mistakes in a copy of farm, one at a time, and look that a test catches each
+	.venv/bin/python -m tests.mutants
 
 fuzz: .venv/.ok ## try 100,000 bad configurations of each kind; takes some minutes
 	FARM_FUZZ_EXAMPLES=100000 .venv/bin/python -m pytest -q tests/config/test_fuzz.py

@@ -34,6 +34,8 @@ class SubworkerContext(NamedTuple):
     awaits: Callable[[AbstractEventLoop, Any], None] = _ignore
     """To be called by a runner that runs a job on a loop of its own, with the loop and the coroutine, right before it does: so the
     job can be cancelled."""
+    imported: Callable[[], None] = lambda: None
+    """To be called when user's code was imported for a job: what that has changed in the process stays, unlike what jobs change."""
 
 
 class Runner(Protocol):

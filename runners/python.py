@@ -60,6 +60,7 @@ class PythonRunner:
         self._bound: dict[str, Callable[[Any], Any]] = {}
         self._blocks: dict[str, bool] = {}
         self._awaits = True
+        self._imported: Callable[[], None] = lambda: None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awaits_now: Callable[[asyncio.AbstractEventLoop, Any], None] | None = None
 
@@ -87,6 +88,7 @@ class PythonRunner:
         sys.path.extend(entry for entry in context.path if entry not in sys.path)
         self._awaits = context.concurrency == 1
         self._awaits_now = context.awaits
+        self._imported = context.imported
 
     def run(self, job: Job) -> Any:
         """Call the task's function. Raises whatever it raises, or TaskNotFound. Coroutines are awaited, or left to the subworker's loop."""
@@ -150,6 +152,7 @@ class PythonRunner:
             if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
                 raise TaskNotFound(f"there is no module {error.name!r}; is its directory in runners.python.path?") from None
             raise
+        self._imported()
         name = match["function"]
         function: Callable[..., Any] | None = getattr(module, name, None)
         if not hasattr(module, name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import select
 import signal
@@ -52,6 +53,7 @@ class Subworker(Workbench):
         self._poll = select.poll()
         self._poll.register(self._wake_fd, select.POLLIN)
         self._runs = [way_to_run(runner, self._note_awaited) for runner in self._runners]
+        self._last_task = b""
         self._binds = [way_to_bind(runner) for runner in self._runners]
 
     def serve(self) -> None:
@@ -70,6 +72,9 @@ class Subworker(Workbench):
         for _seq, _kind, flags, payload in frames:
             jobs = unpack_jobs(payload)
             self._next_seq = jobs.first_seq + len(jobs.job_ids)
+            if jobs.task != self._last_task:
+                self._last_task = jobs.task
+                self._surroundings.restore()
             if not self._run_frame(jobs, flags):
                 return
 
@@ -236,6 +241,8 @@ def _cancel(loop: AbstractEventLoop, coroutine: Any) -> None:
 def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
     """Be the subworker of this order, in the process that the zygote forked. Ends the process; returns only on an error."""
     _use_output(descriptors)
+    # Where it was when it crashed stands in the log then.
+    faulthandler.enable(2)
     generation = GenerationFile.open(Path(order.path))
     linux.name_process(name_of(generation))
     generation.pid_start_time = linux.start_time(os.getpid()) or 0

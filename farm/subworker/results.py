@@ -61,18 +61,23 @@ def encode_error(error: BaseException, *, skip_frames: int = 0, name: str = "", 
     that of its class; more: what else is to stand there.
     """
     kind = type(error)
-    if not name:
-        name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    # Whatever is asked of it may run code of the job's, which may raise anything: then that is not its second word, but none.
     try:
-        message = str(error)
-    except Exception:
-        message = f"unprintable {kind.__qualname__}"
+        qualname = str.__str__(kind.__qualname__)
+        name = name or (qualname if kind.__module__ in ("builtins", "__main__") else str.__str__(f"{kind.__module__}.{qualname}"))
+    except BaseException:
+        qualname = "exception"
+        name = name or qualname
+    try:
+        message = str.__str__(str(error))
+    except BaseException:
+        message = f"unprintable {qualname}"
     try:
         frames = error.__traceback__
         for _ in range(skip_frames):
             frames = frames.tb_next if frames is not None and frames.tb_next is not None else frames
         text = "".join(traceback.format_exception(kind, error, frames))
-    except Exception:
+    except BaseException:
         text = ""
     return error_payload(name, message, text, **more)
 

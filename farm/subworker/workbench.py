@@ -26,6 +26,7 @@ from farm.subworker.failures import FAILED, MEMORY
 from farm.subworker.limits import MemoryLimit
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.results import drop_result, encode_result, error_payload, stopped_payload
+from farm.subworker.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -57,6 +58,7 @@ class Workbench:
         self._encode = encode_result if order.keep_result else drop_result
         self._spill = Spill(Path(order.spill_directory), owner=order.spill_owner, bytes_max=order.spill_bytes_max)
         self._tasks: dict[bytes, str] = {}
+        self._surroundings = Surroundings((1, descriptors.wake, descriptors.writer))
         self._runners = self._set_up_runners()
         self._limit = MemoryLimit(order.memory_bytes, threads_max=order.concurrency if order.concurrency > 1 else 0)
         self._forked = False
@@ -69,6 +71,7 @@ class Workbench:
     def get_ready(self) -> None:
         """Set the limits and say that frames may come."""
         gc.freeze()
+        self._surroundings.note()
         os.register_at_fork(after_in_child=self._note_fork)
         self._limit.set()
         self._generation.baseline_bytes = self._limit.baseline_bytes
@@ -118,7 +121,7 @@ class Workbench:
         where = self._order.spill_directory
         return error_payload("ResultNotKept", f"the result is {len(payload):,} bytes long and cannot be kept in {where}: {error.strerror}")
 
-    def _out_of_memory(self, error: MemoryError) -> bytes:
+    def _out_of_memory(self, error: BaseException) -> bytes:
         error.__traceback__ = None  # its frames hold what the job had allocated
         with self._limit.reserve():
             limit_mb, peak_mb = self._limit.memory_bytes / 1e6, self._limit.peak_bytes() / 1e6
@@ -137,7 +140,13 @@ class Workbench:
         for name, options in self._order.runners:
             runner = runners.load(name)()
             path = tuple(options.get("path", ()))
-            context = SubworkerContext(lane=self._order.lane, concurrency=self._order.concurrency, path=path, awaits=self._note_awaited)
+            context = SubworkerContext(
+                lane=self._order.lane,
+                concurrency=self._order.concurrency,
+                path=path,
+                awaits=self._note_awaited,
+                imported=self._surroundings.note,
+            )
             runner.setup(options, context)
             made.append(runner)
         return made

@@ -38,6 +38,7 @@ from farm.supervisor.lane import Lane
 from farm.supervisor.loop import Loop
 from farm.supervisor.output import Output
 from farm.supervisor.spawn import inherit_nothing
+from farm.supervisor.strays import strays, told
 from farm.supervisor.threads import EventNap
 from farm.supervisor.witness import Witness
 from farm.supervisor.writer import DESK_NUMBER, Writer
@@ -295,6 +296,9 @@ class Boot:
         supervisor.zygote.close()
         _wait_for(supervisor.writer.pid, WRITER_LEAVE_S)
         self._output.step(time.monotonic())
+        ours = {supervisor.writer.pid, supervisor.zygote.pid, *(generation.pid for generation in crew.generations)}
+        if found := strays(ours):
+            log.warning("processes that jobs have left behind still run: %s", told(found))
         summary = supervisor.summary()
         supervisor.writer.close()
         crew.close()

@@ -136,6 +136,23 @@ def test_one_commit_mixes_leases_and_kinds(bench: Bench) -> None:
     assert bench.rows("SELECT attempt, count(*) FROM farm.returned GROUP BY 1 ORDER BY 1") == [(0, 4), (1, 8)]
 
 
+def test_a_commit_is_done_as_a_whole_or_not_at_all(bench: Bench) -> None:
+    """What it writes last fails: then it has written nothing, and its lease stands as it was."""
+    bench.enqueue(3)
+    claim = bench.claim(bench.host())
+    mixed = [outcome(claim, 0), outcome(claim, 1, OutcomeKind.FAILED), outcome(claim, 2, OutcomeKind.RELEASED)]
+    bench.sql.execute("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$")
+    bench.sql.execute("CREATE TRIGGER refuse BEFORE DELETE ON farm.lease FOR EACH ROW EXECUTE FUNCTION refuse()")
+    with pytest.raises(StoreError, match="no"):
+        bench.commit(mixed)
+    for table in ("result", "failure", "returned", "scheduled"):
+        assert bench.value(f"SELECT count(*) FROM farm.{table}") == 0  # noqa: S608
+    assert bench.value("SELECT bit_count(done) FROM farm.lease") == 0
+    bench.sql.execute("DROP TRIGGER refuse ON farm.lease")
+    assert bench.commit(mixed).written == 3
+    assert check(bench.session) == []
+
+
 @pytest.mark.parametrize("position", [0, 41, 99])
 def test_one_result_that_cannot_be_stored_fails_alone(bench: Bench, position: int) -> None:
     ids = bench.enqueue(100, max_attempts=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -187,6 +188,19 @@ def test_a_transaction_left_open_is_told_of_once_an_hour(caplog: pytest.LogCaptu
     store.open = OpenTransaction(77, "psql", 1000.0)
     rounds.run(120.0)
     assert len([record for record in caplog.records if "of psql (backend 77)" in record.message]) == 2
+
+
+def test_a_moment_without_the_database_begins_the_watch_anew() -> None:
+    """However short it was, and though the next look comes in time: whoever could not beat then has a whole lease to do so."""
+    store = FakeStore()
+    rounds = Rounds(store, lease_s=10.0, reap_every_s=2.0)
+    rounds.run(8.5)
+    store.away = True
+    rounds.run(0.1)
+    store.away = False
+    rounds.run(9.0)
+    assert rounds.retired == []
+    assert max(later - earlier for earlier, later in pairwise(store.looked_at)) <= 4.0, "no look was late"
 
 
 def test_promotion_on_time() -> None:
