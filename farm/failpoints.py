@@ -157,7 +157,7 @@ class Failpoints:
         try:
             if not point.on and f"{point} ".encode() in os.pread(fd, 1 << 20, 0):
                 return False
-            os.write(fd, f"{point} {os.getpid()} {time.time():.3f}\n".encode())
+            os.write(fd, f"{point} {os.getpid()} {time.monotonic():.3f}\n".encode())
             return True
         finally:
             os.close(fd)
