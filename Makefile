@@ -10,7 +10,7 @@ demo: .venv/.ok ## run real jobs on this machine, with a PostgreSQL of their own
 	@.venv/bin/farm demo
 
 test: .venv/.ok ## run all tests; FARM_TEST_PG=15,18 says on which PostgreSQL
-	.venv/bin/python -m pytest -q
+	.venv/bin/python -m pytest -q -n 2 --dist worksteal
 
 check: .venv/.ok ## look at format, lint, types and import directions
 	.venv/bin/ruff format --check .

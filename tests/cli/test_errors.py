@@ -276,7 +276,8 @@ def test_no_memory_left_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pyt
         assert capsys.readouterr().err == f"farm: cannot go on: {said}\n"
 
 
-def test_every_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_help_has_an_example(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["some-other-name"])
     for command in ([], *([name] for name in ALL_COMMANDS), ["config", "check"], ["config", "schema"]):
         with pytest.raises(SystemExit) as caught:
             main([*command, "--help"])

@@ -24,23 +24,32 @@ def test_killed_once_at_every_failpoint(make_farm: MakeFarm, ledger: Ledger, eff
     log, hold = tmp_path / "fired", tmp_path / "hold"
     names = ",".join(f"{name}:kill9" for name in POINTS)
     ids = {0: _lose_a_host(make_farm, ledger, effects, hold)}
-    farm = make_farm(subworkers=2)
+    # Two, so that one works while the other is started again.
+    farms = [make_farm(name=name) for name in ("one", "two")]
+
+    def tend() -> None:
+        for farm in farms:
+            if not farm.running:
+                farm.start(ready=False, FARM_FAILPOINT=names, FARM_FAILPOINT_LOG=str(log))
+
+    def all_settled() -> bool:
+        tend()
+        return ledger.settled() == len(ids)
+
     deadline = time.monotonic() + 120
     while (left := set(POINTS) - _fired(log)) - {LAST}:
-        assert time.monotonic() < deadline, f"never passed: {left}\n{farm.log}"
-        if not farm.running:
-            farm.start(ready=False, FARM_FAILPOINT=names, FARM_FAILPOINT_LOG=str(log))
+        assert time.monotonic() < deadline, f"never passed: {left}\n{farms[0].log}\n{farms[1].log}"
+        tend()
         if len(ids) - ledger.settled() < 30:
             ids |= _enqueue(ledger, effects, len(ids))
         time.sleep(0.02)
-    if not farm.running:
-        farm.start(ready=False, FARM_FAILPOINT=names, FARM_FAILPOINT_LOG=str(log))
-    wait_for(lambda: ledger.settled() == len(ids), f"all results\n{farm.log}")
-    while not (farm.exit_code == 0 and LAST in _fired(log)):
-        if not farm.running:
-            farm.start(FARM_FAILPOINT=names, FARM_FAILPOINT_LOG=str(log))
-        farm.signal(signal.SIGTERM)
-        farm.wait()
+    wait_for(all_settled, "all results")
+    for farm in farms:
+        while not (farm.exit_code == 0 and LAST in _fired(log)):
+            if not farm.running:
+                farm.start(FARM_FAILPOINT=names, FARM_FAILPOINT_LOG=str(log))
+            farm.signal(signal.SIGTERM)
+            farm.wait()
     results = ledger.results()
     assert {results[job_id].value for job_id in ids.values()} == set(ids)
     assert all(results[job_id].status == 1 for job_id in ids.values())
@@ -48,7 +57,7 @@ def test_killed_once_at_every_failpoint(make_farm: MakeFarm, ledger: Ledger, eff
     assert set(effects_of(effects)) == set(ids)
     assert again <= len(POINTS)
     ledger.check_all_ended()
-    assert farm.spilled == []
+    assert [farm.spilled for farm in farms] == [[], []]
 
 
 def _lose_a_host(make_farm: MakeFarm, ledger: Ledger, effects: Path, hold: Path) -> int:
