@@ -148,7 +148,7 @@ class Crew:
         generation = spare.generation
         if generation is None or generation.phase is not Phase.BORN or not generation.ready:
             return False
-        spare.generation, spare.fill_at = None, max(spare.fill_at, now + SPARE_PAUSE_S)
+        spare.generation, spare.pause_s, spare.fill_at = None, PAUSE_S_MIN, max(spare.fill_at, now + SPARE_PAUSE_S)
         post.generation = generation
         generation.take_post(post.index)
         self._outputs[generation.name].name = f"{generation.post} ({generation.lane})"
@@ -199,7 +199,7 @@ class Crew:
     def note_death(self, pid: int, status: int) -> bool:
         """Take in that a child was reaped; False if it is none of ours."""
         for generation in self.generations:
-            if generation.pid == pid:
+            if generation.pid == pid and generation.phase is not Phase.DEAD:
                 self._note_death(generation, status)
                 return True
         return False

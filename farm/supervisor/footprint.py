@@ -31,8 +31,11 @@ def exact_bytes(pid: int) -> int:
 def tree_of(pid: int, strays: Iterator[int] | tuple[int, ...] = ()) -> list[int]:
     """Return a process, its descendants, and strays: members of its group whose parents have ended, with theirs."""
     found = [pid, *strays]
+    known = set(found)
     for each in found:
-        found.extend(child for child in children_of(each) if child not in found)
+        children = [child for child in children_of(each) if child not in known]
+        known.update(children)
+        found += children
     return found
 
 

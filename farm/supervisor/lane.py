@@ -125,17 +125,18 @@ class Lane:
         """Put held jobs into rings: for free slots first, then behind running jobs as far ahead as their pace allows."""
         if self.loners.any:
             self.loners.hand_out(self.generations)
+        takers = self.generations
         if self.wary.any:
-            self.wary.hand_out(self.generations)
+            # Each of those needs a slot to itself, and a heartbeat before it. They are older than what is held, but may be thousands: so
+            # they get the larger half of the subworkers, and the rest goes on as ever.
+            others = len(takers) // 2 if self.held else 0
+            self.wary.hand_out(takers[others:])
+            if len(self.wary):
+                takers = takers[:others]
         if not self.held:
             return
-        asked = [(generation, appetite) for generation in self.generations if (appetite := generation.appetite(now)) != FULL]
-        jobs = len(self.held)
-        if len(self.wary):
-            # Each of those needs a slot to itself, and is older than what is held: nothing is put behind running jobs until they have it.
-            asked = [(generation, (spare, 0)) for generation, (spare, _behind) in asked]
-            jobs = min(jobs, max(0, sum(spare for _generation, (spare, _behind) in asked) - len(self.wary)))
-        shares = share_out(jobs, [appetite for _generation, appetite in asked])
+        asked = [(generation, appetite) for generation in takers if (appetite := generation.appetite(now)) != FULL]
+        shares = share_out(len(self.held), [appetite for _generation, appetite in asked])
         for (generation, _appetite), share in zip(asked, shares, strict=True):
             if share:
                 frames = [self.held.popleft() for _ in range(share)]

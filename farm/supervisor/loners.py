@@ -61,6 +61,9 @@ class Loners:
         if self._waiting and serving and not any(generation.reserved for generation in serving):
             min(serving, key=lambda generation: len(generation.handed)).reserved = True
         for generation in serving:
+            if generation.reserved and not self._waiting and not any(job[JOB_ID] in self._known for job in generation.handed.values()):
+                # Whom it was kept free for is gone: cancelled, or released.
+                generation.reserved = False
             if generation.reserved and not generation.handed and not generation.recall_active:
                 generation.reserved = bool(self._waiting) and generation.give([self._waiting[0]]) == 1
                 if generation.reserved:

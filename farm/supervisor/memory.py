@@ -8,7 +8,8 @@ a figure that costs next to nothing and is never too small, and only if that is 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from farm.model import OutcomeKind
@@ -57,6 +58,8 @@ class MemoryWatch:
                     bounds = self._bounds[generation.number] = before.get(generation.number) or self._bounds_of(generation)
                     if generation.file.slots.any_running():
                         self._look(generation, bounds, orphans.get(generation.pid, ()), now)
+            # A job may have thousands of programs: to look at them takes a twentieth of this thread's time at the most.
+            self._look_at = max(self._look_at, now + 20 * (time.monotonic() - now))
         return self._look_at - now
 
     def _bounds_of(self, generation: Generation) -> Bounds:
@@ -73,15 +76,17 @@ class MemoryWatch:
         if now < bounds.exact_at:
             return
         bounds.exact_at = now + EXACT_S
+        ran = {slot.seq for slot in generation.running()}
         taken = sum(map(exact_bytes, tree))
         if taken > bounds.limit_bytes:
-            self._end(generation, taken, len(tree) - 1)
+            self._end(generation, ran, taken, len(tree) - 1)
 
-    def _end(self, generation: Generation, taken: int, others: int) -> None:
-        """Kill it at once: what has half a second more takes that much more. First a recall, so that this hits no later job."""
+    def _end(self, generation: Generation, ran: Container[int], taken: int, others: int) -> None:
+        """Kill it at once: what has half a second more takes that much more. First a recall, so that this hits no later job than those
+        that ran when it was measured; if none of them runs any more, the next look will tell."""
         lane = self._lanes[generation.lane]
         generation.recall()
-        running = generation.running()
+        running = [slot for slot in generation.running() if slot.seq in ran]
         message = f"memory limit of {lane.config.memory_bytes / 1e6:.0f} MB reached; peak {taken / 1e6:.0f} MB"
         message += f", with {others} more of its processes" if others else ""
         if len(running) == 1:

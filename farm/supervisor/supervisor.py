@@ -166,7 +166,7 @@ class Supervisor:
         self._take_acks()
         self._crew.bury(consumed, self._writer)
         if self._drain is None:
-            changed = self._crew.finish_recalls() or changed or bool(consumed)
+            changed = self._crew.finish_recalls() or changed or bool(consumed) or any(lane.loners.any for lane in self._crew.lanes)
             if changed:
                 # There are jobs to hand out again, or somebody new to have them.
                 self._dispatch(now)

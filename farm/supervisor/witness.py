@@ -86,8 +86,10 @@ class Wary:
     def take_all(self) -> list[HeldJob]:
         """Give up all that are not handed out."""
         jobs = [*self._asked, *self._waiting]
-        self._asked.clear()
         self._waiting.clear()
+        if self._asked:
+            self._asked.clear()
+            self._witness.ask(self._lane, self._named(), now=False)
         return jobs
 
     def take_out(self, job_ids: Container[int]) -> list[HeldJob]:

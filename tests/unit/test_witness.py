@@ -167,3 +167,34 @@ def test_one_that_is_to_run_alone_gets_a_subworker_to_itself(stage: Stage) -> No
     stage.run(0)
     assert stage.handed == [[2], [1]]
     assert not stage.lane.loners.any
+
+
+def test_the_others_keep_half_of_the_subworkers(stage: Stage) -> None:
+    stage.arrive(*(job(number, lost=1) for number in range(1, 9)), job(9), job(10))
+    assert stage.handed[0] == [9], "it does not wait for eight of them"
+    assert len(stage.beat()) == 1
+    stage.run(0)
+    assert stage.handed[0] == [10]
+    assert len(stage.handed[1]) == 1
+    stage.run(0)
+    stage.beat()
+    assert len(stage.witness.asked.job_ids) == 2, "nobody else wants them both now"
+
+
+def test_nobody_is_kept_free_for_one_that_is_gone(stage: Stage) -> None:
+    stage.arrive(job(1), job(2))
+    for number in (0, 1):
+        stage.run(number, ends=False)
+    stage.lane.loners.know([3])
+    stage.arrive(job(3))
+    assert any(one.reserved for one in stage.lane.generations)
+    assert [one[2] for one in stage.lane.take_out({3})] == [3]
+    stage.lane.dispatch(100.0)
+    assert not any(one.reserved for one in stage.lane.generations)
+    assert not stage.lane.loners.any
+
+
+def test_none_is_named_after_all_were_given_up(stage: Stage) -> None:
+    stage.arrive(job(1, lost=1))
+    assert len(stage.lane.take_all()) == 1
+    assert stage.beat() == ()
