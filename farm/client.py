@@ -198,7 +198,7 @@ class Client:
         again: list[int] = []
         with self._borrow() as session:
             for start in range(0, len(ids), RETRY_JOBS_MAX):
-                again += RetryStore(session).retry(ids[start : start + RETRY_JOBS_MAX], by=by)
+                again += RetryStore(session).retry(ids[start : start + RETRY_JOBS_MAX], by=by and by.replace("\0", ""))
         return again
 
     def waits(self) -> Waits:

@@ -40,8 +40,13 @@ def change(
         if pieces is None:
             print("nothing was done")
             return 1
+        seen: set[int] = set()
         for job_ids in pieces:
-            total += store.change(job_ids, queue=queue, priority=priority, run_at=due_at)
+            # What was changed stands in `returned` now, where it is found again.
+            fresh = [job_id for job_id in job_ids if job_id not in seen]
+            seen.update(fresh)
+            if fresh:
+                total += store.change(fresh, queue=queue, priority=priority, run_at=due_at)
     print(_told(total, one_line(done)))
     return 1 if total.unknown else 0
 

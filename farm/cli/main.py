@@ -66,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(error), 2)
     except FarmError as error:
         return _say(f"farm: {error}", 2)
+    except UnicodeEncodeError as error:
+        return _say(f"farm: expected text in UTF-8, got {ascii(error.object)[:80]}", 2)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

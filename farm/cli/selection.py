@@ -54,7 +54,10 @@ def selected(session: Session, args: argparse.Namespace, question: str, *, jobs_
     selection = Selection(args.of_queue, args.task, states_of(args))
     if not args.yes:
         count = store.count(selection)
-        if count and not ask(f"{counted(count, 'job')}{_of_queue(args)} {question}"):
+        if not count:
+            # Nobody was asked about what comes up meanwhile.
+            return iter(())
+        if not ask(f"{counted(count, 'job')}{_of_queue(args)} {question}"):
             return None
     return _pieces((page.job_ids for page in store.pages(selection)), jobs_max)
 

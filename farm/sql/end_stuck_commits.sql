@@ -6,7 +6,11 @@ WITH stuck AS MATERIALIZED (
     FROM pg_stat_activity AS a
     WHERE a.datname = current_database()
         AND a.usename = current_user
-        AND a.application_name = 'farm writer'
+        AND EXISTS (
+            SELECT
+            FROM pg_locks AS k
+            WHERE k.pid = a.pid AND k.locktype = 'relation' AND k.relation = 'farm.lease'::regclass AND k.mode = 'RowShareLock'
+        )
         AND a.wait_event = 'ClientRead'
         AND a.xact_start < now() - make_interval(secs => %(older_than_s)s::float8)
 )

@@ -58,5 +58,5 @@ class CancelStore:
         params = {"job_ids": bigint_array(job_ids), "queue": queue, "priority": priority, "run_at": run_at}
         try:
             return Changed(*self._session.fetch("change_jobs", params)[0])
-        except psycopg.errors.InvalidParameterValue as error:
+        except psycopg.DataError as error:
             raise InvalidJob(error.diag.message_primary or str(error)) from error

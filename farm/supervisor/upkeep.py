@@ -114,8 +114,15 @@ class Upkeep:
         self._sweep_at = 0.0
 
     def step(self, now: float) -> float:
-        """Promote what is due and end what expires; reap, sweep, keep partitions ahead and prune when their time has come."""
+        """Promote what is due and end what expires; reap, keep partitions ahead, sweep and prune when their time has come."""
         try:
+            # What only upkeep does for the dead comes first: nothing that is in the way of the rest may keep it from being done.
+            if now >= self._reap_at:
+                self._reap_at = now + self._reap_every_s
+                self._reap(now)
+            if now >= self._partitions_at:
+                self._partitions_at = now + PARTITIONS_EVERY_S
+                self._store.keep_partitions_ahead()
             passing("upkeep.before_promote")
             moved, next_due_s = self._store.promote(PROMOTE_MAX)
             if moved:
@@ -124,12 +131,6 @@ class Upkeep:
             expired, next_expiry_s = self._store.expire(EXPIRE_MAX)
             if now >= self._sweep_at or self._sweep_above:
                 self._sweep(now)
-            if now >= self._reap_at:
-                self._reap_at = now + self._reap_every_s
-                self._reap(now)
-            if now >= self._partitions_at:
-                self._partitions_at = now + PARTITIONS_EVERY_S
-                self._store.keep_partitions_ahead()
             if now >= self._prune_at:
                 self._prune_at = now + PRUNE_EVERY_S
                 self._store.prune_hosts()

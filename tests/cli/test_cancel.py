@@ -107,6 +107,10 @@ def test_waiting_jobs_are_moved_and_changed(run: Run, bench: Bench) -> None:
     assert run("set", two, "--priority", 0)[:2] == (0, "1 job changed\n")
     assert run("set", "--queue", "bulk", "--state", "scheduled", "--run-at", "now", "--yes")[:2] == (0, "1 job changed\n")
     assert run("set", one, "--run-at", "2100-01-01T00:00:00Z")[:2] == (0, "1 job changed\n")
+    # What was changed stands elsewhere afterwards, and is not found there once more.
+    assert run("set", "--queue", "bulk", "--run-at", "now", "--yes")[:2] == (0, "3 jobs changed\n")
+    assert run("set", one, "--run-at", "2100-01-01T00:00:00Z")[:2] == (0, "1 job changed\n")
+    assert run("set", one, "--priority", 10**14)[0] == 2
     found = bench.rows("SELECT id, queue, priority, state FROM farm.jobs ORDER BY id")
     assert found == [
         (held, "default", 4, "claimed"),

@@ -76,6 +76,11 @@ ROWS: list[tuple[str, str | bytes, str]] = [
         GOOD + "tasks: {*: {}}\n",
         "3:10: did not find expected alphabetic or numeric character; an asterisk must be quoted: '*'",
     ),
+    (
+        "tasks: too many",
+        GOOD + "tasks:\n" + "".join(f'  "m{number}:*": {{max_attempts: 5}}\n' for number in range(1000)),
+        "4:3: tasks: expected at most 49,152 bytes of policies (some 500 patterns), got 87,891",
+    ),
     ("tasks: no key of it", GOOD + 'tasks: {"m:*": {retries: 1}}\n', "3:17: tasks.m:*.retries: unknown key; did you mean 'retry'?"),
     ("tasks: no name", GOOD + 'tasks: {"m:*": {final_errors: [1]}}\n', "3:32: tasks.m:*.final_errors[0]: expected a name, got 1"),
     ("16 tab", "lanes:\n\ta: {}\n", "2:1: found character that cannot start any token; indent with spaces, not tabs"),

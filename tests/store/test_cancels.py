@@ -218,6 +218,33 @@ def test_a_cancel_wins_over_an_expiry_that_is_asked_for(bench: Bench, cancels: C
     assert results(bench) == [(job_id, 3, 1, None, "Cancelled", "enough")]
 
 
+def test_an_expiry_does_not_wait_for_somebody_who_cancels_the_same_job(bench: Bench) -> None:
+    """Upkeep also finds dead hosts, and somebody's transaction may stay open for hours."""
+    (job_id,) = bench.enqueue(1)
+    host = bench.host()
+    bench.claim(host)
+    bench.sql.execute("INSERT INTO farm.expiry (expires_at, job_id) VALUES (now() - interval '1 s', %s)", [job_id])
+    with psycopg.connect(bench.dsn) as somebody:
+        somebody.execute("SELECT farm.cancel_jobs(ARRAY[%s::bigint], 'enough')", [job_id])
+        bench.sql.execute("SET lock_timeout = '1ms'")
+        bench.session.run(lambda connection: connection.execute("SET lock_timeout = '1ms'") and None)
+        assert bench.upkeep.expire(10).jobs == 1
+        assert bench.hosts.cancels(host) == [CancelRequest(job_id, "expired", True)]
+    assert bench.hosts.cancels(host) == [CancelRequest(job_id, "enough", False)]
+
+
+def test_what_has_used_an_attempt_does_not_expire_in_the_hands_of_a_host(bench: Bench) -> None:
+    used, fresh = bench.enqueue(2)
+    host = bench.host()
+    claim = bench.claim(host)
+    bench.commit([outcome(claim, 0, OutcomeKind.FAILED), outcome(claim, 1, OutcomeKind.RELEASED)])
+    bench.claim(host)
+    for job_id in (used, fresh):
+        bench.sql.execute("INSERT INTO farm.expiry (expires_at, job_id) VALUES (now() - interval '1 s', %s)", [job_id])
+    assert bench.upkeep.expire(10).jobs == 2
+    assert bench.hosts.cancels(host) == [CancelRequest(fresh, "expired", True)]
+
+
 def entry(bench: Bench, job_id: int) -> tuple[str, str, int]:
     """Say where a job waits, by which queue and priority; the view finds it by the key of its entry."""
     rows = bench.rows(

@@ -8,7 +8,8 @@ CREATE TABLE farm.cancel_request (
     shard smallint NOT NULL DEFAULT 0,
     only_unstarted boolean NOT NULL,
     reason text NOT NULL,
-    PRIMARY KEY (shard, job_id)
+    -- Apart, so that who lets jobs expire never waits for somebody whose transaction stays open after a cancel.
+    PRIMARY KEY (shard, job_id, only_unstarted)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
 COMMENT ON COLUMN farm.cancel_request.only_unstarted IS 'its time has expired: a job that has started is left alone';
@@ -167,8 +168,8 @@ BEGIN
         FROM known AS k
         WHERE cancel_jobs.held AND k.is_known AND NOT k.has_ended
         ORDER BY k.id
-        ON CONFLICT (shard, job_id)
-            DO UPDATE SET only_unstarted = false, reason = excluded.reason, asked_at = excluded.asked_at
+        ON CONFLICT (shard, job_id, only_unstarted)
+            DO UPDATE SET reason = excluded.reason, asked_at = excluded.asked_at
     )
     SELECT
         count(*) FILTER (WHERE cancel_jobs.held AND k.is_known AND NOT k.has_ended),
