@@ -227,7 +227,7 @@ def test_an_expiry_does_not_wait_for_somebody_who_cancels_the_same_job(bench: Be
     with psycopg.connect(bench.dsn) as somebody:
         somebody.execute("SELECT farm.cancel_jobs(ARRAY[%s::bigint], 'enough')", [job_id])
         bench.sql.execute("SET lock_timeout = '1ms'")
-        bench.session.run(lambda connection: connection.execute("SET lock_timeout = '1ms'") and None)
+        bench.session.run(lambda connection: send(connection, b"SET lock_timeout = '1ms'"))
         assert bench.upkeep.expire(10).jobs == 1
         assert bench.hosts.cancels(host) == [CancelRequest(job_id, "expired", True)]
     assert bench.hosts.cancels(host) == [CancelRequest(job_id, "enough", False)]
