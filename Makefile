@@ -1,6 +1,6 @@
 # Everything that is done with a clone of farm. Needs GNU make 3.81 or newer, a POSIX shell, and Python 3.11 to 3.14.
 
-.PHONY: help demo test check fuzz bench bench-peers clean
+.PHONY: help demo test check torture mutants fuzz bench bench-peers clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -10,7 +10,7 @@ demo: .venv/.ok ## run real jobs on this machine, with a PostgreSQL of their own
 	@.venv/bin/farm demo
 
 test: .venv/.ok ## run all tests; FARM_TEST_PG=15,18 says on which PostgreSQL
-	.venv/bin/python -m pytest -q
+	.venv/bin/python -m pytest -q -n 2 --dist worksteal
 
 check: .venv/.ok ## look at format, lint, types and import directions
 	.venv/bin/ruff format --check .
@@ -18,8 +18,14 @@ check: .venv/.ok ## look at format, lint, types and import directions
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 
+mutants: .venv/.ok ## plant mistakes in a copy of farm, one at a time, and look that a test catches each
+	.venv/bin/python -m tests.mutants
+
 fuzz: .venv/.ok ## try 100,000 bad configurations of each kind; takes some minutes
 	FARM_FUZZ_EXAMPLES=100000 .venv/bin/python -m pytest -q tests/config/test_fuzz.py
+
+torture: .venv/.ok ## kill, stop and cut off everything for MINUTES=5, by SEED=; exit code 1 if a job was lost
+	.venv/bin/python -m tests.torture --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
 bench: .venv/.ok ## measure this machine; prints tables and JSON lines
 	.venv/bin/python -m bench

@@ -44,6 +44,7 @@ class AsyncClient:
 
     enqueue = _in_thread(Client.enqueue)
     enqueue_many = _in_thread(Client.enqueue_many)
+    cancel = _in_thread(Client.cancel)
     retry = _in_thread(Client.retry)
 
     async def wait(self, job_id: int, timeout_s: float | None = None) -> Any:

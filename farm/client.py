@@ -16,6 +16,7 @@ from psycopg.rows import tuple_row
 
 from farm.errors import InvalidJob
 from farm.store import schema
+from farm.store.cancels import CancelStore
 from farm.store.connection import DeadlineConnection
 from farm.store.enqueues import EnqueueBatch, SourceFailed
 from farm.store.newjobs import NewJob, validate
@@ -23,7 +24,7 @@ from farm.store.retries import RETRY_JOBS_MAX, RetryStore
 from farm.store.session import Session
 from farm.store.statements import load
 from farm.units import format_retry
-from farm.waits import Waits, checked_id
+from farm.waits import Waits, checked_id, no_such_job
 
 if TYPE_CHECKING:
     from farm.embedded import EmbeddedServer
@@ -163,6 +164,21 @@ class Client:
 
             return session.run(unit)
 
+    def cancel(self, job_id: int, reason: str | None = None) -> str:
+        """Cancel a job: it ends as cancelled, with this reason (at most 1000 characters).
+
+        Returns what is the case when this returns: `cancelled`, it had not started and is final; `asked`, a host has it, and ends it
+        soon, unless it ends by itself before that; `ended`, it had ended, which stands. Raises NoSuchJob, StoreError.
+        """
+        checked_id(job_id)
+        if reason is not None and not isinstance(reason, str):
+            raise TypeError(f"reason: expected a text, got {reason!r:.80}")
+        with self._borrow() as session:
+            report = CancelStore(session).cancel([job_id], reason and reason.replace("\0", ""))
+        if report.unknown:
+            raise no_such_job(job_id)
+        return "cancelled" if report.cancelled else "asked" if report.asked else "ended"
+
     def wait(self, job_id: int, timeout_s: float | None = None) -> Any:
         """Wait until a job has ended and return its result; None for timeout_s: however long that takes.
 
@@ -182,7 +198,7 @@ class Client:
         again: list[int] = []
         with self._borrow() as session:
             for start in range(0, len(ids), RETRY_JOBS_MAX):
-                again += RetryStore(session).retry(ids[start : start + RETRY_JOBS_MAX], by=by)
+                again += RetryStore(session).retry(ids[start : start + RETRY_JOBS_MAX], by=by and by.replace("\0", ""))
         return again
 
     def waits(self) -> Waits:

@@ -29,6 +29,10 @@ class StoreUnavailable(StoreError):
     """The database is away, or a call passed its deadline: its outcome is unknown, ask again on a new connection."""
 
 
+class StoreExhausted(StoreUnavailable):
+    """The database answers, but its disk is full, or it has run out of something else."""
+
+
 class SchemaMismatch(StoreError):
     """The schema in the database is missing, older, or newer than this farm."""
 

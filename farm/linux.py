@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -13,6 +14,10 @@ PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
+PIDFD_SIGNAL_PROCESS_GROUP = 4
+"""Since Linux 6.9: a signal to the group that the process of a pidfd leads."""
+OOM_SCORE_OF_FARM, OOM_SCORE_OF_JOBS = -500, 500
+"""When memory runs out the kernel is to end jobs, and other processes, before the supervisor and the writer."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -74,7 +79,9 @@ def start_time(pid: int) -> int | None:
 def kill_group(pid: int, started: int) -> bool:
     """Kill the process that has this pid and start time, with its process group; False if it is gone.
 
-    The pidfd is opened before the start time is compared, so the kill hits that process or nothing.
+    The pidfd is opened before the start time is compared, so the kill hits that process or nothing. So does that of its group, where
+    the kernel can do it (6.9). An older one is told a number: it is compared once more right before, and the process is stopped
+    meanwhile, so that its number cannot become another's but by a kill from somebody else.
     """
     try:
         pidfd = os.pidfd_open(pid)
@@ -83,11 +90,29 @@ def kill_group(pid: int, started: int) -> bool:
     try:
         if start_time(pid) != started:
             return False
-        with suppress(ProcessLookupError):
-            if os.getpgid(pid) == pid:
-                os.killpg(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError, PermissionError):
+            _kill_led_by(pid, pidfd, started)
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         return True
     finally:
         os.close(pidfd)
+
+
+def _kill_led_by(pid: int, pidfd: int, started: int) -> None:
+    if os.getpgid(pid) != pid:
+        return
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL, None, PIDFD_SIGNAL_PROCESS_GROUP)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
+        if start_time(pid) == started:
+            os.killpg(pid, signal.SIGKILL)
+
+
+def set_oom_score(adjustment: int) -> None:
+    """Have the kernel spare this process when memory runs out (below 0, which takes a privilege), or end it sooner. Or not."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write(str(adjustment))

@@ -221,8 +221,27 @@ class CommitReport(NamedTuple):
     """Dropped in a retry, and no row tells who settled them."""
 
 
+class CancelRequest(NamedTuple):
+    """Somebody wants a job to end that a host holds."""
+
+    job_id: int
+    reason: str
+    only_unstarted: bool
+    """Its time has expired: once started, it is left alone."""
+
+
 class Beat(NamedTuple):
     """A host as a reaper sees it."""
 
     host_id: int
     beat: int
+
+
+class OpenTransaction(NamedTuple):
+    """A transaction that somebody leaves open."""
+
+    pid: int | None
+    """Of its backend; None for one that was prepared."""
+    who: str
+    """What its program calls itself, or its user."""
+    age_s: float

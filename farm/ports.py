@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 
 class Job(NamedTuple):
@@ -17,6 +20,10 @@ class Job(NamedTuple):
     """1 for the first start."""
 
 
+def _ignore(loop: AbstractEventLoop, coroutine: Any) -> None:
+    pass
+
+
 class SubworkerContext(NamedTuple):
     """What a runner may know of the subworker in which it is set up."""
 
@@ -24,6 +31,11 @@ class SubworkerContext(NamedTuple):
     concurrency: int
     path: tuple[str, ...]
     """Directories of the user's modules, to be appended to sys.path."""
+    awaits: Callable[[AbstractEventLoop, Any], None] = _ignore
+    """To be called by a runner that runs a job on a loop of its own, with the loop and the coroutine, right before it does: so the
+    job can be cancelled."""
+    imported: Callable[[], None] = lambda: None
+    """To be called when user's code was imported for a job: what that has changed in the process stays, unlike what jobs change."""
 
 
 class Runner(Protocol):

@@ -235,11 +235,16 @@ def checked_id(job_id: object) -> int:
     return job_id
 
 
+def no_such_job(job_id: int) -> NoSuchJob:
+    """Return the error for an id that no job has."""
+    return NoSuchJob(f"there is no job {job_id} (a job that is filed in a transaction is there when that commits)")
+
+
 def _resolve(future: Future[Any], job_id: int, end: End | None) -> None:
     if not future.set_running_or_notify_cancel():
         return
     if end is None:
-        future.set_exception(NoSuchJob(f"there is no job {job_id} (a job that is filed in a transaction is there when that commits)"))
+        future.set_exception(no_such_job(job_id))
     elif end.status == SUCCEEDED:
         future.set_result(orjson.loads(end.value))
     else:

@@ -60,7 +60,9 @@ class PythonRunner:
         self._bound: dict[str, Callable[[Any], Any]] = {}
         self._blocks: dict[str, bool] = {}
         self._awaits = True
+        self._imported: Callable[[], None] = lambda: None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._awaits_now: Callable[[asyncio.AbstractEventLoop, Any], None] | None = None
 
     @classmethod
     def configure(cls, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,6 +87,8 @@ class PythonRunner:
         """Make the user's modules importable, behind everything that is installed."""
         sys.path.extend(entry for entry in context.path if entry not in sys.path)
         self._awaits = context.concurrency == 1
+        self._awaits_now = context.awaits
+        self._imported = context.imported
 
     def run(self, job: Job) -> Any:
         """Call the task's function. Raises whatever it raises, or TaskNotFound. Coroutines are awaited, or left to the subworker's loop."""
@@ -148,6 +152,7 @@ class PythonRunner:
             if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
                 raise TaskNotFound(f"there is no module {error.name!r}; is its directory in runners.python.path?") from None
             raise
+        self._imported()
         name = match["function"]
         function: Callable[..., Any] | None = getattr(module, name, None)
         if not hasattr(module, name):
@@ -166,6 +171,8 @@ class PythonRunner:
 
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
+        if self._awaits_now is not None:
+            self._awaits_now(self._loop, coroutine)
         return self._loop.run_until_complete(coroutine)
 
 

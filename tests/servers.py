@@ -86,6 +86,7 @@ class Server:
         self._binaries = reachable_binaries(binaries, self._account, self.path / "binaries")
         self._process: subprocess.Popen[bytes] | None = None
         self._names = count(1)
+        self._address = ""
         self._templates: set[str] = set()
         self._guard = subprocess.Popen(
             ["/bin/sh", "-c", GUARD, "sh", str(self.path)], stdin=subprocess.PIPE, start_new_session=True, stderr=subprocess.DEVNULL
@@ -110,7 +111,7 @@ class Server:
         if self.running:
             return
         command = [str(self._binaries.directory / "postgres"), "-D", str(self.data), "-k", str(self.path)]
-        for name, value in SETTINGS.items():
+        for name, value in {**SETTINGS, "listen_addresses": self._address}.items():
             command += ["-c", f"{name}={value}"]
         with (self.path / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -136,6 +137,21 @@ class Server:
     def restart(self, mode: str = "fast") -> None:
         self.stop(mode)
         self.start()
+
+    @contextmanager
+    def listening(self, address: str) -> Iterator[None]:
+        """Have it take connections at this address as well, from anybody, for a while; it is restarted for that."""
+        rules = self.data / "pg_hba.conf"
+        before = rules.read_text()
+        rules.write_text(f"{before}\nhost all all 0.0.0.0/0 trust\n")
+        self._address = address
+        try:
+            self.restart()
+            yield
+        finally:
+            rules.write_text(before)
+            self._address = ""
+            self.restart()
 
     @contextmanager
     def database(self, *, migrated: bool = True) -> Iterator[str]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn, Protocol
 
+from farm import failpoints
 from farm.errors import ConfigError, FarmError
 
 COMMANDS = {
@@ -19,6 +20,9 @@ COMMANDS = {
     "enqueue": "add a job, or many of the same kind",
     "jobs": "list jobs, the newest first",
     "job": "show one job with all of its attempts",
+    "cancel": "cancel jobs: those that wait are final at once, those that run are ended",
+    "move": "move waiting jobs to another queue",
+    "set": "give waiting jobs another priority or another time",
     "retry": "try jobs again that have failed or were cancelled",
     "status": "show hosts, their lanes, and how deep the queues are",
     "migrate": "bring a database's schema up to date",
@@ -53,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     open_standard_files()
     try:
+        if failpoints.VARIABLE in os.environ:
+            failpoints.check()
         code = _run(arguments)
         sys.stdout.flush()
         return code
@@ -60,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(error), 2)
     except FarmError as error:
         return _say(f"farm: {error}", 2)
+    except UnicodeEncodeError as error:
+        return _say(f"farm: expected text in UTF-8, got {ascii(error.object)[:80]}", 2)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

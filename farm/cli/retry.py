@@ -19,9 +19,9 @@ TOLD_MAX = 10
 """So many ids that cannot be tried again are named."""
 
 EPILOG = """\
-IDs may be of jobs that have failed or were cancelled; the options find those that have failed. A job keeps its id and its history, is
-ready at once, and its attempts are counted from 1 again. How many there are is said and asked first. Exit code 1 if an ID was none of
-such a job, or the answer was no.
+IDs may be of jobs that have failed or were cancelled; the options find those that have failed. A job keeps its id and its history,
+is ready at once, and its attempts are counted from 1 again. How many there are is said and asked first. Exit code 1 if an ID was
+none of such a job, or the answer was no.
 
 examples:
   farm retry 17 18

@@ -165,6 +165,13 @@ LANES = Groups(
             default=AUTO,
             word=AUTO,
         ),
+        "keep_result": Flag(about="Store what its jobs return. Without it a success is stored with null.", default=True),
+        "timeout": Duration(
+            about="A job that runs longer is ended, unless it or `tasks` says something else.",
+            low_s=0.001,
+            high_s=TIMEOUT_S_MAX,
+            default=None,
+        ),
     },
 )
 

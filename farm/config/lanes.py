@@ -24,6 +24,8 @@ class _Asked:
     section: Section
     queues: tuple[str, ...]
     concurrency: int
+    keep_result: bool
+    timeout_s: float
     demand: LaneDemand
 
 
@@ -42,7 +44,15 @@ def read_lanes(top: Section, host: Host, machine: Machine, overcommit: bool) -> 
             "memory", f"{shares.arithmetic}, and the host has {format_size(host.memory_bytes)}; or set host.overcommit: true"
         )
     return tuple(
-        Lane(name=lane.name, queues=lane.queues, subworkers=subworkers, concurrency=lane.concurrency, memory_bytes=memory_bytes)
+        Lane(
+            name=lane.name,
+            queues=lane.queues,
+            subworkers=subworkers,
+            concurrency=lane.concurrency,
+            memory_bytes=memory_bytes,
+            keep_result=lane.keep_result,
+            timeout_s=lane.timeout_s,
+        )
         for lane, (subworkers, memory_bytes) in zip(asked, shares.lanes, strict=True)
     )
 
@@ -53,7 +63,15 @@ def _read_lane(name: str, section: Section, machine: Machine) -> _Asked:
     concurrency = section.integer("concurrency")
     memory_bytes = section.size("memory", auto=0) or None
     demand = LaneDemand(name=name, subworkers=subworkers, may_have_fewer=auto_subworkers, memory_bytes=memory_bytes)
-    return _Asked(name=name, section=section, queues=_read_queues(section), concurrency=concurrency, demand=demand)
+    return _Asked(
+        name=name,
+        section=section,
+        queues=_read_queues(section),
+        concurrency=concurrency,
+        keep_result=section.boolean("keep_result"),
+        timeout_s=section.duration("timeout"),
+        demand=demand,
+    )
 
 
 def _refuse_twins(lanes: list[_Asked]) -> None:

@@ -51,6 +51,11 @@ class Lane:
     """Jobs in flight in one subworker."""
     memory_bytes: int
     """What a job may allocate above its subworker's baseline; with a concurrency above 1 all jobs of a subworker together."""
+    timeout_s: float = 0.0
+    """How long a job may run for which nobody says anything else; 0: as long as it likes."""
+
+    keep_result: bool = True
+    """False: what its jobs return is dropped, and null is stored."""
 
     @property
     def capacity(self) -> str:

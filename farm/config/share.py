@@ -11,8 +11,8 @@ AUTO_BYTES_MAX = 512_000_000
 AUTO_BYTES_MIN = 128_000_000
 HOST_SHARE_PERCENT = 80
 """What `auto` gives away; the rest is for the supervisor, the writer, PostgreSQL and the interpreters themselves."""
-REPLACED = 1
-"""A subworker that is being replaced still has its memory while its successor starts."""
+SPARE = 1
+"""Every lane has a spare subworker. It may already run a job while the one that was told to end, whose place it took, is still there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,21 +43,20 @@ def share_memory(demands: Sequence[LaneDemand], host_bytes: int) -> Shares:
     asked_bytes, arithmetic = _explicit(demands)
     left_bytes = host_bytes * HOST_SHARE_PERCENT // 100 - asked_bytes
     counts = _fewer(demands, left_bytes)
-    automatic = sum(count for demand, count in zip(demands, counts, strict=True) if demand.memory_bytes is None)
-    share = max(AUTO_BYTES_MIN, min(AUTO_BYTES_MAX, left_bytes // (automatic + REPLACED)))
+    automatic = sum(count + SPARE for demand, count in zip(demands, counts, strict=True) if demand.memory_bytes is None)
+    share = max(AUTO_BYTES_MIN, min(AUTO_BYTES_MAX, left_bytes // max(1, automatic)))
     lanes = [(count, demand.memory_bytes or share) for demand, count in zip(demands, counts, strict=True)]
     return Shares(lanes=lanes, asked_bytes=asked_bytes, arithmetic=arithmetic)
 
 
 def _explicit(demands: Sequence[LaneDemand]) -> tuple[int, str]:
-    """Add up what is asked for explicitly, with one more of the greatest for a subworker that is being replaced."""
+    """Add up what is asked for explicitly, with the spare of each lane."""
     fixed = [(demand.name, demand.subworkers, demand.memory_bytes) for demand in demands if demand.memory_bytes is not None]
     if not fixed:
         return 0, ""
-    greatest = max(memory_bytes for _, _, memory_bytes in fixed)
-    total = sum(subworkers * memory_bytes for _, subworkers, memory_bytes in fixed) + REPLACED * greatest
-    terms = " + ".join(f"{subworkers} x {format_size(memory_bytes)} ({name})" for name, subworkers, memory_bytes in fixed)
-    return total, f"{terms} + {format_size(greatest)} (one being replaced) = {format_size(total)}"
+    total = sum((subworkers + SPARE) * memory_bytes for _, subworkers, memory_bytes in fixed)
+    terms = " + ".join(f"{subworkers + SPARE} x {format_size(memory_bytes)} ({name})" for name, subworkers, memory_bytes in fixed)
+    return total, f"{terms}, with a spare subworker in each lane = {format_size(total)}"
 
 
 def _fewer(demands: Sequence[LaneDemand], left_bytes: int) -> list[int]:
@@ -65,7 +64,7 @@ def _fewer(demands: Sequence[LaneDemand], left_bytes: int) -> list[int]:
     counts = [demand.subworkers for demand in demands]
     shrinkable = [index for index, demand in enumerate(demands) if demand.may_have_fewer and demand.memory_bytes is None]
     automatic = [index for index, demand in enumerate(demands) if demand.memory_bytes is None]
-    while (sum(counts[index] for index in automatic) + REPLACED) * AUTO_BYTES_MIN > left_bytes:
+    while sum(counts[index] + SPARE for index in automatic) * AUTO_BYTES_MIN > left_bytes:
         greatest = max(shrinkable, key=lambda index: counts[index], default=None)
         if greatest is None or counts[greatest] <= 1:
             break

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import orjson
+
 from farm.config.keys import TASKS
 from farm.config.section import Section
 from farm.retry import Backoff, Policy
 
-TEXT_CHARS_MAX = 16_384
-"""Patterns and names of errors together: they travel to the writer in one datagram."""
+POLICIES_BYTES_MAX = 48 << 10
+"""As JSON: they travel to the writer in one datagram, with the DSN and some paths."""
 
 
 def read_tasks(top: Section) -> tuple[Policy, ...]:
     """Read the section `tasks` of a configuration. Problems are noted."""
     section = top.section("tasks", None)
     policies = tuple(_read_policy(pattern, entry) for pattern, entry in section.patterns(TASKS.keys))
-    characters = sum(len(policy.pattern) + sum(map(len, policy.final_errors or ())) for policy in policies)
-    if characters > TEXT_CHARS_MAX:
-        top.note("tasks", f"expected at most {TEXT_CHARS_MAX:,} characters of patterns and names of errors, got {characters:,}")
+    size = len(orjson.dumps([policy.as_data() for policy in policies]))
+    if size > POLICIES_BYTES_MAX:
+        top.note("tasks", f"expected at most {POLICIES_BYTES_MAX:,} bytes of policies (some 500 patterns), got {size:,}")
     return policies
 
 

@@ -1,6 +1,6 @@
 """The files that a supervisor shares with its crew: one per subworker generation, one each for its desk and for acks.
 
-A generation file is `[header page][slots][job ring][result ring]`. A respawned subworker gets a new file, so no word of a dead
+A generation file is `[header page][slots][job ring][result ring][stops]`. A respawned subworker gets a new file, so no word of a dead
 process is ever used again. Only the two parties of a file write into it; a new supervisor reads old files and changes nothing.
 
 | byte | written by | words of 8 bytes |
@@ -12,8 +12,9 @@ process is ever used again. Only the two parties of a file write into it; a new 
 | 512 | subworker | ack_seq, ack |
 | 640 | subworker | marked |
 | 768 | writer | broken |
-| 896 | supervisor | refill; in its desk file: waiters_ns |
+| 896 | supervisor | refill, post; in its desk file: waiters_ns |
 | 1024 | writer, in its ack file | counters (farm/shm/counters.py) |
+| 1152 | supervisor | stopping |
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from farm.model import CONCURRENCY_MAX
 from farm.shm.mapping import MappedFile
 from farm.shm.ring import format_ring, ring_bytes
 from farm.shm.slots import SlotTable, slot_bytes
+from farm.shm.stops import StopTable, stops_bytes
 
 PAGE_BYTES: Final = 4096
 JOB_RING_BYTES: Final = 256 << 10
 RESULT_RING_BYTES: Final = 1 << 20
 ACK_RING_BYTES: Final = 256 << 10
 SLOTS_MAX: Final = CONCURRENCY_MAX
-VERSION: Final = 2
+VERSION: Final = 3
 _GENERATION_MAGIC: Final = int.from_bytes(b"FARMGEN1", "little")
 _RING_FILE_MAGIC: Final = int.from_bytes(b"FARMRNF1", "little")
 
@@ -45,6 +47,8 @@ ACK_SEQ_WORD: Final = 64
 ACK_WORD: Final = 65
 MARKED_WORD: Final = 80
 REFILL_WORD: Final = 112
+POST_WORD: Final = 113
+STOPPING_WORD: Final = 144
 WAITERS_WORD: Final = 112
 BROKEN_WORD: Final = 96
 
@@ -121,6 +125,10 @@ class GenerationFile(HeaderPage):
     refill = Word(REFILL_WORD)
     """Sequence at whose start the subworker wakes the supervisor, once for each value: few are left then. An idle subworker
     always does. The supervisor stores it before the frames that it speaks of, never after them."""
+    post = Word(POST_WORD)
+    """Number of the post that it holds, counted from 1; 0: a spare, which waits for one."""
+    stopping = Word(STOPPING_WORD)
+    """How often a job was asked to stop; stored after the asking (farm/shm/stops.py)."""
     broken = Word(BROKEN_WORD)
     """1: the writer found that the result ring makes no sense. The supervisor kills the subworker."""
 
@@ -130,12 +138,13 @@ class GenerationFile(HeaderPage):
         slots, job_bytes, result_bytes = self.words[_SLOTS], self.words[_JOB_BYTES], self.words[_RESULT_BYTES]
         jobs_at = PAGE_BYTES + slot_bytes(slots)
         results_at = jobs_at + ring_bytes(job_bytes)
-        end = results_at + ring_bytes(result_bytes)
+        stops_at = results_at + ring_bytes(result_bytes)
         self.slots = SlotTable(file.memory[PAGE_BYTES:jobs_at], slots)
         self.job_ring = file.memory[jobs_at:results_at]
         """Supervisor to subworker."""
-        self.result_ring = file.memory[results_at:end]
+        self.result_ring = file.memory[results_at:stops_at]
         """Subworker to writer."""
+        self.stops = StopTable(file.memory[stops_at : stops_at + stops_bytes(slots)], slots)
         self._views = (self.job_ring, self.result_ring)
 
     @classmethod
@@ -168,6 +177,7 @@ class GenerationFile(HeaderPage):
     def close(self) -> None:
         """Unmap the file, as HeaderPage.close."""
         self.slots.close()
+        self.stops.close()
         super().close()
 
 
@@ -218,7 +228,7 @@ def mark_broken(path: Path) -> None:
 
 def generation_bytes(slots: int, job_bytes: int = JOB_RING_BYTES, result_bytes: int = RESULT_RING_BYTES) -> int:
     """Say how many bytes the file of one generation takes."""
-    return PAGE_BYTES + slot_bytes(slots) + ring_bytes(job_bytes) + ring_bytes(result_bytes)
+    return PAGE_BYTES + slot_bytes(slots) + ring_bytes(job_bytes) + ring_bytes(result_bytes) + stops_bytes(slots)
 
 
 def ring_file_bytes(capacity: int) -> int:

@@ -1,9 +1,8 @@
--- Read one job, as the view shows it, and what it says of memory, retries and its end; and when it was
--- read. Served by the primary keys of every table.
+-- Read one job, as the view shows it, what it says of memory, retries and its end, and when it was read. Served by the primary keys of
+-- every table.
 SELECT
     j.id, j.queue, j.runner, j.task, j.args, j.priority, j.state, j.attempt, j.max_attempts, j.run_at, o.expires_at, j.created_at,
-    j.started_at, j.finished_at, j.host, j.result, j.error, o.retry_base_ms, o.retry_cap_ms, o.memory_mb,
-    clock_timestamp() AS read_at
+    j.started_at, j.finished_at, j.host, j.result, j.error, o.retry_base_ms, o.retry_cap_ms, o.memory_mb, clock_timestamp() AS read_at
 FROM farm.jobs AS j
 LEFT JOIN LATERAL (
     SELECT d.expires_at, d.retry_base_ms, d.retry_cap_ms, c.memory_mb

@@ -1,6 +1,7 @@
 -- Take leases from a host that does not live, and settle what is open in them: known to have started, an attempt is used; every job
--- counts a loss. `started` is evidence from the host's own memory; null: its last heartbeat is. Done bits decide what is open, never
--- the evidence. `tasks` and `limits` say how often jobs of some tasks may be started that do not say so themselves. Served by the primary keys of lease, heartbeat and job. Returns how many jobs were open, and how many of them had
+-- counts a loss, unless the host's own memory shows that it had not started. `started` is that evidence; null: its last heartbeat is all
+-- that is known. Done bits decide what is open, never the evidence. `tasks` and `limits` say how often jobs of some tasks may be started
+-- that do not say so themselves. Served by the primary keys of lease, heartbeat and job. Returns how many jobs were open, and how many of them had
 -- started.
 WITH gone AS MATERIALIZED (
     SELECT l.id, l.job_ids, l.attempts, l.losts, l.done
@@ -31,7 +32,7 @@ unsettled AS MATERIALIZED (
         g.id AS lease_id,
         u.job_id,
         coalesce(g.attempts[u.position], 0) AS attempt,
-        coalesce(g.losts[u.position], 0) + 1 AS lost
+        coalesce(g.losts[u.position], 0) AS lost
     FROM gone AS g
     CROSS JOIN LATERAL unnest(g.job_ids) WITH ORDINALITY AS u (job_id, position)
     WHERE get_bit(g.done, (u.position - 1)::int) = 0
@@ -43,15 +44,16 @@ judged AS MATERIALIZED (
         j.class_id,
         j.priority,
         o.attempt + (r.job_id IS NOT NULL)::int AS attempt,
-        o.lost,
+        o.lost + l.counts AS lost,
         r.job_id IS NOT NULL AS started,
         r.started_at,
         CASE
             WHEN r.job_id IS NOT NULL AND o.attempt + 1 >= coalesce(j.max_attempts, t.attempts_max, 3) THEN 'HostLost'
-            WHEN o.lost >= 10 THEN 'LostTooOften'
+            WHEN o.lost + l.counts >= 10 THEN 'LostTooOften'
         END AS ended_by
     FROM unsettled AS o
     LEFT JOIN ran AS r ON r.job_id = o.job_id
+    CROSS JOIN LATERAL (SELECT (%(started)s::bigint[] IS NULL OR r.job_id IS NOT NULL)::int AS counts) AS l
     CROSS JOIN LATERAL (
         SELECT j.class_id, j.priority, j.max_attempts, j.task FROM farm.job AS j WHERE j.shard = 0 AND j.id = o.job_id OFFSET 0
     ) AS j

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from farm.errors import StoreError, StoreUnavailable
+from farm.failpoints import passing
 from farm.model import CommitReport, Outcome, OutcomeKind, Outcomes
 from farm.retry import Policies
 from farm.store.connection import DeadlineConnection
@@ -173,8 +174,10 @@ def _commit_once(
                 bits[lease.id] = bits_after
     for lease_id, share in shares.items():
         fenced.gone.extend(_Dropped(job_id, lease_id) for job_id in share.job_ids())
+    passing("writer.before_copy")
     _copy(connection, "copy_results", rows.results)
     _copy(connection, "copy_failures", rows.failures)
+    passing("writer.before_commit")
     _finish(connection, rows, bits, full, outcomes.job_ids() if tells else [])
     return fenced
 

@@ -6,7 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
+from farm.model import CancelRequest
 from farm.store.session import Session, bigint_array
+
+CANCELS_MAX = 20_000
+"""Requests read with one beat: those that are left come with the next."""
 
 
 class Answer(NamedTuple):
@@ -16,6 +20,8 @@ class Answer(NamedTuple):
     """The database's clock, in microseconds since 2000."""
     waiters: bool
     """Somebody waits for the end of a job."""
+    cancels: bool
+    """Somebody wants a job to end."""
 
 
 class HostStore:
@@ -42,6 +48,10 @@ class HostStore:
         params = {"host_id": host_id, "running": bigint_array(running), "ages_s": list(ages_s)}
         rows = self._session.fetch("beat", params)
         return Answer(*rows[0]) if rows else None
+
+    def cancels(self, host_id: int) -> list[CancelRequest]:
+        """Return the jobs in leases of this host that are to end."""
+        return [CancelRequest(*row) for row in self._session.transact("list_cancels", {"host_id": host_id, "limit": CANCELS_MAX})]
 
     def clock_us(self) -> int:
         """Return the database's clock, in microseconds since 2000."""

@@ -28,6 +28,6 @@ def check(session: Session, *, attempts_max: int = ATTEMPTS_MAX_USUAL) -> list[s
     """
     violations = []
     for name, subject in CHECKS.items():
-        for subject_id, problem in session.fetch(name, {"attempts_max": attempts_max}, deadline_s=DEADLINE_S):
+        for subject_id, problem in session.fetch(name, {"attempts_max": attempts_max}, deadline_s=DEADLINE_S, plan="plan_by_hash"):
             violations.append(f"{subject} {subject_id}: {problem}")
     return violations

@@ -53,10 +53,10 @@ class ReadStore:
             return None
         job = rows[0]
         base_ms, cap_ms, memory_mb = (job.pop(column) for column in ("retry_base_ms", "retry_cap_ms", "memory_mb"))
-        read_at = job.pop("read_at")
         job["retry"] = None if base_ms is None else format_retry(base_ms, cap_ms)
         job["memory_bytes"] = memory_class_bytes(memory_mb or 0)
-        return {**job, "attempts": history(job, self._read("list_failures", {"job_id": job_id}), read_at)}
+        attempts = history(job, self._read("list_failures", {"job_id": job_id}), job.pop("read_at"))
+        return {**job, "attempts": attempts}
 
     def status(self) -> dict[str, Any]:
         """Return what is going on: `hosts`, `queues` that have jobs waiting, and how many are `claimed`, `running`, `scheduled`.

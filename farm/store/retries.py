@@ -25,8 +25,8 @@ class RetryStore:
         matches = compile_pattern(translate("*" if task is None else task)).match
         params = {"queue": queue, "since": since, "limit": LIST_JOBS_MAX}
         above_id = 0
-        while rows := self._session.fetch("list_failed", {**params, "above_id": above_id}):
-            yield from (job_id for job_id, name in rows if matches(name))
+        while rows := self._session.transact("list_failed", {**params, "above_id": above_id}):
+            yield from (job_id for job_id, name in rows if name is not None and matches(name))
             above_id = rows[-1][0]
 
     def retry(self, job_ids: Sequence[int], *, by: str | None) -> list[int]:

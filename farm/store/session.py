@@ -11,7 +11,7 @@ import psycopg
 from psycopg import ClientCursor, conninfo, pq
 
 from farm.dsn import describe_parts, why_not_connected
-from farm.errors import InvalidJob, SchemaMismatch, StoreError, StoreUnavailable
+from farm.errors import InvalidJob, SchemaMismatch, StoreError, StoreExhausted, StoreUnavailable
 from farm.store.connection import DeadlineConnection
 from farm.store.statements import compose, load
 
@@ -22,11 +22,17 @@ Params = Mapping[str, Any]
 DEADLINE_S_DEFAULT = 5.0
 CONNECT_S_DEFAULT = 3.0
 
+IDLE_MS_MAX = 15_000
+"""A client that is silent in a transaction for so long, or for longer than its own deadline, is gone: its locks are others'."""
+
 PREPARE_NEVER = 1 << 30
 
 AWAY_SQLSTATES = ("08", "53", "57", "58", "25P03", "25006", "40", "55P03", "0A000", "26000")
 """Classes of errors after which the same call may well succeed: connections, resources, an operator's doing, I/O, a standby, lost races,
 and prepared statements that a pooler or a migration has taken away."""
+
+EXHAUSTED_SQLSTATES = ("53000", "53100", "53200")
+"""The server answers, and has run out of something; of these not the connections, which are told of where they are made."""
 
 TOO_MUCH_SQLSTATE = "54"
 """Limits of PostgreSQL that a single value went over, such as the depth of its JSON: the value's fault, like bad data."""
@@ -93,10 +99,10 @@ class Session:
             self.close()
             raise
 
-    def fetch(self, name: str, params: Params | None = None, *, deadline_s: float | None = None) -> list[Row]:
+    def fetch(self, name: str, params: Params | None = None, *, deadline_s: float | None = None, plan: str = "") -> list[Row]:
         """Run one statement of farm/sql in a transaction of its own and return its rows.
 
-        deadline_s: another one than the session's; the server too is told of a longer one.
+        deadline_s: another one than the session's; the server too is told of a longer one, and then runs the statement `plan` first.
         """
 
         def unit(connection: DeadlineConnection) -> list[Row]:
@@ -104,6 +110,8 @@ class Session:
                 return _fetch(connection, name, params, prepare=self.keeps_plans)
             with connection.transaction():
                 _fetch(connection, "allow_time", {"statement_ms": _statement_ms(deadline_s)})
+                if plan:
+                    _fetch(connection, plan, None)
                 return _fetch(connection, name, params)
 
         return self.run(unit, deadline_s=deadline_s)
@@ -137,7 +145,8 @@ class Session:
         connection.deadline = monotonic() + self.deadline_s
         if not self._pooled:
             # The server ends what we have given up on, so that a lock is not held by nobody.
-            send(connection, load("set_session"), {"statement_ms": _statement_ms(self.deadline_s)})
+            statement_ms = _statement_ms(self.deadline_s)
+            send(connection, load("set_session"), {"statement_ms": statement_ms, "idle_ms": min(statement_ms, IDLE_MS_MAX)})
         if self.keeps_plans:
             # What a message of its own sets for one transaction, this session sets for good.
             send(connection, load("plan_by_index").replace(b"SET LOCAL", b"SET") + b";\n" + load("plan_once"))
@@ -154,6 +163,8 @@ class Session:
     def _translate(self, error: psycopg.Error) -> StoreError:
         text = self._one_line(error)
         state = error.sqlstate
+        if state in EXHAUSTED_SQLSTATES:
+            return StoreExhausted(text)
         if state is None or state.startswith(AWAY_SQLSTATES):
             return StoreUnavailable(text)
         if state in NO_SCHEMA_SQLSTATES:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
-from farm.model import Beat
+from farm.model import Beat, OpenTransaction
 from farm.retry import NO_POLICIES, Policies
-from farm.store.session import Session, bigint_array
+from farm.store.session import DEADLINE_S_DEFAULT, Session, bigint_array
 
 PARTITION_DEADLINE_S = 30.0
 """Attaching a partition may have to wait for a manual ANALYZE or the like on its parents."""
+
+STUCK_S = 2 * DEADLINE_S_DEFAULT
+"""A writer gives up a commit in half of that."""
 
 
 class Beats(NamedTuple):
@@ -35,6 +38,24 @@ class Promoted(NamedTuple):
     """As many as were allowed: go on at once."""
     next_due_s: float | None
     """Seconds until the next one is due, None if nothing waits."""
+
+
+class Expired(NamedTuple):
+    """What one look at jobs that expire has come to."""
+
+    jobs: int
+    """Taken off the list; as many as were allowed: go on at once."""
+    next_due_s: float | None
+    """Seconds until the next one expires, None if none does."""
+
+
+class Swept(NamedTuple):
+    """What one look at requests to cancel jobs has come to."""
+
+    looked: int
+    """As many as were allowed: go on with those above the last one."""
+    last_id: int | None
+    cancelled: int
 
 
 class UpkeepStore:
@@ -81,6 +102,23 @@ class UpkeepStore:
         jobs, next_due_s, _ = self._session.transact("promote_jobs", {"jobs_max": jobs_max})[0]
         return Promoted(jobs, next_due_s)
 
+    def expire(self, jobs_max: int) -> Expired:
+        """End up to jobs_max jobs whose time has come and that have not started."""
+        due = self._session.fetch("find_expiry")
+        if not due or due[0][0] > 0:
+            return Expired(0, due[0][0] if due else None)
+        jobs = self._session.fetch("expire_jobs", {"jobs_max": jobs_max})[0][0]
+        due = self._session.fetch("find_expiry")
+        return Expired(jobs, due[0][0] if due else None)
+
+    def any_cancels(self) -> bool:
+        """Tell whether a request to cancel a job stands."""
+        return cast(bool, self._session.fetch("find_cancels")[0][0])
+
+    def sweep_cancels(self, above_id: int, jobs_max: int) -> Swept:
+        """Settle up to jobs_max requests to cancel jobs, of jobs above this id: those whose jobs wait, or have ended."""
+        return Swept(*self._session.fetch("sweep_cancels", {"above_id": above_id, "jobs_max": jobs_max})[0])
+
     def keep_partitions_ahead(self) -> int:
         """Make partitions so that two are ahead of the ids given out; returns how many were made."""
         return cast(int, self._session.fetch("keep_partitions_ahead", deadline_s=PARTITION_DEADLINE_S)[0][0])
@@ -92,3 +130,12 @@ class UpkeepStore:
     def prune_waiters(self) -> None:
         """Forget those who waited for the end of a job and are gone."""
         self._session.fetch("prune_waiters")
+
+    def end_stuck_commits(self) -> int:
+        """End commits whose writer is gone without a word and which hold leases; returns how many."""
+        return len(self._session.fetch("end_stuck_commits", {"older_than_s": STUCK_S}))
+
+    def oldest_transaction(self, older_than_s: float) -> OpenTransaction | None:
+        """Return the transaction of this database that has been open for longest, if that is longer than so many seconds."""
+        rows = self._session.fetch("find_open_transaction", {"older_than_s": older_than_s})
+        return OpenTransaction(*rows[0]) if rows else None

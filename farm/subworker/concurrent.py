@@ -21,9 +21,9 @@ import orjson
 
 from farm.ports import Job
 from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
-from farm.shm.generation import CLOCK_WORD, GATE_WORD, RECALL_WORD, REFILL_WORD, GenerationFile
+from farm.shm.generation import CLOCK_WORD, GATE_WORD, RECALL_WORD, REFILL_WORD, STOPPING_WORD, GenerationFile
 from farm.shm.spill import Spill
-from farm.subworker.failures import FAILED, MEMORY, failure_of
+from farm.subworker.failures import FAILED, failure_of
 from farm.subworker.flights import AWAIT, SUCCEEDED, Flight, JobThreads, end_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.ways import ways_at_once
@@ -103,7 +103,10 @@ class ConcurrentSubworker(Workbench):
         self._loop = JobLoop(Turnstile(self._turn, self._wake_up))
         self._loop.add_reader(self._wake_fd, self._note_wake)
         self._threads = JobThreads(
-            start=self._limit.start_thread, wake=partial(os.eventfd_write, self._wake_fd, 1), forked=lambda: self._forked
+            start=self._limit.start_thread,
+            wake=partial(os.eventfd_write, self._wake_fd, 1),
+            forked=lambda: self._forked,
+            encode=self._encode,
         )
         self._awaited: dict[asyncio.Future[Any], Flight] = {}
         self._ended: deque[asyncio.Future[Any]] = deque()
@@ -112,6 +115,10 @@ class ConcurrentSubworker(Workbench):
         """Jobs that were taken out of the ring and could not be started yet: no slot is free for them, or the gate is closed."""
         self._unpublished: deque[Unpublished] = deque()
         self._recall_answered = 0
+        self._stopping = 0
+        """How often a job was asked to stop, at the last look."""
+        self._cancelled: set[int] = set()
+        """Sequences of jobs that were, and have not ended yet."""
         self._left = False
         self._awake = True
         """True if something is to be done before the loop may sleep."""
@@ -143,6 +150,8 @@ class ConcurrentSubworker(Workbench):
             self._collect()
         if self._unpublished:
             self._publish_late()
+        if self._words[STOPPING_WORD] != self._stopping:
+            self._heed_stops()
         if self._words[RECALL_WORD]:
             self._stand_back()
         elif self._free and not self._unpublished and not self.gate.orphaned:
@@ -240,6 +249,7 @@ class ConcurrentSubworker(Workbench):
             ways = self._ways[runner]
             coroutine = ways.begin(job)
             if coroutine is None:
+                self._generation.stops.otherwise[flight[0]] = flight[1]
                 self._threads.run(flight, ways.run, job)
             else:
                 self._await(flight, coroutine)
@@ -255,25 +265,40 @@ class ConcurrentSubworker(Workbench):
         self._awaited[task] = flight
         task.add_done_callback(self._ended.append)
 
+    def _heed_stops(self) -> None:
+        """Cancel the jobs that were asked to end, each once: what it does about that may take a while, and is up to it."""
+        self._stopping = self._words[STOPPING_WORD]
+        stops, running = self._generation.stops, set()
+        for task, (slot, seq, *_) in self._awaited.items():
+            running.add(seq)
+            if stops.of(slot, seq) is not None and seq not in self._cancelled:
+                self._cancelled.add(seq)
+                task.cancel()
+        self._cancelled &= running
+        self._awake = True
+
     def _collect(self) -> None:
         """Take in what has ended since the last turn."""
         ended, awaited, threads = self._ended, self._awaited, self._threads
         while ended:
             task = ended.popleft()
-            self._end(awaited.pop(task), *end_of(task.result, skip_frames=0))
+            self._end(awaited.pop(task), *end_of(task.result, self._encode, skip_frames=0))
         while (back := threads.collect()) is not None:
             flight, kind, payload = back
             if kind == AWAIT:
                 self._awake = True
+                self._generation.stops.otherwise[flight[0]] = 0
                 self._await(flight, payload)
+                # It may have been asked to end while it was in its thread.
+                self._stopping = -1
             else:
                 self._end(flight, kind, payload)
 
     def _end(self, flight: Flight, kind: int, payload: Any) -> None:
         """Publish what a job has come to and free its slot, or keep both until there is room."""
-        if kind == MEMORY:
-            payload = self._out_of_memory(payload)
         slot, seq, lease_id, position, job_id, attempt, started_ns = flight
+        if kind != SUCCEEDED:
+            kind, payload = self._stopped(slot, seq, kind, payload)
         finished_ns, clock_us = monotonic_clock(), self._words[CLOCK_WORD]
         in_time = kind == SUCCEEDED and not self._unpublished and len(payload) <= self._result_bytes_max
         if in_time and self._results.publish_success(

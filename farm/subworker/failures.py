@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 import orjson
 
@@ -10,6 +10,7 @@ from farm.model import OutcomeKind
 from farm.subworker.results import ResultError, encode_error, error_payload
 from farm.wishes import Cancel, Retry, Snooze, checked_after_s
 
+E = TypeVar("E", bound=BaseException)
 FAILED, MEMORY = int(OutcomeKind.FAILED), int(OutcomeKind.MEMORY)
 CANCELLED, SNOOZED = int(OutcomeKind.CANCELLED), int(OutcomeKind.SNOOZED)
 
@@ -19,24 +20,29 @@ def failure_of(error: BaseException, *, skip_frames: int) -> tuple[int, Any]:
 
     skip_frames: how many of the outermost frames of its traceback are the farm's own.
     """
-    if isinstance(error, ResultError):
+    if _is_a(error, ResultError):
         return FAILED, error_payload("ResultError", str(error))
-    if isinstance(error, MemoryError):
+    if _is_a(error, MemoryError):
         error.__traceback__ = None  # its frames hold what the job had allocated
         return MEMORY, error
-    if isinstance(error, Retry | Snooze | Cancel):
+    if _is_a(error, Retry) or _is_a(error, Snooze) or _is_a(error, Cancel):
         try:
             return _wish_of(error, skip_frames)
-        except Exception as wrong:
+        except BaseException as wrong:
             # A class of the job's own may hold anything. What is wrong with it is what the job has come to.
             return FAILED, encode_error(wrong.with_traceback(None))
     return FAILED, encode_error(error, skip_frames=skip_frames)
 
 
-def _wish_of(error: Retry | Snooze | Cancel, skip_frames: int) -> tuple[int, bytes]:
-    if isinstance(error, Cancel):
+def _is_a(error: BaseException, kind: type[E]) -> TypeGuard[E]:
+    """Do what isinstance() does, but do not ask the object itself: its attributes may be code of the job's."""
+    return issubclass(type(error), kind)
+
+
+def _wish_of(error: Any, skip_frames: int) -> tuple[int, bytes]:
+    if _is_a(error, Cancel):
         return CANCELLED, error_payload("Cancelled", str(error))
-    if isinstance(error, Snooze):
+    if _is_a(error, Snooze):
         return SNOOZED, orjson.dumps({"after_s": checked_after_s(error.after_s)})
     more = {} if error.after_s is None else {"after_s": checked_after_s(error.after_s)}
     return FAILED, encode_error(error, skip_frames=skip_frames, name="Retry", **more)

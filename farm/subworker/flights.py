@@ -16,7 +16,7 @@ from typing import Any
 from farm.model import OutcomeKind
 from farm.ports import Job
 from farm.subworker.failures import failure_of
-from farm.subworker.results import NULL, encode_result
+from farm.subworker.results import NULL
 
 SUCCEEDED = int(OutcomeKind.SUCCEEDED)
 AWAIT = 0
@@ -26,16 +26,16 @@ Flight = tuple[int, int, int, int, int, int, int]
 """(slot, seq, lease_id, position, job_id, attempt, started_ns): a plain tuple, hot path."""
 
 
-def end_of(call: Callable[[], Any], *, skip_frames: int) -> tuple[int, Any]:
+def end_of(call: Callable[[], Any], encode: Callable[[Any], bytes], *, skip_frames: int) -> tuple[int, Any]:
     """Call what gives a job's value or raises its error; returns (kind, JSON text), or (AWAIT, coroutine), or (MEMORY, the error).
 
-    skip_frames: how many frames below this one are the farm's own.
+    encode: makes the value JSON text. skip_frames: how many frames below this one are the farm's own.
     """
     try:
         value = call()
         if type(value) is CoroutineType:
             return AWAIT, value
-        return SUCCEEDED, NULL if value is None else encode_result(value)
+        return SUCCEEDED, NULL if value is None else encode(value)
     except BaseException as error:
         return failure_of(error, skip_frames=1 + skip_frames)
 
@@ -43,8 +43,19 @@ def end_of(call: Callable[[], Any], *, skip_frames: int) -> tuple[int, Any]:
 class JobThreads:
     """As many threads as jobs may block at once, made when they are needed. One loop hands jobs over and collects what they came to."""
 
-    def __init__(self, *, start: Callable[[threading.Thread], None], wake: Callable[[], None], forked: Callable[[], bool]) -> None:
-        """start: starts a thread, or raises RuntimeError. wake: wakes the loop. forked: tells whether this is a job's fork of us."""
+    def __init__(
+        self,
+        *,
+        start: Callable[[threading.Thread], None],
+        wake: Callable[[], None],
+        forked: Callable[[], bool],
+        encode: Callable[[Any], bytes],
+    ) -> None:
+        """start: starts a thread, or raises RuntimeError. wake: wakes the loop. forked: tells whether this is a job's fork of us.
+
+        encode: as end_of() has it.
+        """
+        self._encode = encode
         self._start = start
         self._wake = wake
         self._forked = forked
@@ -81,7 +92,7 @@ class JobThreads:
             while True:
                 flight, run, job = self._work.get()
                 # A context of its own: what a job sets in it, the next one in this thread must not find.
-                kind, payload = end_of(partial(copy_context().run, run, job), skip_frames=1)
+                kind, payload = end_of(partial(copy_context().run, run, job), self._encode, skip_frames=1)
                 del run, job
                 if self._forked():
                     # A fork that the job made came back from it too.

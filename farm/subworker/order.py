@@ -42,6 +42,8 @@ class ForkOrder:
     concurrency: int
     memory_bytes: int
     """What its job may allocate above what it needs after its runners are set up."""
+    keep_result: bool = True
+    """False: what its jobs return is dropped."""
     runners: tuple[tuple[str, dict[str, Any]], ...]
     """(name, options) of its runners; a job frame names its runner by position."""
     env: dict[str, str]

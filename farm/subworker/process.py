@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import select
 import signal
@@ -10,23 +11,28 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from farm import linux
+from farm import failpoints, linux
 from farm.model import OutcomeKind
 from farm.ports import Job
 from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
 from farm.shm.generation import CLOCK_WORD, REFILL_WORD, SETUP_FAILED, GenerationFile
 from farm.shm.ring import CWAIT_WORD, Frame
 from farm.shm.slots import FREE
-from farm.subworker.failures import FAILED, MEMORY, failure_of
+from farm.subworker.failures import FAILED, failure_of
 from farm.subworker.order import Descriptors, ForkOrder
-from farm.subworker.results import encode_result
 from farm.subworker.ways import way_to_bind, way_to_run
-from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
+from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench, name_of
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 SUCCEEDED = int(OutcomeKind.SUCCEEDED)
+SEQ_WORD = 2
+"""In a slot table with one row: version, state, seq, and so on."""
 monotonic_clock, loads = time.monotonic_ns, orjson.loads
 FRAMES_MAX = 16
 """Frames of many jobs each, taken from the ring at once: recall reaches what was taken, so it costs nothing to take many."""
@@ -42,9 +48,12 @@ class Subworker(Workbench):
 
     def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile) -> None:
         super().__init__(order, descriptors, generation)
+        self._awaited: tuple[int, AbstractEventLoop, Any] | None = None
+        """The sequence of the job that was awaited last, its loop and its coroutine."""
         self._poll = select.poll()
         self._poll.register(self._wake_fd, select.POLLIN)
-        self._runs = [way_to_run(runner) for runner in self._runners]
+        self._runs = [way_to_run(runner, self._note_awaited) for runner in self._runners]
+        self._last_task = b""
         self._binds = [way_to_bind(runner) for runner in self._runners]
 
     def serve(self) -> None:
@@ -63,6 +72,9 @@ class Subworker(Workbench):
         for _seq, _kind, flags, payload in frames:
             jobs = unpack_jobs(payload)
             self._next_seq = jobs.first_seq + len(jobs.job_ids)
+            if jobs.task != self._last_task:
+                self._last_task = jobs.task
+                self._surroundings.restore()
             if not self._run_frame(jobs, flags):
                 return
 
@@ -72,7 +84,7 @@ class Subworker(Workbench):
         start, publish, monotonic_ns = gate.start, self._results.publish_success, monotonic_clock
         lease_id, seq, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
         task_name, inline_bytes_max = self._tasks.get(task) or self._task(task), self._result_bytes_max
-        run, bound = self._runs[runner], self._binds[runner](task_name)
+        run, bound, encode = self._runs[runner], self._binds[runner](task_name), self._encode
         started_ns, look_at_ns = monotonic_ns(), 0
         for job_id, position, attempt, lost, args in zip(job_ids, positions, attempts, losts, all_args, strict=True):
             looks = started_ns >= look_at_ns or gate.orphaned
@@ -95,7 +107,7 @@ class Subworker(Workbench):
             try:
                 value = loads(self._unspilled(args) if flags else args)
                 value = bound(value) if bound else run(Job(job_id, task_name, value, attempt + 1))
-                kind, text = SUCCEEDED, encode_result(value)
+                kind, text = SUCCEEDED, encode(value)
             except BaseException as error:
                 kind, text = self._failure_of(error)
             if self._forked:
@@ -134,7 +146,23 @@ class Subworker(Workbench):
     def _failure_of(self, error: BaseException) -> tuple[int, bytes]:
         """Say what a job came to that raised: (kind, JSON text)."""
         kind, payload = failure_of(error, skip_frames=FARM_FRAMES)
-        return kind, self._out_of_memory(payload) if kind == MEMORY else payload
+        return self._stopped(0, self._generation.slots.words[SEQ_WORD], kind, payload)
+
+    def heed_stop(self, _signal: int, _frame: FrameType | None) -> None:
+        """Cancel the job that runs, if it is one that can be and was asked to end. A signal handler: it may come at any time."""
+        if self._awaited is None or self._forked:
+            return
+        seq, loop, coroutine = self._awaited
+        if self._generation.stops.of(0, seq) is not None:
+            # A loop that its job has closed has nothing to cancel.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_cancel, loop, coroutine)
+
+    def _note_awaited(self, loop: AbstractEventLoop, coroutine: Any) -> None:
+        seq = self._generation.slots.words[SEQ_WORD]
+        self._awaited = seq, loop, coroutine
+        # Last: from here on the supervisor sends the signal, before it would have ended this process.
+        self._generation.stops.otherwise[0] = seq
 
     def _pass_gate(self, seq: int) -> bool:
         """Wait until jobs may start; False when these frames are no longer ours: recalled, or no supervisor is left."""
@@ -201,11 +229,22 @@ class Subworker(Workbench):
         return kind, WHOLE | SPILLED, name
 
 
+def _cancel(loop: AbstractEventLoop, coroutine: Any) -> None:
+    """Cancel the task of this coroutine, if it has not ended. On the loop."""
+    from asyncio import all_tasks
+
+    for task in all_tasks(loop):
+        if task.get_coro() is coroutine:
+            task.cancel()
+
+
 def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
     """Be the subworker of this order, in the process that the zygote forked. Ends the process; returns only on an error."""
     _use_output(descriptors)
+    # Where it was when it crashed stands in the log then.
+    faulthandler.enable(2)
     generation = GenerationFile.open(Path(order.path))
-    linux.name_process(f"farm {generation.path.name.partition('.')[0]}")
+    linux.name_process(name_of(generation))
     generation.pid_start_time = linux.start_time(os.getpid()) or 0
     generation.pgid = generation.pid = os.getpid()
     os.environ.update(order.env)
@@ -216,8 +255,11 @@ def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
         print(f"farm: a runner cannot be set up: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         os._exit(70)
     _leave_with_supervisor(order, subworker, descriptors)
+    if failpoints.armed("subworker."):
+        subworker.fail_at_borders()
     subworker.get_ready()
     try:
+        subworker.stand_by()
         subworker.serve()
     except OSError as error:
         with suppress(OSError):
@@ -250,6 +292,7 @@ def _leave_with_supervisor(order: ForkOrder, subworker: Workbench, descriptors: 
     for default in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(default, signal.SIG_DFL)
     signal.signal(signal.SIGUSR2, orphan)
+    signal.signal(signal.SIGUSR1, subworker.heed_stop)
     linux.signal_at_parent_death(signal.SIGUSR2)
     if os.getppid() != order.supervisor_pid:
         orphan(signal.SIGUSR2, None)

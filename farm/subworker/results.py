@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from farm.model import JSON_DEPTH_MAX, RESULT_BYTES_MAX
+from farm.model import JSON_DEPTH_MAX, RESULT_BYTES_MAX, OutcomeKind
 
 MESSAGE_CHARS_MAX = 8_000
 TRACEBACK_CHARS_MAX = 16_000
@@ -49,6 +49,11 @@ def encode_result(value: Any, *, bytes_max: int = RESULT_BYTES_MAX) -> bytes:
     return text
 
 
+def drop_result(value: Any) -> bytes:
+    """Return the JSON text of nothing, whatever the value is: for lanes that keep no results."""
+    return NULL
+
+
 def encode_error(error: BaseException, *, skip_frames: int = 0, name: str = "", **more: float) -> bytes:
     """Return {"type", "message", "traceback"} of an exception as JSON text, whatever its __str__ does.
 
@@ -56,18 +61,23 @@ def encode_error(error: BaseException, *, skip_frames: int = 0, name: str = "", 
     that of its class; more: what else is to stand there.
     """
     kind = type(error)
-    if not name:
-        name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    # Whatever is asked of it may run code of the job's, which may raise anything: then that is not its second word, but none.
     try:
-        message = str(error)
-    except Exception:
-        message = f"unprintable {kind.__qualname__}"
+        qualname = str.__str__(kind.__qualname__)
+        name = name or (qualname if kind.__module__ in ("builtins", "__main__") else str.__str__(f"{kind.__module__}.{qualname}"))
+    except BaseException:
+        qualname = "exception"
+        name = name or qualname
+    try:
+        message = str.__str__(str(error))
+    except BaseException:
+        message = f"unprintable {qualname}"
     try:
         frames = error.__traceback__
         for _ in range(skip_frames):
             frames = frames.tb_next if frames is not None and frames.tb_next is not None else frames
         text = "".join(traceback.format_exception(kind, error, frames))
-    except Exception:
+    except BaseException:
         text = ""
     return error_payload(name, message, text, **more)
 
@@ -80,6 +90,16 @@ def error_payload(kind: str, message: str, text: str = "", **more: float) -> byt
     if len(message) > MESSAGE_CHARS_MAX:
         message = f"{message[:MESSAGE_CHARS_MAX]} [... {len(message) - MESSAGE_CHARS_MAX:,} characters cut]"
     return orjson.dumps({"type": _clean(kind), "message": _clean(message), "traceback": _clean(text), **more})
+
+
+def error_type(kind: OutcomeKind) -> str:
+    """Name what ended a job, where no exception did, as if it were one: `TimedOut`."""
+    return "MemoryError" if kind is OutcomeKind.MEMORY else kind.name.title().replace("_", "")
+
+
+def stopped_payload(kind: int, message: str, raised: bytes) -> bytes:
+    """Return the error of a job that was asked to end, with the traceback of what it raised: it shows where it was."""
+    return error_payload(error_type(OutcomeKind(kind)), message, orjson.loads(raised)["traceback"])
 
 
 def _clean(text: str) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from farm.ports import Job
 
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
-def way_to_run(runner: Any) -> Callable[[Job], Any]:
+
+def way_to_run(runner: Any, awaits: Callable[[AbstractEventLoop, Any], None] | None = None) -> Callable[[Job], Any]:
     """Return how this runner runs one job in a lane with one job at a time: its `run`, else `arun`, else `run_many` of one.
 
-    `arun` runs on a loop that is kept from job to job, because making one costs more than most jobs.
+    `arun` runs on a loop that is kept from job to job, because making one costs more than most jobs. awaits is called with that loop
+    and the coroutine, right before it runs.
     """
     if hasattr(runner, "run"):
         run: Callable[[Job], Any] = runner.run
@@ -21,7 +25,14 @@ def way_to_run(runner: Any) -> Callable[[Job], Any]:
 
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
-        return lambda job: loop.run_until_complete(runner.arun(job))
+
+        def run_awaited(job: Job) -> Any:
+            coroutine = runner.arun(job)
+            if awaits is not None:
+                awaits(loop, coroutine)
+            return loop.run_until_complete(coroutine)
+
+        return run_awaited
     return lambda job: _only(runner.run_many([job]))
 
 

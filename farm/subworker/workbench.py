@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
+import select
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import runners
+from farm import linux
 from farm.model import ARGS_BYTES_MAX
 from farm.ports import SubworkerContext
 from farm.shm.fence import fence
@@ -18,14 +22,25 @@ from farm.shm.ring import RingConsumer
 from farm.shm.spill import Spill
 from farm.shm.start import SoleGate, StartGate
 from farm.shm.successes import VALUE_AT, SuccessProducer
+from farm.subworker.failures import FAILED, MEMORY
 from farm.subworker.limits import MemoryLimit
 from farm.subworker.order import Descriptors, ForkOrder
-from farm.subworker.results import error_payload
+from farm.subworker.results import drop_result, encode_result, error_payload, stopped_payload
+from farm.subworker.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 SLEEP_S_MAX = 1.0
 """No wake-up is known to get lost; should one, this is how long it would cost."""
 GATE_SLEEP_S = 0.02
 TASKS_MAX = 10_000
+NO_ERROR = error_payload("", "")
+
+
+def name_of(generation: GenerationFile) -> str:
+    """Return the name of a subworker's process: it says which post it has."""
+    return f"farm w{generation.post - 1}" if generation.post else "farm spare"
 
 
 class Workbench:
@@ -40,8 +55,10 @@ class Workbench:
         self._jobs = RingConsumer(generation.job_ring)
         self._results = SuccessProducer(generation.result_ring, wake=partial(os.eventfd_write, descriptors.writer, 1))
         self._result_bytes_max = self._results.frame_bytes_max - 64 - max(OUTCOME_HEAD.size, VALUE_AT)
+        self._encode = encode_result if order.keep_result else drop_result
         self._spill = Spill(Path(order.spill_directory), owner=order.spill_owner, bytes_max=order.spill_bytes_max)
         self._tasks: dict[bytes, str] = {}
+        self._surroundings = Surroundings((1, descriptors.wake, descriptors.writer))
         self._runners = self._set_up_runners()
         self._limit = MemoryLimit(order.memory_bytes, threads_max=order.concurrency if order.concurrency > 1 else 0)
         self._forked = False
@@ -54,15 +71,36 @@ class Workbench:
     def get_ready(self) -> None:
         """Set the limits and say that frames may come."""
         gc.freeze()
+        self._surroundings.note()
         os.register_at_fork(after_in_child=self._note_fork)
         self._limit.set()
         self._generation.baseline_bytes = self._limit.baseline_bytes
         self._generation.ready = READY
         os.eventfd_write(self._supervisor_fd, 1)
 
+    def stand_by(self) -> None:
+        """Wait for a post, if this is a spare; afterwards the name of this process says which one it is."""
+        poll = select.poll()
+        poll.register(self._wake_fd, select.POLLIN)
+        while not self.gate.orphaned and not self._generation.post:
+            poll.poll(SLEEP_S_MAX * 1000)
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._wake_fd)
+        linux.name_process(name_of(self._generation))
+
+    def fail_at_borders(self) -> None:
+        """Have the borders of every job be failpoints. Only where one of them is named: jobs pay for it."""
+        from farm.subworker.failing import fail_in_gate, fail_in_ring
+
+        fail_in_gate(self.gate)
+        fail_in_ring(self._results)
+
     def serve(self) -> None:
         """Run what comes until the supervisor is gone."""
         raise NotImplementedError
+
+    def heed_stop(self, _signal: int, _frame: FrameType | None) -> None:
+        """Be told by a signal that a job is to end: only where they run one at a time, elsewhere it is found by looking."""
 
     def _ask_for_more(self) -> None:
         """Wake the supervisor, once for each wish that it stored."""
@@ -83,7 +121,7 @@ class Workbench:
         where = self._order.spill_directory
         return error_payload("ResultNotKept", f"the result is {len(payload):,} bytes long and cannot be kept in {where}: {error.strerror}")
 
-    def _out_of_memory(self, error: MemoryError) -> bytes:
+    def _out_of_memory(self, error: BaseException) -> bytes:
         error.__traceback__ = None  # its frames hold what the job had allocated
         with self._limit.reserve():
             limit_mb, peak_mb = self._limit.memory_bytes / 1e6, self._limit.peak_bytes() / 1e6
@@ -102,9 +140,26 @@ class Workbench:
         for name, options in self._order.runners:
             runner = runners.load(name)()
             path = tuple(options.get("path", ()))
-            runner.setup(options, SubworkerContext(lane=self._order.lane, concurrency=self._order.concurrency, path=path))
+            context = SubworkerContext(
+                lane=self._order.lane,
+                concurrency=self._order.concurrency,
+                path=path,
+                awaits=self._note_awaited,
+                imported=self._surroundings.note,
+            )
+            runner.setup(options, context)
             made.append(runner)
         return made
+
+    def _note_awaited(self, loop: AbstractEventLoop, coroutine: Any) -> None:
+        """Called when the only job that runs is about to be awaited on that loop, which is the runner's own."""
+
+    def _stopped(self, slot: int, seq: int, kind: int, payload: Any) -> tuple[int, Any]:
+        """Return what a job has come to that did not succeed: if it was asked to end, and has failed, that is why."""
+        stop = self._generation.stops.of(slot, seq) if kind in (FAILED, MEMORY) else None
+        if stop is not None:
+            return stop.kind, stopped_payload(stop.kind, stop.text, NO_ERROR if kind == MEMORY else payload)
+        return kind, self._out_of_memory(payload) if kind == MEMORY else payload
 
     def _note_fork(self) -> None:
         """Called in the child of a fork that a job made. Only one process may speak for this subworker."""

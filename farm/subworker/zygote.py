@@ -20,13 +20,14 @@ import orjson
 
 import runners
 from farm import linux
+from farm.failpoints import passing
 from farm.subworker import order
 from farm.subworker.process import run_subworker
 
 CONTROL_FD, CREW_LOCK_FD = 3, 4
 """The descriptors that a zygote is born with, besides 0 to 2: control socket, the crew's lock."""
-OOM_SCORE = "500"
 ADOPTION_S = 5.0
+NOBODY = -1
 
 
 def main() -> None:
@@ -44,8 +45,7 @@ def main() -> None:
     if os.getppid() != supervisor_pid:
         return
     # The kernel ends subworkers before the supervisor when memory runs out; raising the value needs no privilege.
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write(OOM_SCORE)
+    linux.set_oom_score(linux.OOM_SCORE_OF_JOBS)
     # A shell signals whole process groups: whether the farm goes is for the supervisor to say, and it drains first.
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, signal.SIG_IGN)
@@ -60,13 +60,23 @@ def main() -> None:
 
 
 def _fork(control: socket.socket, supervisor_pid: int, fork_order: order.ForkOrder, descriptors: order.Descriptors) -> None:
-    middle = os.fork()
+    passing("zygote.before_fork")
+    try:
+        middle = os.fork()
+    except OSError as error:
+        _tell_not_born(control, fork_order, error)
+        middle = NOBODY
     if middle:
         for descriptor in descriptors.as_list():
             os.close(descriptor)
-        os.waitpid(middle, 0)
+        if middle != NOBODY:
+            os.waitpid(middle, 0)
         return
-    if os.fork():
+    try:
+        if os.fork():
+            os._exit(0)
+    except OSError as error:
+        _tell_not_born(control, fork_order, error)
         os._exit(0)
     try:
         _be_born(control, supervisor_pid, fork_order)
@@ -78,6 +88,12 @@ def _fork(control: socket.socket, supervisor_pid: int, fork_order: order.ForkOrd
         os._exit(70)
 
 
+def _tell_not_born(control: socket.socket, fork_order: order.ForkOrder, error: OSError) -> None:
+    """Say that there can be no more processes now: pids are limited, or memory is short. The supervisor orders it again later."""
+    with suppress(OSError):
+        control.send(orjson.dumps({"name": fork_order.name, "pid": 0, "error": error.strerror or str(error)}))
+
+
 def _be_born(control: socket.socket, supervisor_pid: int, fork_order: order.ForkOrder) -> None:
     """Wait to be the supervisor's child, then tell it our pid: it can only wait for a child that is its own."""
     deadline = time.monotonic() + ADOPTION_S
@@ -86,7 +102,12 @@ def _be_born(control: socket.socket, supervisor_pid: int, fork_order: order.Fork
             os._exit(71)
         time.sleep(0.0001)
     os.setpgid(0, 0)
-    control.send(orjson.dumps({"name": fork_order.name, "pid": os.getpid()}))
+    passing("subworker.before_birth")
+    try:
+        control.send(orjson.dumps({"name": fork_order.name, "pid": os.getpid()}))
+    except ConnectionError:
+        # The zygote was killed meanwhile, and the supervisor expects nobody any more.
+        os._exit(72)
     control.close()
 
 

@@ -1,6 +1,6 @@
 """From a configuration to a running farm, and out again: what is made in which order, and why in that order.
 
-1. The locks: only one supervisor on a state directory. 2. The zygote and the writer: they import while we go on; the zygote is
+1. The lock: only one supervisor on a state directory. 2. The zygote and the writer: they import while we go on; the zygote is
 executed before anything here has seen a password. 3. The database. 4. What a dead predecessor left behind. 5. Our own host row,
 threads and subworkers. On the way out everything in reverse.
 """
@@ -24,6 +24,7 @@ from farm import linux
 from farm.collector import collect_rarely
 from farm.config.model import Config
 from farm.errors import FarmError
+from farm.failpoints import passing
 from farm.home import StateDir, farm_home
 from farm.ports import Part
 from farm.shm.generation import ACK_RING_BYTES, RESULT_RING_BYTES, RingFile, generation_bytes, ring_file_bytes
@@ -37,6 +38,9 @@ from farm.supervisor.lane import Lane
 from farm.supervisor.loop import Loop
 from farm.supervisor.output import Output
 from farm.supervisor.spawn import inherit_nothing
+from farm.supervisor.strays import strays, told
+from farm.supervisor.threads import EventNap
+from farm.supervisor.witness import Witness
 from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.supervisor.zygote import Zygote
 from farm.units import counted
@@ -46,6 +50,8 @@ if TYPE_CHECKING:
 
 SPARE_GENERATIONS = 2
 """Files of dead subworkers stand until they are buried, beside those of their successors."""
+OF_EACH_LANE = 2
+"""Subworkers beside those that have a post: a spare, and one that was told to end."""
 WRITER_LEAVE_S = 5.0
 DESCRIPTORS, DESCRIPTORS_A_SUBWORKER = 160, 4
 """Open files of a supervisor: connections, sockets, locks, and numbers up to 100 kept free for children; and for each subworker."""
@@ -82,7 +88,7 @@ class Answering:
 def check_machine(config: Config) -> None:
     """Refuse what this machine cannot do, before anything is made. Raises FarmError."""
     subworkers = sum(lane.subworkers for lane in config.lanes)
-    needed = DESCRIPTORS + DESCRIPTORS_A_SUBWORKER * subworkers
+    needed = DESCRIPTORS + DESCRIPTORS_A_SUBWORKER * (subworkers + OF_EACH_LANE * len(config.lanes))
     allowed = linux.raise_descriptor_limit(needed)
     if allowed < needed:
         plural = "s need" if subworkers > 1 else " needs"
@@ -127,13 +133,15 @@ class Boot:
 
     def run(self, *, burst: bool) -> int:
         """Bring the farm up, let it work, bring it down. Returns the exit code."""
-        self._end_old_crew()
         self._loop.watch(self._log_end, lambda: self._output.step(time.monotonic()))
         zygote = self.make_zygote()
         writer = self._spawn_writer()
+        # They import while an old crew has its time to finish. The lock that they inherit is ours to take yet.
+        self._end_old_crew()
         self._answering = self._open_database()
         # After the embedded server has been started: it is to be nobody's child, and must not become ours.
         linux.adopt_orphans()
+        linux.set_oom_score(linux.OOM_SCORE_OF_FARM)
         writer.start(self._writer_start(writer))
         from farm.supervisor.parts import Parts
 
@@ -141,12 +149,14 @@ class Boot:
         parts = Parts(self._config, self._answering.dsn, self._stack, revive=self._answering.revive)
         parts.prepare(embedded=self._answering.embedded)
         parts.take_over(self._old_places, writer=writer, spill=self._spill, check=self._check_alive(writer))
-        lanes = [Lane(lane, claim_max=self._config.claim_max) for lane in self._config.lanes]
+        nap = EventNap()
+        witness = Witness(hurry=nap.wake, wake=self._loop.wake)
+        lanes = [Lane(lane, claim_max=self._config.claim_max, witness=witness) for lane in self._config.lanes]
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         host_id = parts.register(self._state.instance)
         crew = self._make_crew(lanes, desk, admit=parts.admit)
         crew.host_id = desk.file.host_id = host_id
-        parts.make(lanes=lanes, crew=crew, desk=desk, inbox=inbox, loop=self._loop, burst=burst)
+        parts.make(lanes=lanes, crew=crew, desk=desk, inbox=inbox, loop=self._loop, burst=burst, witness=witness, heartbeats_nap=nap)
         self._attach_desk(writer, desk)
         supervisor = parts.supervisor(
             loop=self._loop, children=self, zygote=zygote, writer=writer, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst
@@ -208,7 +218,7 @@ class Boot:
         return RingFile.create(self._place.desk, host_id=0, capacity=RESULT_RING_BYTES)
 
     def _make_place(self) -> Place:
-        subworkers = sum(lane.subworkers for lane in self._config.lanes) + SPARE_GENERATIONS
+        subworkers = sum(lane.subworkers + OF_EACH_LANE for lane in self._config.lanes) + SPARE_GENERATIONS
         slots = max(lane.concurrency for lane in self._config.lanes)
         needed = subworkers * generation_bytes(slots) + 2 * ring_file_bytes(RESULT_RING_BYTES)
         run = f"{time.clock_gettime_ns(time.CLOCK_REALTIME):020d}"
@@ -280,11 +290,15 @@ class Boot:
 
     def _leave(self, supervisor: Supervisor, parts: Any, crew: Crew, uncommitted: int) -> int:
         """Retire our host row, end the threads, the writer and the zygote. Rings are removed only if everything is committed."""
+        passing("supervisor.before_leave")
         parts.stop(retire=uncommitted == 0)
         supervisor.writer.leave()
         supervisor.zygote.close()
         _wait_for(supervisor.writer.pid, WRITER_LEAVE_S)
         self._output.step(time.monotonic())
+        ours = {supervisor.writer.pid, supervisor.zygote.pid, *(generation.pid for generation in crew.generations)}
+        if found := strays(ours):
+            log.warning("processes that jobs have left behind still run: %s", told(found))
         summary = supervisor.summary()
         supervisor.writer.close()
         crew.close()

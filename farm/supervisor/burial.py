@@ -10,8 +10,9 @@ from typing import NamedTuple
 from farm.model import Outcome, OutcomeKind
 from farm.shm.frames import HeldJob
 from farm.shm.slots import Slot
+from farm.subworker.results import error_type
 from farm.supervisor.desk import ended, outcome_of
-from farm.supervisor.generation import Generation, timed_out
+from farm.supervisor.generation import ALL_THAT_RUN, Generation, timed_out
 
 log = logging.getLogger("farm")
 
@@ -54,14 +55,14 @@ def judge(generation: Generation) -> Estate:
 
 
 def _ended_by(generation: Generation, slot: Slot, frame: HeldJob) -> Outcome:
-    doom = generation.doom
+    doom = generation.dooms.get(slot.seq, generation.doom)
     if doom is None:
         return ended(frame, OutcomeKind.CRASHED, "SubworkerExited", how_it_ended(generation.exit_status), slot.started_ns)
-    if doom.seq in (slot.seq, 0):
-        return ended(frame, doom.kind, doom.kind.name.title().replace("_", ""), doom.message, slot.started_ns)
+    if doom.seq in (slot.seq, ALL_THAT_RUN):
+        return ended(frame, doom.kind, error_type(doom.kind), doom.message, slot.started_ns)
     if 0 < slot.deadline_ns <= doom.at_ns:
         # Many that hang for the same reason must not be sent back for each other, one timeout after the other.
-        return ended(frame, OutcomeKind.TIMED_OUT, "TimedOut", timed_out(slot, doom.at_ns).message, slot.started_ns)
+        return ended(frame, OutcomeKind.TIMED_OUT, error_type(OutcomeKind.TIMED_OUT), timed_out(slot, doom.at_ns).message, slot.started_ns)
     return outcome_of(frame, OutcomeKind.RELEASED, b"")
 
 

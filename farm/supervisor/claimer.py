@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from farm.errors import StoreError
+from farm.failpoints import passing
 from farm.model import Claim, JobRow
 from farm.supervisor.idleness import Declarations, Idleness
 from farm.supervisor.lane import Lane
@@ -275,7 +276,9 @@ class Claimer:
         """Bring a claim to its end: ask (again, under the same lease), read the jobs, hand them over."""
         if asked.claim is None:
             begun = self._clock()
+            passing("claimer.before_claim")
             asked.claim = self._store.claim(**asked.arguments)
+            passing("claimer.after_claim")
             if asked.went_back:
                 self._note_walk(self._clock() - begun)
             self._worklist.note_claimed(
@@ -289,6 +292,7 @@ class Claimer:
         claim = asked.claim
         if claim is not None:
             rows = self._store.read_jobs(claim.job_ids)
+            passing("claimer.before_deliver")
             asked.lane.claimed += len(claim.job_ids)
             self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, self._worklist.runner(asked.pairs[0].class_id), claim, rows))
         self._asked = None

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from farm.failpoints import passing
 from farm.model import Outcome, OutcomeKind
 from farm.shm.frames import HeldJob, pack_outcome
 from farm.shm.generation import RingFile
@@ -27,6 +28,7 @@ class Desk:
         self._waiters_ns = int(max(WAITERS_S, 2 * heartbeat_s) * 1e9)
         self._ring = RingProducer(file.ring, wake=wake_writer)
         self._waiting: deque[tuple[int, int, bytes]] = deque()
+        self._published = self._settled = 0
 
     def note_waiters(self) -> None:
         """Tell the writer that somebody waits for the end of a job, from any thread: it then tells with each commit, for a while."""
@@ -42,6 +44,8 @@ class Desk:
         while self._waiting:
             batch = [self._waiting[index] for index in range(min(PUT_MAX, len(self._waiting)))]
             written = self._ring.put_frames(batch)
+            self._published += written
+            passing("supervisor.desk_pushed")
             for _ in range(written):
                 self._waiting.popleft()
             if written < len(batch) and self._ring.want_space(len(self._waiting[0][2])):
@@ -56,6 +60,15 @@ class Desk:
     def backlog(self) -> int:
         """Outcomes that wait for room in the ring."""
         return len(self._waiting)
+
+    def settle(self, acks: int) -> None:
+        """Be told that so many more outcomes are committed."""
+        self._settled += acks
+
+    @property
+    def uncommitted(self) -> int:
+        """Outcomes that wait, here or in the ring, for their commit; after the death of a writer, which acks some twice, at least 1."""
+        return len(self._waiting) + (0 if self._ring.drained else max(1, self._published - self._settled))
 
 
 def released(jobs: Iterable[HeldJob]) -> list[Outcome]:

@@ -8,7 +8,7 @@ from farm.model import OutcomeKind
 from farm.shm.frames import HeldJob
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk, released
-from farm.supervisor.generation import Doom, Generation, Phase
+from farm.supervisor.generation import ALL_THAT_RUN, Doom, Generation, Phase
 
 LOOK_S = 0.02
 COMMIT_S_MAX = 10.0
@@ -40,9 +40,7 @@ class Drain:
         for generation in self._crew.generations:
             self._move_on(generation, now)
         for lane in self._crew.lanes:
-            held = list(lane.held)
-            lane.held.clear()
-            self._release(held)
+            self._release(lane.take_all())
         return LOOK_S
 
     @property
@@ -55,8 +53,8 @@ class Drain:
         return now > self._deadline + self._commit_s_max
 
     def uncommitted(self) -> int:
-        """Return how many jobs have no committed outcome."""
-        return self._crew.in_flight() + self._desk.backlog
+        """Return how many jobs have no committed outcome; those given back count as well until that is committed."""
+        return self._crew.in_flight() + self._desk.uncommitted
 
     def _move_on(self, generation: Generation, now: float) -> None:
         if generation.phase is Phase.BORN:
@@ -73,7 +71,7 @@ class Drain:
         elif now >= self._deadline:
             # What it runs, or nothing: stopped by somebody between two jobs, it does not answer. It can start nothing more.
             self.stopped += len(running)
-            generation.kill(Doom(OutcomeKind.STOPPED, "still running when the farm was stopped", 0))
+            generation.end(Doom(OutcomeKind.STOPPED, "still running when the farm was stopped", ALL_THAT_RUN), now)
 
     def _release(self, frames: list[HeldJob]) -> None:
         if frames:

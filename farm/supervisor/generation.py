@@ -7,11 +7,13 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from itertools import repeat
 from typing import NamedTuple
 
+from farm.failpoints import passing
 from farm.model import OutcomeKind
 from farm.shm.frames import SPILLED, HeldJob, pack_jobs
 from farm.shm.generation import READY, SETUP_FAILED, GenerationFile
@@ -24,6 +26,10 @@ DEPTH_S = 0.1
 """Seconds of work handed to a subworker ahead of its running jobs. Behind a job that takes longer, nothing is put: handing the next
 one out when it ends costs half a millisecond, and until then it is anybody's."""
 DEPTH_MAX = 2048
+GRACE_S = 0.5
+"""What a job has to end by itself after it was cancelled, and a subworker after TERM."""
+STOP_SIGNAL = signal.SIGUSR1
+"""Has a subworker that runs one job at a time look whether that is to be cancelled."""
 
 Appetite = tuple[int, int]
 """(spare, behind): jobs wanted for slots that have nothing to do, and to wait behind running jobs."""
@@ -33,8 +39,9 @@ FULL: Appetite = (0, 0)
 class Phase(StrEnum):
     """Where a generation is in its life.
 
-    BORN: forked, its runners are being set up. SERVING: takes frames.
-    DOOMED: it was sent a kill. DEAD: reaped; the writer has not yet consumed its ring. BURIED: every job it held is accounted for.
+    BORN: forked, its runners are being set up; a spare stays so until it takes a post. SERVING: takes frames.
+    DOOMED: it was told to end, or killed. DEAD: reaped; the writer has not yet consumed its ring. BURIED: every job it held is
+    accounted for.
     """
 
     BORN = "born"
@@ -44,15 +51,30 @@ class Phase(StrEnum):
     BURIED = "buried"
 
 
+ALL_THAT_RUN = 0
+NONE_OF_THEM = -1
+
+
 class Doom(NamedTuple):
-    """Why a subworker was killed on purpose, noted before the kill."""
+    """Why a job was ended on purpose, noted before anything is done to it."""
 
     kind: OutcomeKind
     message: str
     seq: int
-    """The frame whose job it was killed for, 0: all that run. Jobs beside it are released, unless they were over their time as well."""
+    """The frame whose job it is, ALL_THAT_RUN, or NONE_OF_THEM: it cannot be told whose fault it was. If its subworker is ended for it,
+    jobs beside it are released, unless they were over their time as well, or have a doom of their own."""
     at_ns: int = 0
     """CLOCK_MONOTONIC of the look that found it over its time; 0 for other reasons."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """A job that was asked to end, and has been waited for since."""
+
+    slot: Slot
+    doom: Doom
+    strike_at: float
+    """When its subworker is ended for it, if it still runs."""
 
 
 class Skipped(NamedTuple):
@@ -69,6 +91,8 @@ class Generation:
 
     def __init__(self, *, name: str, number: int, lane: str, host_id: int, file: GenerationFile, wake_fd: int) -> None:
         self.name = name
+        self.post = name.partition(".")[0]
+        """What it is called in the log: `w0` as its predecessors at that post, `spare` before it has one."""
         self.number = number
         self.lane = lane
         self.host_id = host_id
@@ -79,6 +103,16 @@ class Generation:
         self.born_at = time.monotonic()
         self.exit_status: int | None = None
         self.doom: Doom | None = None
+        self.dooms: dict[int, Doom] = {}
+        """By sequence, of jobs that have one of their own."""
+        self.asked: dict[int, Asked] = {}
+        """By sequence, jobs that were asked to end and may still do it."""
+        self.kill_at = float("inf")
+        """When one that was told to end is killed."""
+        self.footprint_bytes = 0
+        """What it held of the machine's memory before its first job; 0: not known."""
+        self.reserved = False
+        """It is to run one job alone: it is given nothing else."""
         self.handed: dict[int, HeldJob] = {}
         """Jobs by sequence that were put into its ring and not acknowledged by the writer."""
         self.next_seq = 1
@@ -94,10 +128,11 @@ class Generation:
         self._fits = DEPTH_MAX
         """How many frames its ring holds, as far as is known: arguments may be large."""
 
-    @property
-    def post(self) -> str:
-        """The name that it shares with its successors: `w0` of `w0.17`."""
-        return self.name.partition(".")[0]
+    def take_post(self, index: int) -> None:
+        """Make a spare a subworker at that post; it is woken for it."""
+        self.post = f"w{index}"
+        self.file.post = index + 1
+        os.eventfd_write(self.wake_fd, 1)
 
     @property
     def ready(self) -> bool:
@@ -128,7 +163,7 @@ class Generation:
     @property
     def spare(self) -> int:
         """Slots that could start a job at once, and have none. None while it is recalled: it would find nothing."""
-        if self.phase is not Phase.SERVING or self._recall.active:
+        if self.phase is not Phase.SERVING or self._recall.active or self.reserved:
             return 0
         unstarted = self.unstarted
         return 0 if unstarted >= self._slots else max(0, self._slots - self.occupied - unstarted)
@@ -146,7 +181,7 @@ class Generation:
 
     def appetite(self, now: float) -> Appetite:
         """Return how many frames it should be given now."""
-        if self.phase is not Phase.SERVING or self._recall.active:
+        if self.phase is not Phase.SERVING or self._recall.active or self.reserved:
             return FULL
         unstarted = self.unstarted
         high = min(self._pace.high, self._fits)
@@ -181,12 +216,17 @@ class Generation:
         self.file.refill = self._wish(first + written)
         self.next_seq = first + written
         self.handed.update(zip(range(first, first + written), jobs, strict=False))
+        passing("supervisor.before_give")
         put = self._jobs.put_frames(frames)
         assert put == len(frames), "there was room for all of them"
+        passing("supervisor.after_give")
         return written
 
     def settle(self, sequences: Sequence[int]) -> list[HeldJob]:
         """Forget jobs whose outcome is committed; returns those that had a spill file."""
+        if self.dooms:
+            for seq in sequences:
+                self.dooms.pop(seq, None)
         jobs = map(self.handed.pop, sequences, repeat(None))
         return [job for job in jobs if job is not None and job[0] & SPILLED]
 
@@ -194,6 +234,7 @@ class Generation:
         """Begin to take back everything that is not started."""
         if not self._recall.active:
             self._recall.begin()
+            passing("supervisor.after_recall")
             self._pace.back_off()
 
     @property
@@ -219,12 +260,52 @@ class Generation:
         """Return the slots whose job has started and not ended."""
         return self.file.slots.running()
 
+    def ask(self, slot: Slot, doom: Doom, now: float) -> bool:
+        """Ask a running job to end; False if it cannot hear it: only coroutines can be cancelled."""
+        self.dooms[slot.seq] = doom
+        stops = self.file.stops
+        # Also of one that cannot be cancelled: should it raise because of what comes now, that is why.
+        stops.ask(slot.slot, slot.seq, doom.kind, doom.message)
+        self.file.stopping += 1
+        is_other = stops.otherwise[slot.slot] == slot.seq
+        if is_other == (self._slots > 1):
+            return False
+        self.asked[slot.seq] = Asked(slot, doom, now + GRACE_S)
+        if self._slots > 1:
+            os.eventfd_write(self.wake_fd, 1)
+        else:
+            # It sleeps in a loop of its own, which looks at nothing of ours. Not reaped yet, it is still whom we mean.
+            if self.pid:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(self.pid, STOP_SIGNAL)
+        return True
+
+    def end(self, doom: Doom | None, now: float) -> None:
+        """Have its whole process group end: TERM now, and KILL if it has not after GRACE_S. The reason is noted first."""
+        if self.phase is not Phase.SERVING or not self.pid:
+            # One whose birth is not told yet is killed when it is.
+            self.kill(doom)
+            return
+        self.doom = doom
+        self.phase = Phase.DOOMED
+        self.kill_at = now + GRACE_S
+        signal_group(self.pid, signal.SIGTERM)
+        # Stopped processes hear of it only when they go on.
+        signal_group(self.pid, signal.SIGCONT)
+
+    def press(self, now: float) -> float:
+        """Kill one that was told to end when its time is up, or nothing is left to wait for; returns the seconds until then."""
+        if self.phase is Phase.DOOMED and self.kill_at < float("inf") and (now >= self.kill_at or not self.file.slots.any_running()):
+            self.kill(None)
+        return self.kill_at - now
+
     def kill(self, doom: Doom | None) -> None:
         """Kill its whole process group; the reason is noted first. Its pid is ours until it is reaped, so it cannot be another's."""
         if self.phase in (Phase.DEAD, Phase.BURIED):
             return
         self.doom = self.doom or doom
         self.phase = Phase.DOOMED
+        self.kill_at = float("inf")
         if self.pid:
             signal_group(self.pid, signal.SIGKILL)
 
@@ -261,7 +342,11 @@ class Generation:
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:
-    """Signal a child of ours that is not reaped yet, with its process group if it leads one."""
+    """Signal a child of ours that is not reaped yet, with its process group if it leads one.
+
+    Until it is reaped its number is its own, and that of its group stays taken while anybody is in it.
+    """
+    assert pid > 0, "0 and below mean whole groups, our own among them"
     # What a job has started may have become another user's (sudo), and is ours to reap all the same.
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
@@ -270,6 +355,6 @@ def signal_group(pid: int, number: signal.Signals) -> None:
 
 
 def timed_out(slot: Slot, at_ns: int) -> Doom:
-    """Return why a subworker is killed whose job was found past its deadline."""
+    """Return why a job is ended that was found past its deadline."""
     limit_s = (slot.deadline_ns - slot.started_ns) / 1e9
-    return Doom(OutcomeKind.TIMED_OUT, f"timeout of {limit_s:g} s reached; its subworker was killed", slot.seq, at_ns)
+    return Doom(OutcomeKind.TIMED_OUT, f"timeout of {limit_s:g} s reached", slot.seq, at_ns)

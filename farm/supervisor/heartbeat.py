@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from farm import linux
 from farm.errors import FarmError, StoreUnavailable
+from farm.failpoints import passing
+from farm.model import CancelRequest
 from farm.supervisor.generation import Generation
+from farm.supervisor.witness import Witness
 
 RETRY_S = 0.2
 REVIVE_AFTER_S = 5.0
@@ -25,12 +29,15 @@ class Answer(Protocol):
     def database_us(self) -> int: ...
     @property
     def waiters(self) -> bool: ...
+    @property
+    def cancels(self) -> bool: ...
 
 
 class Hosts(Protocol):
     """What the heartbeat asks of the store."""
 
     def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> Answer | None: ...
+    def cancels(self, host_id: int) -> Sequence[CancelRequest]: ...
 
 
 class Heartbeat:
@@ -53,6 +60,8 @@ class Heartbeat:
         revive: Callable[[], None] | None,
         retry_s_max: float,
         waiters: Callable[[], None],
+        unwanted: Callable[[Sequence[CancelRequest]], None],
+        witness: Witness,
     ) -> None:
         self._store = store
         self._host_id = host_id
@@ -62,6 +71,8 @@ class Heartbeat:
         self._retired = retired
         self._revive = revive
         self._waiters = waiters
+        self._unwanted = unwanted
+        self._witness = witness
         self._retry_s = min(RETRY_S, every_s, retry_s_max)
         self._asked_at = 0.0
         self._away_since: float | None = None
@@ -90,11 +101,16 @@ class Heartbeat:
         if self.closed:
             return self._every_s
         host_id, sent_ns = self._host_id, linux.boottime_ns()
+        # Before the slots are read: what is no longer among the named runs by now, or has ended.
+        named = self._witness.asked
         slots = [slot for generation in self._generations() for slot in generation.running()]
         monotonic_ns = time.monotonic_ns()
-        ages_s = [max(0, monotonic_ns - slot.started_ns) / 1e9 for slot in slots]
+        ages_s = dict.fromkeys(named.job_ids, 0.0)
+        ages_s |= {slot.job_id: max(0, monotonic_ns - slot.started_ns) / 1e9 for slot in slots}
         try:
-            answer = self._store.beat(host_id, [slot.job_id for slot in slots], ages_s)
+            passing("heartbeat.before_beat")
+            answer = self._store.beat(host_id, list(ages_s), list(ages_s.values()))
+            passing("heartbeat.after_beat")
         except StoreUnavailable as error:
             self._note_away(now, error)
             self._ask_for_server(now)
@@ -105,9 +121,19 @@ class Heartbeat:
         else:
             self.clock_us = less_monotonic(answer.database_us, monotonic_ns)
             self._open_gate(sent_ns)
+            self._witness.note(named)
             if answer.waiters:
                 self._waiters()
+            if answer.cancels:
+                self._read_cancels(host_id)
         return max(0.0, self._every_s - (time.monotonic() - now))
+
+    def _read_cancels(self, host_id: int) -> None:
+        """Pass on which jobs are to end. Those that cannot be found or ended yet are among them again at the next beat."""
+        # Where it fails the next beat fails too, and says so.
+        with suppress(StoreUnavailable):
+            if requests := self._store.cancels(host_id):
+                self._unwanted(requests)
 
     def _open_gate(self, since_boot_ns: int) -> None:
         self.gate_ns = since_boot_ns + self._gate_ns

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from farm.config.model import Lane as LaneConfig
+from farm.failpoints import passing
 from farm.shm.frames import HeldJob
 from farm.supervisor.generation import FULL, Appetite, Generation, Phase
+from farm.supervisor.loners import Loners, take_out
 from farm.supervisor.pace import Pace
+from farm.supervisor.witness import Wary, Witness, split
 
 CLAIM_AHEAD_S = 0.5
 """Seconds of work claimed ahead: a claim and the reading of its jobs take a few milliseconds, a busy database more; and four claims
@@ -22,12 +25,17 @@ CLAIMED_MIN = 2
 class Lane:
     """Holds claimed jobs between the claim and the rings."""
 
-    def __init__(self, config: LaneConfig, *, claim_max: int) -> None:
+    def __init__(self, config: LaneConfig, *, claim_max: int, witness: Witness) -> None:
         self.config = config
         self.name = config.name
         self.memory_mb = config.memory_bytes // 1_000_000
         """What a job may need here, in millions of bytes, as memory classes count."""
         self.held: deque[HeldJob] = deque()
+        self.loners = Loners()
+        """Jobs that are to run alone, apart from the others."""
+        self.wary = Wary(lane=config.name, witness=witness)
+        """Jobs that were lost before, apart from the others."""
+        self._had_wary = False
         self.generations: list[Generation] = []
         """Those that take frames or may yet; the buried are gone. Replaced as a whole, so that other threads may read it."""
         slots = config.subworkers * config.concurrency
@@ -47,7 +55,12 @@ class Lane:
     @property
     def buffered(self) -> int:
         """Jobs claimed and not started, wherever they are."""
-        return self.claimed - self.arrived + len(self.held) + sum(generation.unstarted for generation in self.generations)
+        return self.claimed - self.arrived + self.waiting + sum(generation.unstarted for generation in self.generations)
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait here, in no ring."""
+        return len(self.held) + len(self.loners) + len(self.wary)
 
     @property
     def serving(self) -> bool:
@@ -67,14 +80,33 @@ class Lane:
         """True at or below the low watermark, as last measured."""
         return self.buffered <= self._pace.low
 
-    def arrive(self, claimed: int, jobs: list[HeldJob]) -> None:
+    def arrive(self, claimed: int, jobs: list[HeldJob], *, some_lost: bool = False) -> None:
         """Take in the jobs of a claim of so many; fewer where some were refused, or are no longer ours."""
         self.arrived += claimed
+        jobs = self.loners.keep(jobs)
+        if some_lost:
+            self._had_wary = True
+            jobs, wary = split(jobs)
+            self.wary.add(wary)
         self.held.extend(jobs)
 
     def take_back(self, jobs: Iterable[HeldJob]) -> None:
         """Hold jobs again that were handed out and not started: ahead of the others, in their old order."""
-        self.held.extendleft(reversed(list(jobs)))
+        fresh = self.loners.keep(list(jobs))
+        if self._had_wary:
+            fresh, wary = split(fresh)
+            self.wary.take_back(wary)
+        self.held.extendleft(reversed(fresh))
+
+    def take_all(self) -> list[HeldJob]:
+        """Give up all that waits here."""
+        jobs = [*self.wary.take_all(), *self.loners.take_all(), *self.held]
+        self.held.clear()
+        return jobs
+
+    def take_out(self, job_ids: Container[int]) -> list[HeldJob]:
+        """Give up those of these jobs that wait here."""
+        return [*take_out(self.held, job_ids), *self.loners.take_out(job_ids), *self.wary.take_out(job_ids)]
 
     def finish_recalls(self) -> bool:
         """Hold again what was recalled from subworkers that have answered, and let them go on; True if anybody has."""
@@ -83,6 +115,7 @@ class Lane:
             if generation.recall_active and generation.phase is Phase.SERVING:
                 frames = generation.recalled()
                 if frames is not None:
+                    passing("supervisor.after_answer")
                     self.take_back(frames)
                     generation.lift_recall()
                     anybody = True
@@ -90,9 +123,19 @@ class Lane:
 
     def dispatch(self, now: float) -> None:
         """Put held jobs into rings: for free slots first, then behind running jobs as far ahead as their pace allows."""
+        if self.loners.any:
+            self.loners.hand_out(self.generations)
+        takers = self.generations
+        if self.wary.any:
+            # Each of those needs a slot to itself, and a heartbeat before it. They are older than what is held, but may be thousands: so
+            # they get the larger half of the subworkers, and the rest goes on as ever.
+            others = len(takers) // 2 if self.held else 0
+            self.wary.hand_out(takers[others:])
+            if len(self.wary):
+                takers = takers[:others]
         if not self.held:
             return
-        asked = [(generation, appetite) for generation in self.generations if (appetite := generation.appetite(now)) != FULL]
+        asked = [(generation, appetite) for generation in takers if (appetite := generation.appetite(now)) != FULL]
         shares = share_out(len(self.held), [appetite for _generation, appetite in asked])
         for (generation, _appetite), share in zip(asked, shares, strict=True):
             if share:

@@ -9,9 +9,9 @@ from typing import Protocol
 from farm.errors import StoreUnavailable
 from farm.model import PRIORITY_MAX
 
-LATER, WAITERS = "later", "waiters"
-"""Payloads of wake-ups for a job that is due later, and for a program that begins to wait for the end of one; any other is
-`class:priority`, or `class:priority:job`, of one that is ready now."""
+LATER, WAITERS, CANCEL = "later", "waiters", "cancel"
+"""Payloads of wake-ups for a job that is due later, for a program that begins to wait for the end of one, and for a job that is to end;
+any other is `class:priority`, or `class:priority:job`, of one that is ready now."""
 Pair = tuple[int, int]
 """(class id, priority)."""
 RETRY_S = 0.25
@@ -45,12 +45,14 @@ class Listener:
         claimer: Hearer,
         later: Callable[[], None],
         waiters: Callable[[], None],
+        cancel: Callable[[], None],
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._wakeups = wakeups
         self._claimer = claimer
         self._later = later
         self._waiters = waiters
+        self._cancel = cancel
         self._clock = clock
         self._hears = False
         self._deaf_until = float("-inf")
@@ -80,7 +82,7 @@ class Listener:
             self._pass_on(payloads)
 
     def _pass_on(self, payloads: list[str]) -> None:
-        pairs = {_read(payload) for payload in payloads if payload not in (LATER, WAITERS)}
+        pairs = {_read(payload) for payload in payloads if payload not in (LATER, WAITERS, CANCEL)}
         if None in pairs:
             self._claimer.hear([])
         if known := [pair for pair in pairs if pair is not None]:
@@ -89,6 +91,8 @@ class Listener:
             self._later()
         if WAITERS in payloads:
             self._waiters()
+        if CANCEL in payloads:
+            self._cancel()
 
 
 def _read(payload: str) -> Pair | None:

@@ -14,6 +14,7 @@ from farm.shm.frames import JOB_COLUMNS_BYTES, JOB_HEAD, SPILLED, HeldJob
 from farm.shm.spill import Spill
 from farm.subworker.results import error_payload
 from farm.supervisor.refusals import Refusals
+from farm.supervisor.timeouts import Timeouts
 
 TASK_BYTES_MAX = 1 << 10
 """The longest task that an enqueue lets through."""
@@ -36,31 +37,45 @@ class Packed(NamedTuple):
 class Packer:
     """Knows what may run here and how large a frame may be."""
 
-    def __init__(self, *, runner_names: Sequence[str], refusals: Refusals, spill: Spill, frame_bytes_max: int) -> None:
+    def __init__(self, *, runner_names: Sequence[str], refusals: Refusals, timeouts: Timeouts, spill: Spill, frame_bytes_max: int) -> None:
         self._runner_names = list(runner_names)
         self._refusals = refusals
+        self._timeouts = timeouts
         self._spill = spill
         self._args_bytes_max = frame_bytes_max - JOB_HEAD.size - JOB_COLUMNS_BYTES - TASK_BYTES_MAX
         self._quiet_until = 0.0
 
-    def pack(self, claim: Claim, rows: Sequence[JobRow], runner_name: str, *, first: int = 0, to_release: bool = False) -> Packed:
+    def pack(
+        self, claim: Claim, rows: Sequence[JobRow], runner_name: str, *, lane: str, first: int = 0, to_release: bool = False
+    ) -> Packed:
         """Return the jobs of a claim in its order, from one position up to the first whose arguments cannot be spilled now.
 
         to_release: none of them will go into a ring, so nothing is spilled for them.
         """
         runner = self._runner_names.index(runner_name)
         lease_id, job_ids, attempts, losts, _from_ready = claim
-        reasons = {task: self._refusals.reason(runner_name, task) for task in {row[1] for row in rows}}
+        tasks_named = {row[1] for row in rows}
+        reasons = {task: self._refusals.reason(runner_name, task) for task in tasks_named}
+        limits = {task: self._timeouts.of(lane, task) for task in tasks_named}
         allowed = not any(reasons.values())
         if allowed and not first and len(rows) == len(job_ids) and max(map(len, map(_args, rows))) <= self._args_bytes_max:
             # The common case, for which nothing need be looked at one by one.
             ids, tasks, args, timeouts = zip(*rows, strict=True)
+            if any(limits.values()):
+                timeouts = tuple(own or limits[task] for own, task in zip(timeouts, tasks, strict=True))
             jobs = zip(repeat(0), repeat(lease_id), ids, count(), timeouts, attempts, losts or repeat(0), repeat(runner), tasks, args)
             return Packed(list(jobs), [], len(job_ids))
-        return self._pack_each(claim, rows, runner, reasons, first, to_release)
+        return self._pack_each(claim, rows, runner, reasons, limits, first, to_release)
 
     def _pack_each(
-        self, claim: Claim, rows: Sequence[JobRow], runner: int, reasons: Mapping[bytes, str | None], first: int, to_release: bool
+        self,
+        claim: Claim,
+        rows: Sequence[JobRow],
+        runner: int,
+        reasons: Mapping[bytes, str | None],
+        limits: Mapping[bytes, int],
+        first: int,
+        to_release: bool,
     ) -> Packed:
         lease_id, job_ids, attempts, losts, _from_ready = claim
         by_id = {row[0]: row for row in rows}
@@ -85,6 +100,7 @@ class Packer:
                     # A batch as large as all the room there is must not wait for all of it: what fits, runs and makes room.
                     return Packed(jobs, refused, position)
                 args, flags = name, SPILLED
+            timeout_ms = timeout_ms or limits[task]
             jobs.append((flags, lease_id, job_id, position, timeout_ms, attempt, losts[position] if losts else 0, runner, task, args))
         return Packed(jobs, refused, len(job_ids))
 

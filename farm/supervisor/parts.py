@@ -13,6 +13,7 @@ import farm
 from farm import linux
 from farm.config.model import Config
 from farm.errors import StoreUnavailable
+from farm.model import CancelRequest
 from farm.ports import Part
 from farm.retry import Policies
 from farm.shm.generation import JOB_RING_BYTES
@@ -24,6 +25,7 @@ from farm.store.hosts import HostStore
 from farm.store.session import Session
 from farm.store.upkeep import UpkeepStore
 from farm.store.wakeups import Wakeups
+from farm.supervisor.cancel import Unwanted
 from farm.supervisor.claimer import Claimer
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
@@ -36,8 +38,10 @@ from farm.supervisor.packing import Packer
 from farm.supervisor.refusals import Refusals
 from farm.supervisor.supervisor import Children, Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
-from farm.supervisor.threads import PartThread
+from farm.supervisor.threads import Nap, PartThread
+from farm.supervisor.timeouts import Timeouts
 from farm.supervisor.upkeep import Upkeep
+from farm.supervisor.witness import Witness
 from farm.supervisor.writer import Writer
 from farm.supervisor.zygote import Zygote
 
@@ -98,7 +102,18 @@ class Parts:
         self._clock_us = less_monotonic(self._hosts.clock_us(), sent_ns)
         return self._host_id
 
-    def make(self, *, lanes: Sequence[Lane], crew: Crew, desk: Desk, inbox: queue.SimpleQueue[Any], loop: Loop, burst: bool) -> None:
+    def make(
+        self,
+        *,
+        lanes: Sequence[Lane],
+        crew: Crew,
+        desk: Desk,
+        inbox: queue.SimpleQueue[Any],
+        loop: Loop,
+        burst: bool,
+        witness: Witness,
+        heartbeats_nap: Nap,
+    ) -> None:
         """Make the parts and their threads."""
         config = self._config
         self._inbox, self._loop = inbox, loop
@@ -124,27 +139,34 @@ class Parts:
             revive=self._revive,
             retry_s_max=config.reconnect_pause_s,
             waiters=desk.note_waiters,
+            unwanted=self._tell_unwanted,
+            witness=witness,
         )
+        heartbeat = PartThread("heartbeat", self._heartbeat, heartbeats_nap)
         listen = config.database.listen or (None if config.database.pooled else self._dsn)
         # What is due earlier than everything else is announced: where announcements are heard, polling is only the safety net.
-        self._upkeep = PartThread(
-            "upkeep",
-            Upkeep(
-                store=self._upkeep_store,
-                retire=self._reaper.retire,
-                lease_s=config.lease_s,
-                reap_every_s=config.reap_every_s,
-                promote_every_s=config.poll_s if listen is None else max(config.poll_s, PROMOTE_EVERY_S),
-                promoted=self._hear_of_work,
-            ),
+        keeper = Upkeep(
+            store=self._upkeep_store,
+            retire=self._reaper.retire,
+            lease_s=config.lease_s,
+            reap_every_s=config.reap_every_s,
+            promote_every_s=config.poll_s if listen is None else max(config.poll_s, PROMOTE_EVERY_S),
+            promoted=self._hear_of_work,
         )
+        upkeep = PartThread("upkeep", keeper)
+
+        def hear_of_cancel() -> None:
+            heartbeat.wake()
+            keeper.hear_of_cancel()
+            upkeep.wake()
+
         listener: Listener | None = None
         if listen is not None:
             wakeups = Wakeups(self._session("listen", dsn=listen))
             self._stack.callback(wakeups.close)
-            listener = Listener(wakeups=wakeups, claimer=self._claimer, later=self._upkeep.wake, waiters=desk.note_waiters)
+            listener = Listener(wakeups=wakeups, claimer=self._claimer, later=upkeep.wake, waiters=desk.note_waiters, cancel=hear_of_cancel)
         self._claims = PartThread("claims", self._claimer, listener)
-        self._threads = [self._claims, self._upkeep, PartThread("heartbeat", self._heartbeat)]
+        self._threads = [self._claims, upkeep, heartbeat]
 
     def supervisor(
         self,
@@ -173,6 +195,7 @@ class Parts:
             packer=Packer(
                 runner_names=list(self._config.runners),
                 refusals=Refusals(self._config.runners),
+                timeouts=self._timeouts(),
                 spill=spill,
                 frame_bytes_max=JOB_RING_BYTES // 4 - FRAME_SPARE_BYTES,
             ),
@@ -200,6 +223,12 @@ class Parts:
             with suppress(StoreUnavailable):
                 self._hosts.retire(self._host_id, None)
 
+    def _timeouts(self) -> Timeouts:
+        policies = Policies(self._config.tasks)
+        return Timeouts(
+            of_task=lambda task: policies.of(task).timeout_s, of_lanes={lane.name: lane.timeout_s for lane in self._config.lanes}
+        )
+
     def _begin_again(self, host_id: int) -> None:
         """Our row was retired, which is for ever: register a new one. Called in the heartbeat's thread, which owns that session."""
         new_id = self.register(self._instance)
@@ -207,6 +236,11 @@ class Parts:
         # Told before anything can be claimed for the new row: what arrives earlier is dropped with all that is held.
         self._inbox.put(Retired(new_id))
         self._claimer.begin_as(new_id)
+        self._loop.wake()
+
+    def _tell_unwanted(self, requests: Sequence[CancelRequest]) -> None:
+        """Called in the heartbeat's thread."""
+        self._inbox.put(Unwanted(requests))
         self._loop.wake()
 
     def _hear_of_work(self) -> None:

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
+from farm import failpoints
+
+ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", failpoints.VARIABLE, failpoints.LOG_VARIABLE)
 """What a child may know of our environment, besides LC_*: a DSN or a PGPASSWORD is not among it."""
 SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 """For processes that run jobs: there is one for each core already, and every thread's arena counts as memory."""

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from farm.config.model import Config
 from farm.shm.spill import Spill
+from farm.supervisor.cancel import Cancels, Unwanted
 from farm.supervisor.claimer import Arrival, Claimer
 from farm.supervisor.crew import Crew
 from farm.supervisor.deadlines import Deadlines
@@ -20,6 +21,7 @@ from farm.supervisor.desk import Desk
 from farm.supervisor.drain import Drain
 from farm.supervisor.generation import Phase, signal_group
 from farm.supervisor.loop import Loop
+from farm.supervisor.memory import MemoryWatch
 from farm.supervisor.packing import Packer
 from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
@@ -67,7 +69,7 @@ class Supervisor:
         crew: Crew,
         desk: Desk,
         spill: Spill,
-        inbox: queue.SimpleQueue[Arrival | Retired],
+        inbox: queue.SimpleQueue[Arrival | Retired | Unwanted],
         packer: Packer,
         claimer: Claimer,
         claims: PartThread,
@@ -90,6 +92,8 @@ class Supervisor:
         self._claims = claims
         self._burst = burst
         self._deadlines = Deadlines(crew)
+        self._cancels = Cancels(crew=crew, desk=desk)
+        self._memory = MemoryWatch(crew)
         self._take_back = TakeBack(crew.lanes)
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
@@ -162,12 +166,13 @@ class Supervisor:
         self._take_acks()
         self._crew.bury(consumed, self._writer)
         if self._drain is None:
-            changed = self._crew.finish_recalls() or changed or bool(consumed)
+            changed = self._crew.finish_recalls() or changed or bool(consumed) or any(lane.loners.any for lane in self._crew.lanes)
             if changed:
                 # There are jobs to hand out again, or somebody new to have them.
                 self._dispatch(now)
         self._desk.step()
-        wait_s = min(self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
+        # Posts last: those who were just told to end have successors at once.
+        wait_s = min(self._memory.step(now), self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
         if self._drain is None:
             wait_s = min(wait_s, self._take_back.step(now))
         self._tell_first_ready()
@@ -212,6 +217,9 @@ class Supervisor:
             if isinstance(news, Retired):
                 self._begin_as(news.host_id)
                 self._unpacked = None
+            elif isinstance(news, Unwanted):
+                self._cancels.act(news.requests, draining=self._drain is not None)
+                self._unpacked = None
             else:
                 self._unpacked = news
 
@@ -222,8 +230,10 @@ class Supervisor:
             # Claimed just before our host row was retired: they are somebody else's now, too.
             arrival.lane.arrive(claimed - first, [])
             return True
-        packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first, to_release=self._drain is not None)
-        arrival.lane.arrive(packed.end - first, packed.jobs)
+        packed = self._packer.pack(
+            arrival.claim, arrival.rows, arrival.runner, lane=arrival.lane.name, first=first, to_release=self._drain is not None
+        )
+        arrival.lane.arrive(packed.end - first, packed.jobs, some_lost=arrival.claim.losts is not None)
         self.refused += len(packed.refused)
         self._desk.push(packed.refused)
         if packed.end < claimed:
@@ -239,7 +249,9 @@ class Supervisor:
 
     def _take_acks(self) -> None:
         for number, sequences in self._writer.acks():
-            if number != DESK_NUMBER:
+            if number == DESK_NUMBER:
+                self._desk.settle(len(sequences))
+            else:
                 self.settled += len(sequences)
                 for name in self._crew.settle(number, sequences):
                     self._spill.remove(name)
@@ -253,6 +265,8 @@ class Supervisor:
                 return
             if ended is None:
                 return
+            # Its birth was told before its end, and is heard while its number is still its own.
+            self._crew.hear_births(self._zygote)
             signal_group(ended.si_pid, signal.SIGKILL)
             _pid, status = os.waitpid(ended.si_pid, 0)
             self._note_death(ended.si_pid, status)
@@ -263,7 +277,6 @@ class Supervisor:
         elif pid == self._zygote.pid:
             self._replace_zygote(status)
         else:
-            self._crew.hear_births(self._zygote)
             self._crew.note_death(pid, status)
 
     def _replace_writer(self, status: int) -> None:
@@ -279,6 +292,7 @@ class Supervisor:
     def _replace_zygote(self, status: int) -> None:
         log.error("the zygote ended (status %d): a new one is made", os.waitstatus_to_exitcode(status))
         self._note_quick_end("zygote", self._zygote.born_at, status)
+        self._zygote.hush()
         self._crew.hear_births(self._zygote)
         self._crew.give_up_unborn(time.monotonic(), all_of_them=True)
         self._loop.unwatch(self._zygote.control.fileno())
@@ -325,7 +339,7 @@ class Supervisor:
         return LOOK_S
 
 
-def deliverer(inbox: queue.SimpleQueue[Arrival | Retired], loop: Loop) -> Callable[[Arrival], None]:
+def deliverer(inbox: queue.SimpleQueue[Arrival | Retired | Unwanted], loop: Loop) -> Callable[[Arrival], None]:
     """Return what the claim thread calls with a batch: the main thread is woken for it."""
 
     def deliver(arrival: Arrival) -> None:

@@ -131,7 +131,7 @@ class TakeBack:
         if not any(generation.waiting for generation in lane.generations):
             watch.balance.forget_idle()
             return float("inf")
-        held = bool(lane.held)
+        held = bool(lane.waiting)
         spare = not held and any(generation.spare for generation in lane.generations)
         if not spare:
             watch.balance.forget_idle()

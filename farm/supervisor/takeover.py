@@ -13,6 +13,7 @@ from typing import Protocol
 
 from farm import linux
 from farm.errors import FarmError, RingBroken
+from farm.failpoints import passing
 from farm.filelock import FileLock
 from farm.shm.generation import GenerationFile, HeaderPage, RingFile
 from farm.shm.place import Place
@@ -100,14 +101,26 @@ class Predecessor:
         broken = {index for index, file in enumerate(self._generations) if file.broken}
         return all(ring is None or index in broken or ring.drained for index, ring in enumerate(self._rings))
 
-    def reap(self, store: ReapStore) -> tuple[int, int]:
-        """Retire its host rows and put its jobs back, with the slots as evidence of what had started. Returns (jobs, started)."""
+    def reap(self, store: ReapStore, *, check: Callable[[], None] | None = None) -> tuple[int, int]:
+        """Retire its host rows and put its jobs back, with the slots as evidence of what had started. Returns (jobs, started).
+
+        A lease that a commit of its own has locked, perhaps of a backend whose client is gone, is waited for, up to DRAIN_S.
+        """
+        deadline = time.monotonic() + DRAIN_S
         started = [slot.job_id for file in self._generations for slot in file.slots.running()]
         jobs = 0
         for host_id in sorted({file.host_id for file in [*self._generations, *self._desks]}):
             store.retire(host_id)
+            passing("takeover.after_retire")
             while store.leases_left(host_id):
-                jobs += store.reap(host_id, started)
+                reaped = store.reap(host_id, started)
+                jobs += reaped
+                if not reaped:
+                    if time.monotonic() > deadline:
+                        raise FarmError(f"leases of an earlier run in {self._place.path} are locked by somebody: is the database well?")
+                    if check is not None:
+                        check()
+                    time.sleep(LOOK_S)
         return jobs, len(started)
 
     def remove(self, writer: Writer, spill: Spill) -> None:
@@ -127,6 +140,7 @@ def take_over(places: Sequence[Place], *, writer: Writer, store: ReapStore, spil
     """Take over from every run that left files behind, the oldest first. check is called while waiting and may raise."""
     for place in places:
         predecessor = Predecessor(place)
+        passing("takeover.before_drain")
         predecessor.attach(writer)
         deadline = time.monotonic() + DRAIN_S
         while not predecessor.drained:
@@ -136,7 +150,9 @@ def take_over(places: Sequence[Place], *, writer: Writer, store: ReapStore, spil
             # They concern nobody, but a writer whose acks nobody takes stands still.
             writer.acks()
             time.sleep(LOOK_S)
-        jobs, started = predecessor.reap(store)
+        passing("takeover.after_drain")
+        jobs, started = predecessor.reap(store, check=check)
+        passing("takeover.after_reap")
         predecessor.remove(writer, spill)
         if jobs:
             log.info("took over %s of an earlier run, %s of them had started", counted(jobs, "job"), f"{started:,}")

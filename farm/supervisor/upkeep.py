@@ -1,4 +1,4 @@
-"""What somebody has to do for the whole database, and every supervisor does: promote, reap, keep partitions ahead, prune."""
+"""What somebody has to do for the whole database, and every supervisor does: promote, expire, reap, sweep, prune, make partitions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from farm.errors import StoreUnavailable
-from farm.model import Beat
+from farm.failpoints import passing
+from farm.model import Beat, OpenTransaction
+from farm.supervisor.horizon import OPEN_S, Horizon
 from farm.units import counted
 
 PROMOTE_MAX = 2_000
+EXPIRE_MAX = 1_000
+DUE_S_MIN = 0.005
+SWEEP_MAX = 1_000
+"""Requests to cancel jobs that one step looks at."""
 PARTITIONS_EVERY_S = 5.0
 PRUNE_EVERY_S = 60.0
 
@@ -23,10 +29,15 @@ class UpkeepStore(Protocol):
     def live_hosts(self) -> tuple[list[Beat], float]: ...
     def retired_with_leases(self) -> Sequence[int]: ...
     def reap(self, host_id: int, started: Sequence[int] | None) -> tuple[int, int]: ...
+    def end_stuck_commits(self) -> int: ...
     def promote(self, jobs_max: int) -> tuple[int, float | None]: ...
+    def expire(self, jobs_max: int) -> tuple[int, float | None]: ...
+    def any_cancels(self) -> bool: ...
+    def sweep_cancels(self, above_id: int, jobs_max: int) -> tuple[int, int | None, int]: ...
     def keep_partitions_ahead(self) -> int: ...
     def prune_hosts(self) -> Sequence[int]: ...
     def prune_waiters(self) -> None: ...
+    def oldest_transaction(self, older_than_s: float) -> OpenTransaction | None: ...
 
 
 class Watch:
@@ -72,7 +83,7 @@ class Retire(Protocol):
 
 
 class Upkeep:
-    """A part. Sleeps until the earliest scheduled job is due, or until the next round."""
+    """A part. Sleeps until the earliest scheduled job is due or the next one expires, or until the next round."""
 
     def __init__(
         self,
@@ -91,41 +102,75 @@ class Upkeep:
         self._promote_every_s = promote_every_s
         self._promoted = promoted
         self._reap_at = 0.0
+        self._sweep_at = 0.0
+        self._sweep_above = 0
+        """Where the sweep of requests to cancel jobs goes on, 0: from the beginning, when its time has come."""
         self._partitions_at = 0.0
         self._prune_at = 0.0
+        self._horizon = Horizon()
+
+    def hear_of_cancel(self) -> None:
+        """Sweep at the next step; from any thread."""
+        self._sweep_at = 0.0
 
     def step(self, now: float) -> float:
-        """Promote what is due; reap, keep partitions ahead and prune when their time has come."""
+        """Promote what is due and end what expires; reap, keep partitions ahead, sweep and prune when their time has come."""
         try:
-            moved, next_due_s = self._store.promote(PROMOTE_MAX)
-            if moved:
-                self._promoted()
+            # What only upkeep does for the dead comes first: nothing that is in the way of the rest may keep it from being done.
             if now >= self._reap_at:
                 self._reap_at = now + self._reap_every_s
                 self._reap(now)
             if now >= self._partitions_at:
                 self._partitions_at = now + PARTITIONS_EVERY_S
                 self._store.keep_partitions_ahead()
+            passing("upkeep.before_promote")
+            moved, next_due_s = self._store.promote(PROMOTE_MAX)
+            if moved:
+                passing("upkeep.after_promote")
+                self._promoted()
+            expired, next_expiry_s = self._store.expire(EXPIRE_MAX)
+            if now >= self._sweep_at or self._sweep_above:
+                self._sweep(now)
             if now >= self._prune_at:
                 self._prune_at = now + PRUNE_EVERY_S
                 self._store.prune_hosts()
                 self._store.prune_waiters()
+                self._horizon.note(self._store.oldest_transaction(OPEN_S), now)
         except StoreUnavailable:
             self._watch.begin_anew()
             raise
-        if moved >= PROMOTE_MAX:
+        if moved >= PROMOTE_MAX or expired >= EXPIRE_MAX or self._sweep_above:
             return 0.0
         # A look at the hosts that comes late starts all watches anew: with a short lease, late every time means never.
         wait_s = min(self._promote_every_s, self._reap_at - now)
-        return max(0.0, wait_s if next_due_s is None else min(wait_s, next_due_s))
+        for due_s in (next_due_s, next_expiry_s):
+            # What is due and was not taken is locked by somebody: it is looked at again, but not at once for ever.
+            wait_s = wait_s if due_s is None else min(wait_s, max(due_s, DUE_S_MIN))
+        return max(0.0, wait_s)
+
+    def _sweep(self, now: float) -> None:
+        """Look at the next requests to cancel jobs; what is more than a step's worth is left for the next one."""
+        self._sweep_at = now + self._reap_every_s
+        if not self._sweep_above and not self._store.any_cancels():
+            return
+        looked, last_id, cancelled = self._store.sweep_cancels(self._sweep_above, SWEEP_MAX)
+        self._sweep_above = last_id if last_id is not None and looked >= SWEEP_MAX else 0
+        if cancelled:
+            log.info("cancelled %s that had come back or were waiting", counted(cancelled, "job"))
 
     def _reap(self, now: float) -> None:
         beats, server_up_s = self._store.live_hosts()
         for beat in self._watch.look(beats, server_up_s, now):
+            passing("upkeep.before_retire")
             if self._retire(beat.host_id, beat.beat):
                 log.warning("host %d has not beaten for a lease time: retired, its jobs are taken over", beat.host_id)
         for host_id in self._store.retired_with_leases():
+            passing("upkeep.before_reap")
             jobs, started = self._store.reap(host_id, None)
+            passing("upkeep.after_reap")
             if jobs:
                 log.warning("reaped %s of host %d, %s of them known to have started", counted(jobs, "job"), host_id, f"{started:,}")
                 self._promoted()
+            elif ended := self._store.end_stuck_commits():
+                # Its leases are locked. As a rule that is over in a moment, or somebody else is reaping.
+                log.warning("ended %s whose writer is gone: they held leases of host %d", counted(ended, "commit"), host_id)

@@ -8,6 +8,7 @@ import time
 from array import array
 from contextlib import suppress
 
+from farm.failpoints import passing
 from farm.shm.counters import load_counts
 from farm.shm.generation import RingFile
 from farm.shm.ring import RingConsumer
@@ -77,6 +78,8 @@ class Writer:
                 sequences = array("Q")
                 sequences.frombytes(packed)
                 acks.append((number, sequences))
+        if acks:
+            passing("supervisor.acks_taken")
         return acks
 
     def arm(self) -> bool:

@@ -20,10 +20,12 @@ MESSAGE_BYTES_MAX = 4096
 
 
 class Birth(NamedTuple):
-    """A subworker that has become our child."""
+    """A subworker that has become our child, or could not."""
 
     name: str
     pid: int
+    error: str = ""
+    """Why it could not be forked, "" if it was."""
 
 
 class Zygote:
@@ -54,6 +56,11 @@ class Zygote:
             while message := self.control.recv(MESSAGE_BYTES_MAX):
                 births.append(Birth(**orjson.loads(message)))
         return births
+
+    def hush(self) -> None:
+        """Hear no more births than have been told: whoever tells one from now on is told that nobody listens, and leaves."""
+        with suppress(OSError):
+            self.control.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
         """Let the zygote end: it leaves when its control socket closes."""

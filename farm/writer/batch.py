@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from farm.errors import StoreError, StoreUnavailable
+from farm.errors import StoreError, StoreExhausted, StoreUnavailable
+from farm.failpoints import passing
 from farm.model import CommitReport, Outcomes
 from farm.shm.counters import Counts
 from farm.writer.sources import Source
@@ -138,29 +139,43 @@ class Batch:
         """Commit all that is held, push the acks, then move the tails: in that order. False if the database is away."""
         again = self._held or any(source.first_pass for source in self._read_from)
         try:
+            passing("writer.after_read")
             report = self._commits.commit(self._outcomes, now_ns=now_ns, again=again)
-        except StoreUnavailable:
+            passing("writer.after_commit")
+        except StoreUnavailable as error:
+            if isinstance(error, StoreExhausted):
+                # The heartbeat, which tells of outages, changes a row in its place and needs no room: it may notice nothing.
+                self._complain(error)
             self._hold(now_ns)
             return False
         except StoreError as error:
             # Not an outage, and not a bad outcome either (those end alone): something that only a person can mend.
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                log.error("results cannot be committed, and are kept: %s", error)
+            self._complain(error)
             self._hold(now_ns)
             return False
         self._held = False
+        if self._complaint:
+            self._complaint = ""
+            log.warning("results are committed again")
         self._last_commit_ns = now_ns
         self.tally.add(report)
         self._report(report)
         for source in self._read_from:
             for start in range(0, len(source.acks), ACKS_A_FRAME_MAX):
                 self._acknowledge(source.number, source.acks[start : start + ACKS_A_FRAME_MAX].tobytes())
+        passing("writer.after_ack")
         for source in self._read_from:
             source.release()
+        passing("writer.after_tail")
         self._outcomes = Outcomes()
         self._read_from.clear()
         return True
+
+    def _complain(self, error: StoreError) -> None:
+        # A full disk is told of in other words each time: another file could not be extended.
+        if not self._complaint or (str(error) != self._complaint and not isinstance(error, StoreExhausted)):
+            self._complaint = str(error)
+            log.error("results cannot be committed, and are kept: %s", error)
 
     def _hold(self, now_ns: int) -> None:
         pause_s = random.uniform(RETRY_S_MIN, RETRY_S_MAX)

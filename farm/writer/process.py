@@ -18,7 +18,6 @@ from pathlib import Path
 from farm import linux
 from farm.collector import collect_rarely
 from farm.errors import RingBroken
-from farm.model import CommitReport
 from farm.retry import Policies, Policy
 from farm.shm.counters import store_counts
 from farm.shm.generation import GenerationFile, RingFile, mark_broken
@@ -28,6 +27,7 @@ from farm.store.commits import CommitStore
 from farm.store.session import Session
 from farm.writer import messages
 from farm.writer.batch import Batch
+from farm.writer.dropped import Dropped
 from farm.writer.messages import Attach, Detach, Drain, Leave, Start
 from farm.writer.orphan import Orphan
 from farm.writer.sources import Source
@@ -60,12 +60,13 @@ class WriterProcess:
         self._commits = CommitStore(self._session, Policies(list(map(Policy.of_data, start.policies))))
         self._desk: RingFile | None = None
         """Where the supervisor says whether anybody waits for the end of a job."""
+        self._dropped = Dropped()
         self._batch = Batch(
             commits=self._commits,
             acknowledge=self._acknowledge,
             batch_max=start.batch_max,
             age_max_s=start.age_max_s,
-            report=_log_dropped,
+            report=self._dropped.note,
         )
         self._orphan: Orphan | None = None
         self._leaving = False
@@ -80,6 +81,7 @@ class WriterProcess:
             if self._orphan is not None:
                 left_s = self._orphan.step(time.monotonic_ns(), list(self._sources.values()))
                 if left_s is None:
+                    self._dropped.tell(time.monotonic(), at_last=True)
                     return self._last_words()
                 wait_s = min(wait_s, left_s)
             if wait_s > 0:
@@ -92,11 +94,13 @@ class WriterProcess:
             if self._control.fileno() in ready and not self._hear():
                 poll.unregister(self._control)
                 self._orphan = Orphan(drain_timeout_s=self._start.drain_timeout_s, now_ns=time.monotonic_ns())
+        self._dropped.tell(time.monotonic(), at_last=True)
         return 0
 
     def step(self, now_ns: int) -> float:
         """Read what there is, commit if it is due. Returns the seconds until the writer wants to run again, 0 for at once."""
         sources = list(self._sources.values())
+        self._dropped.tell(now_ns / 1e9)
         self._batch.fill(sources)
         self._batch.awaited = self._desk is not None and now_ns < self._desk.waiters_ns
         wait_s = self._batch.due_in_s(now_ns, sources)
@@ -193,18 +197,12 @@ def _close_all(descriptors: list[int]) -> None:
         os.close(descriptor)
 
 
-def _log_dropped(report: CommitReport) -> None:
-    if report.duplicate or report.stale or report.unknown:
-        log.warning(
-            "outcomes dropped: %d duplicate, %d stale (their lease is gone), %d unknown", report.duplicate, report.stale, report.unknown
-        )
-
-
 def main() -> int:
     """Be the writer of the supervisor at the other end of descriptor 3."""
     # Before the password is read: nobody of the same user may look into this process from then on.
     linux.hide_memory()
     linux.name_process("farm writer")
+    linux.set_oom_score(linux.OOM_SCORE_OF_FARM)
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, signal.SIG_IGN)
     for descriptor in (CONTROL_FD, WAKE_FD, SUPERVISOR_FD, CREW_LOCK_FD):

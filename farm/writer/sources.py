@@ -15,8 +15,18 @@ from farm.shm.ring import Frame, RingConsumer
 from farm.shm.spill import Spill
 from farm.shm.successes import SUCCEEDED, add_alike, add_success
 
-KINDS_OF_SUBWORKERS = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.FAILED, OutcomeKind.MEMORY, OutcomeKind.CANCELLED, OutcomeKind.SNOOZED})
-"""What a process that runs foreign code may say of a job; everything else is the supervisor's to say."""
+KINDS_OF_SUBWORKERS = frozenset(
+    {
+        OutcomeKind.SUCCEEDED,
+        OutcomeKind.FAILED,
+        OutcomeKind.MEMORY,
+        OutcomeKind.CANCELLED,
+        OutcomeKind.SNOOZED,
+        OutcomeKind.TIMED_OUT,
+    }
+)
+"""What a process that runs foreign code may say of a job; everything else is the supervisor's to say. That it was cancelled or timed out
+it says of a job that was asked to end; said unasked, it harms that job alone."""
 FRAMES_MAX = 32
 """Frames that do not look alike are taken so many at a time; then it may be that others do again."""
 SPILL_GONE = b'{"type":"SpillGone","message":"the result was spilled to a file that is gone","traceback":""}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -30,7 +31,9 @@ def broken_off(dsn: str, farm_home: Path) -> Callable[[signal.Signals], int]:
 
     def run(number: signal.Signals) -> int:
         command = [*COMMAND, "demo", "--files", str(FILES), "--dsn", dsn]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        # Its jobs are claimed late, so that they cannot all have ended before the signal comes.
+        environ = {**os.environ, "FARM_FAILPOINT": "claimer.before_claim:sleep2s"}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environ)
         try:
             _await_line(process.stdout, "enqueued")
             process.send_signal(number)

@@ -106,3 +106,10 @@ def test_a_reader_that_leaves_early_is_no_mistake() -> None:
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait() == 141
+
+
+def test_a_failpoint_that_does_not_exist_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("FARM_FAILPOINT", "writer.after_comit:kill9")
+    assert main(["check"]) == 2
+    said = "farm: FARM_FAILPOINT: there is no failpoint 'writer.after_comit'; did you mean 'writer.after_commit'?\n"
+    assert capsys.readouterr().err == said

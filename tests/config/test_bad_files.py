@@ -49,7 +49,7 @@ ROWS: list[tuple[str, str | bytes, str]] = [
     (
         "12 nothing as a lane",
         RUNNERS + "lanes: {a: }\n",
-        "2:12: lanes.a: expected a mapping with queues, subworkers, concurrency, memory, got nothing",
+        "2:12: lanes.a: expected a mapping with queues, subworkers, concurrency, memory, keep_result, timeout, got nothing",
     ),
     ("13 empty", "", "1:1: the file is empty: expected a mapping with database, host, runners, lanes"),
     ("13 only a comment", "# soon\n", "1:1: the file is empty: expected a mapping with database, host, runners, lanes"),
@@ -75,6 +75,11 @@ ROWS: list[tuple[str, str | bytes, str]] = [
         "tasks: * without quotes",
         GOOD + "tasks: {*: {}}\n",
         "3:10: did not find expected alphabetic or numeric character; an asterisk must be quoted: '*'",
+    ),
+    (
+        "tasks: too many",
+        GOOD + "tasks:\n" + "".join(f'  "m{number}:*": {{max_attempts: 5}}\n' for number in range(1000)),
+        "4:3: tasks: expected at most 49,152 bytes of policies (some 500 patterns), got 87,891",
     ),
     ("tasks: no key of it", GOOD + 'tasks: {"m:*": {retries: 1}}\n', "3:17: tasks.m:*.retries: unknown key; did you mean 'retry'?"),
     ("tasks: no name", GOOD + 'tasks: {"m:*": {final_errors: [1]}}\n', "3:32: tasks.m:*.final_errors[0]: expected a name, got 1"),
@@ -156,7 +161,8 @@ ROWS: list[tuple[str, str | bytes, str]] = [
     (
         "46 more memory than there is",
         "host: {memory: 100MB}\n" + RUNNERS + "lanes: {a: {queues: [x], subworkers: 2, memory: 60MB}}\n",
-        "3:49: lanes.a.memory: 2 x 60 MB (a) + 60 MB (one being replaced) = 180 MB, and the host has 100 MB; or set host.overcommit: true",
+        "3:49: lanes.a.memory: 3 x 60 MB (a), with a spare subworker in each lane = 180 MB, and the host has 100 MB; "
+        "or set host.overcommit: true",
     ),
     ("47 large", "#" * (1 << 20) + "\n", "is larger than 1 MiB"),
     (

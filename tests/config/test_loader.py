@@ -52,7 +52,7 @@ host: {name: north, memory: 2GB}
 runners: {python: {}}
 lanes:
   fast: {queues: [mail], subworkers: 1, concurrency: 4096, memory: 100MB}
-  rest: {queues: [reports, "*"], subworkers: 3, memory: 256MiB}
+  rest: {queues: [reports, "*"], subworkers: 3, memory: 256MiB, keep_result: false}
 writer: {batch_max: 10, age_max: 5ms}
 spill: {max: 64MiB}
 drain_timeout: 1m
@@ -69,6 +69,7 @@ claim_max: 7
         ("fast", ("mail",), 1, 4096, 100_000_000),
         ("rest", ("reports", "*"), 3, 1, 256 << 20),
     ]
+    assert [lane.keep_result for lane in config.lanes] == [True, False]
     assert config.writer == WriterOptions(batch_max=10, age_max_s=0.005)
     assert (config.heartbeat_s, config.lease_s, config.reap_every_s, config.poll_s) == (0.05, 0.5, 0.1, 0.02)
     assert (config.drain_timeout_s, config.claim_max, config.spill_bytes_max) == (60.0, 7, 64 << 20)
@@ -123,7 +124,7 @@ spill: {max: 1}
         "c.yaml:9:45: lanes.b.concurrency: expected a whole number from 1 to 4096, got 0",
         f"c.yaml:9:56: lanes.b.memory: {size}, got '12XB' (units are B, kB, KB, MB, GB, TB, KiB, MiB, GiB, TiB)",
         "c.yaml:9:74: lanes.b.subworkers: expected auto or a whole number from 1 to 1000, got true",
-        "c.yaml:10:5: lanes.c: expected a mapping with queues, subworkers, concurrency, memory, got nothing",
+        "c.yaml:10:5: lanes.c: expected a mapping with queues, subworkers, concurrency, memory, keep_result, timeout, got nothing",
         "c.yaml:11:15: lanes.d.queues: expected a list, got 'x'",
         "c.yaml:12:3: lanes.b: duplicate key, first defined on line 9",
         "c.yaml:13:21: writer.batch_max: expected a whole number from 1 to 20000, got 1e3",
@@ -178,7 +179,7 @@ runners: {python: {}}
 lanes: {a: {queues: [x], subworkers: 2, memory: 400MB}, b: {queues: [y]}}
 """
     assert problems(tmp_path, text) == [
-        "c.yaml:3:49: lanes.a.memory: 2 x 400 MB (a) + 400 MB (one being replaced) = 1.2 GB, and the host has 1 GB; "
+        "c.yaml:3:49: lanes.a.memory: 3 x 400 MB (a), with a spare subworker in each lane = 1.2 GB, and the host has 1 GB; "
         "or set host.overcommit: true"
     ]
     config = load_text(tmp_path, text.replace("1GB}", "1GB, overcommit: true}"))

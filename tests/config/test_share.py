@@ -18,7 +18,7 @@ def test_there_is_512_mb_for_each_where_the_host_has_plenty() -> None:
     assert share_memory([demand(4)], 64_000 * MB).lanes == [(4, 512 * MB)]
 
 
-def test_a_small_host_is_shared_evenly_with_one_share_for_a_replacement() -> None:
+def test_a_small_host_is_shared_evenly_with_one_share_for_a_spare() -> None:
     assert share_memory([demand(3)], 2000 * MB).lanes == [(3, 400 * MB)]
 
 
@@ -34,9 +34,9 @@ def test_subworkers_given_by_number_stay_and_the_others_become_fewer() -> None:
 def test_what_is_asked_for_is_given_and_added_up() -> None:
     shares = share_memory([demand(2, 300 * MB), demand(1, 500 * MB, name="b"), demand(4, name="c")], 4000 * MB)
     assert shares.lanes[:2] == [(2, 300 * MB), (1, 500 * MB)]
-    assert shares.asked_bytes == (2 * 300 + 500 + 500) * MB
-    assert shares.arithmetic == "2 x 300 MB (a) + 1 x 500 MB (b) + 500 MB (one being replaced) = 1.6 GB"
-    assert shares.lanes[2] == (4, (3200 - 1600) * MB // 5)
+    assert shares.asked_bytes == (3 * 300 + 2 * 500) * MB
+    assert shares.arithmetic == "3 x 300 MB (a) + 2 x 500 MB (b), with a spare subworker in each lane = 1.9 GB"
+    assert shares.lanes[2] == (4, (3200 - 1900) * MB // 5)
 
 
 @given(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -53,8 +54,21 @@ def writers(lock: Path) -> list[int]:
 
 
 def subworkers(lock: Path) -> list[int]:
-    """Return those that have been born: each leads a process group of its own."""
-    return [pid for pid in _of_zygote(lock) if _group(pid) == pid]
+    """Return those that have a post, as their names say."""
+    return [pid for pid in _of_zygote(lock) if re.fullmatch(r"farm w[0-9]+", name(pid))]
+
+
+def spares(lock: Path) -> list[int]:
+    """Return those that wait for a post."""
+    return [pid for pid in _of_zygote(lock) if name(pid) == "farm spare" and _group(pid) == pid]
+
+
+def name(pid: int) -> str:
+    """Return the name that a process has given itself, "" if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def zygotes(lock: Path) -> list[int]:

@@ -171,6 +171,13 @@ class RunningFarm:
     def subworkers(self) -> list[int]:
         return crew.subworkers(self.crew_lock)
 
+    def all_subworkers(self, number: int) -> list[int]:
+        """Wait until so many have a post: a farm is ready as soon as one has."""
+        return wait_for(lambda: pids if len(pids := self.subworkers()) == number else [], f"{number} subworkers")
+
+    def spares(self) -> list[int]:
+        return crew.spares(self.crew_lock)
+
     def crew_gone(self) -> bool:
         """True when no process holds the crew's lock."""
         return not crew.holders(self.crew_lock)

@@ -172,17 +172,27 @@ def test_kill_in_mid_flight(make_farm: MakeFarm, ledger: Ledger, effects: Path, 
 
 
 def test_a_timeout_strikes_one(crowd: RunningFarm, ledger: Ledger, effects: Path, tmp_path: Path) -> None:
-    """A job past its time ends its subworker; those beside it are sent back, with no attempt used, and run again."""
+    """Coroutines past their time are cancelled and those beside them go on, unless one does not listen: then all others start anew."""
     gate = tmp_path / "gate"
     gate.touch()
     beside = ledger.enqueue_all([("crowd:mark_until", (str(effects), number, str(gate))) for number in range(20)])
     hung = ledger.enqueue_all([("crowd:hang", (str(effects), 100 + number)) for number in range(20)], timeout_s=0.7, max_attempts=1)
+    tidy = ledger.enqueue("crowd:tidy", timeout_s=0.7)
     crowd.start()
-    assert all(ledger.error(job_id) == "TimedOut: timeout of 0.7 s reached; its subworker was killed" for job_id in hung)
+    assert all(ledger.error(job_id) == "TimedOut: timeout of 0.7 s reached" for job_id in hung)
+    assert "await asyncio.Event().wait()" in ledger.result(hung[0]).error["traceback"]
+    assert ledger.result(tidy).value == "tidied"
+    assert effects_left(effects) == 40
+    (before,) = crowd.subworkers()
+    for task in ("shrug_off", "block_all", "sleep_in_thread"):
+        stubborn = ledger.enqueue(f"crowd:{task}", timeout_s=0.3, max_attempts=1)
+        assert ledger.error(stubborn) == "TimedOut: timeout of 0.3 s reached"
+    assert len(crowd.log_lines("while it ran job .* timeout of 0.3 s reached")) == 3
+    wait_for(lambda: effects_left(effects) == 100, "the others to have started anew, three times")
+    assert before not in crowd.subworkers()
     gate.unlink()
     assert [ledger.result(job_id).attempt for job_id in beside] == [1] * len(beside)
     assert [ledger.failures(job_id) for job_id in beside] == [[]] * len(beside)
-    assert len(crowd.log_lines("while it ran job .* timeout of 0.7 s reached")) >= 1
     crowd.stop()
     ledger.check_all_ended()
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,12 +16,13 @@ from tests.process.conftest import MakeFarm
 from tests.process.crew import wait_for
 from tests.process.ledger import Ledger, effects_left, effects_of
 from tests.process.running import RunningFarm
+from tests.process.test_secrets import AS_NOBODY
 
 
 def test_idle_subworkers_are_replaced(farm: RunningFarm, ledger: Ledger) -> None:
     """A subworker that dies while it has nothing to do has a successor soon, and nobody else notices."""
     farm.start()
-    before = set(farm.subworkers())
+    before = set(farm.all_subworkers(2))
     for pid in before:
         crew.kill(pid)
     wait_for(lambda: len(set(farm.subworkers()) - before) == 2, "two successors")
@@ -33,7 +37,7 @@ def test_idle_subworkers_are_replaced(farm: RunningFarm, ledger: Ledger) -> None
 def test_subworkers_outlive_their_zygote(farm: RunningFarm, ledger: Ledger) -> None:
     """When the zygote dies its subworkers go on, and another zygote makes their successors."""
     farm.start()
-    before, zygote = set(farm.subworkers()), farm.zygote()
+    before, zygote = set(farm.all_subworkers(2)), farm.zygote()
     crew.kill(zygote)
     wait_for(lambda: crew.zygotes(farm.crew_lock) not in ([], [zygote]), "another zygote")
     assert ledger.result(ledger.enqueue("who")).value in before
@@ -42,6 +46,34 @@ def test_subworkers_outlive_their_zygote(farm: RunningFarm, ledger: Ledger) -> N
     assert ledger.result(ledger.enqueue("who")).status == 1
     farm.stop()
     ledger.check_all_ended()
+
+
+@pytest.mark.skipif(bool(AS_NOBODY) and shutil.which("setpriv") is None, reason="setpriv is missing")
+def test_no_more_processes(make_farm: MakeFarm, ledger: Ledger) -> None:
+    """Where processes cannot be made the farm goes on with those that it has, says once what is short, and is whole again by itself."""
+    farm = make_farm(wrapper=AS_NOBODY)
+    farm.start()
+    wait_for(farm.spares, "a spare")
+    zygote = farm.zygote()
+    allow_processes(zygote, "0")
+    survivor, *others = *farm.all_subworkers(2), *farm.spares()
+    for pid in others:
+        crew.kill(pid)
+    farm.wait_log("ERROR lane default has 1 of 2 subworkers: no process can be made .*; it is tried again and again")
+    wait_for(lambda: farm.subworkers() == [survivor], "the last one")
+    assert ledger.result(ledger.enqueue("who")).value == survivor
+    allow_processes(zygote, "unlimited")
+    farm.wait_log("WARNING lane default has all its subworkers again")
+    wait_for(farm.spares, "another spare")
+    assert (farm.zygote(), len(farm.subworkers())) == (zygote, 2)
+    farm.stop()
+
+
+def allow_processes(pid: int, soft: str) -> None:
+    """Set how many processes the user of this one may have, before it is told that there cannot be another."""
+    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    soft = str(hard) if soft == "unlimited" and hard != resource.RLIM_INFINITY else soft
+    subprocess.run([*AS_NOBODY, "prlimit", f"--pid={pid}", f"--nproc={soft}:"], check=True)
 
 
 def test_a_writer_that_stands_still(make_farm: MakeFarm, ledger: Ledger, effects: Path) -> None:

@@ -79,7 +79,7 @@ def test_database_away_for_good(make_farm: MakeFarm, ledger: Ledger, effects: Pa
     farm.wait_log("the database is away")
     farm.signal(signal.SIGTERM)
     assert farm.wait() == 1, farm.log
-    assert farm.log_lines("without a committed outcome")
+    assert farm.log_lines(r"ERROR left with [1-9][\d,]* jobs? without a committed outcome"), farm.log
     wait_for(farm.crew_gone, "the end of the crew")
     started = effects_of(effects)
     server.start()

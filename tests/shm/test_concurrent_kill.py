@@ -39,6 +39,7 @@ class ConcurrentCrewman(Crewman):
             lane="default",
             concurrency=SLOTS,
             memory_bytes=1 << 30,
+            keep_result=True,
             runners=(("python", {}),),
             env={},
             spill_directory=str(self.file.path.parent),

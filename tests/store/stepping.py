@@ -53,7 +53,8 @@ class Actor:
 
     def step(self, observer: psycopg.Connection[Any]) -> None:
         """Let it send one message, and wait until it stands before the next one, is done, or waits for a lock."""
-        if self.done or not self.stands(observer):
+        # It may have waited for a lock when it was left, and have come to its end by itself since.
+        if self.done or not self.stands(observer) or self.done:
             return
         self._standing.clear()
         self._leave.release()

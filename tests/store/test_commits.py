@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from threading import Thread
+
+import psycopg
 import pytest
 
-from farm.errors import StoreError
+from farm.errors import StoreError, StoreUnavailable
 from farm.model import CommitReport, OutcomeKind
 from farm.store.invariants import check
 from tests.store.bench import NOW_NS, Bench, outcome, outcomes
@@ -132,6 +136,23 @@ def test_one_commit_mixes_leases_and_kinds(bench: Bench) -> None:
     assert bench.rows("SELECT attempt, count(*) FROM farm.returned GROUP BY 1 ORDER BY 1") == [(0, 4), (1, 8)]
 
 
+def test_a_commit_is_done_as_a_whole_or_not_at_all(bench: Bench) -> None:
+    """What it writes last fails: then it has written nothing, and its lease stands as it was."""
+    bench.enqueue(3)
+    claim = bench.claim(bench.host())
+    mixed = [outcome(claim, 0), outcome(claim, 1, OutcomeKind.FAILED), outcome(claim, 2, OutcomeKind.RELEASED)]
+    bench.sql.execute("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$")
+    bench.sql.execute("CREATE TRIGGER refuse BEFORE DELETE ON farm.lease FOR EACH ROW EXECUTE FUNCTION refuse()")
+    with pytest.raises(StoreError, match="no"):
+        bench.commit(mixed)
+    for table in ("result", "failure", "returned", "scheduled"):
+        assert bench.value(f"SELECT count(*) FROM farm.{table}") == 0  # noqa: S608
+    assert bench.value("SELECT bit_count(done) FROM farm.lease") == 0
+    bench.sql.execute("DROP TRIGGER refuse ON farm.lease")
+    assert bench.commit(mixed).written == 3
+    assert check(bench.session) == []
+
+
 @pytest.mark.parametrize("position", [0, 41, 99])
 def test_one_result_that_cannot_be_stored_fails_alone(bench: Bench, position: int) -> None:
     ids = bench.enqueue(100, max_attempts=1)
@@ -205,4 +226,37 @@ def test_a_success_at_a_time_that_cannot_be_fails_its_job_and_no_other(bench: Be
     assert bench.rows("SELECT job_id FROM farm.result ORDER BY 1") == [(ids[0],), (ids[2],)]
     ((job_id, error),) = bench.rows("SELECT job_id, error->>'type' FROM farm.failure WHERE finished_at < now() + interval '1 minute'")
     assert (job_id, error) == (ids[1], "UnstorableResult")
+    assert check(bench.session) == []
+
+
+def test_a_deadlock_costs_one_try(bench: Bench) -> None:
+    """Somebody who locks leases in another order is none of ours, and may win: the same outcomes are offered again."""
+    bench.enqueue(4)
+    host = bench.host()
+    one, two = bench.claim(host, 2), bench.claim(host, 2)
+    database = bench.value("SELECT current_database()")
+    bench.sql.execute(f'ALTER DATABASE "{database}" SET deadlock_timeout = 50'.encode())
+    bench.session.close()
+    refused: list[StoreUnavailable] = []
+
+    def commit() -> None:
+        try:
+            bench.commit([*outcomes(one), *outcomes(two)])
+        except StoreUnavailable as error:
+            refused.append(error)
+
+    thread = Thread(target=commit)
+    with psycopg.connect(bench.dsn, options="-c deadlock_timeout=60s") as other:
+        other.execute("SELECT FROM farm.lease WHERE id = %s FOR UPDATE", [two.lease_id])
+        thread.start()
+        deadline = time.monotonic() + 30
+        while not bench.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bench' AND wait_event_type = 'Lock'"):
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        other.execute("SELECT FROM farm.lease WHERE id = %s FOR UPDATE", [one.lease_id])
+        other.rollback()
+    thread.join()
+    assert [str(error) for error in refused] == ["deadlock detected"]
+    assert bench.rows("SELECT job_id FROM farm.result") == []
+    assert bench.commit([*outcomes(one), *outcomes(two)], again=True) == CommitReport(4, 0, 0, 0, 0)
     assert check(bench.session) == []

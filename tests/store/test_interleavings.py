@@ -23,6 +23,8 @@ from tests.store.stepping import Stage, SteppedConnection, orders
 Work = Callable[[Session], Any]
 COMMIT, TAKE_OVER = 3, 2
 """Messages: lock, copy, finish; retire, reap."""
+ANEW = b"".join(b"DELETE FROM farm.%b;" % table for table in b"ready returned lease job result failure heartbeat".split())
+"""Removes every job; of a few rows that takes a tenth of what TRUNCATE does."""
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def claiming(bench: Bench, lease_id: int, *, again: bool = False) -> Work:
 
 
 def two_leases(bench: Bench) -> tuple[int, Claim, Claim]:
-    bench.sql.execute("TRUNCATE farm.ready, farm.returned, farm.lease, farm.job, farm.result, farm.failure, farm.heartbeat")
+    bench.sql.execute(ANEW)
     bench.enqueue(4, max_attempts=1)
     host = bench.host()
     return host, bench.claim(host, 2), bench.claim(host, 2)
@@ -122,7 +124,7 @@ def test_two_take_overs(bench: Bench, stage: Stage) -> None:
 
 def test_a_claim_and_the_retiring_of_its_host(bench: Bench, stage: Stage) -> None:
     for order in orders(1, TAKE_OVER):
-        bench.sql.execute("TRUNCATE farm.ready, farm.returned, farm.lease, farm.job, farm.heartbeat")
+        bench.sql.execute(ANEW)
         bench.enqueue(3)
         host = bench.host()
         claim, reaped = stage.play([claiming(bench, bench.lease_id(host)), taking_over(host)], order)
@@ -134,7 +136,7 @@ def test_a_claim_and_the_retiring_of_its_host(bench: Bench, stage: Stage) -> Non
 @pytest.mark.parametrize("jobs", [0, 3, 30])
 def test_a_claim_and_its_own_retry_leave_no_job_that_the_retry_does_not_know(bench: Bench, stage: Stage, jobs: int) -> None:
     for order in orders(1, 1):
-        bench.sql.execute("TRUNCATE farm.ready, farm.returned, farm.lease, farm.job, farm.heartbeat")
+        bench.sql.execute(ANEW)
         bench.enqueue(1, priority=9)
         bench.enqueue(jobs)
         lease_id = bench.lease_id(bench.host())
@@ -152,7 +154,7 @@ def test_a_claim_and_its_own_retry_leave_no_job_that_the_retry_does_not_know(ben
 
 def test_two_claims_take_no_job_twice(bench: Bench, stage: Stage) -> None:
     for order in orders(1, 1):
-        bench.sql.execute("TRUNCATE farm.ready, farm.returned, farm.lease, farm.job, farm.heartbeat")
+        bench.sql.execute(ANEW)
         bench.enqueue(15)
         claims = stage.play([claiming(bench, bench.lease_id(bench.host())) for _ in range(2)], order)
         taken = [job_id for claim in claims if claim for job_id in claim.job_ids]

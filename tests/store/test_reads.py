@@ -185,8 +185,9 @@ class OneTransaction:
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         self._connection = connection
 
-    def fetch(self, name: str, params: Mapping[str, Any], *, deadline_s: float) -> list[tuple[Any, ...]]:
+    def fetch(self, name: str, params: Mapping[str, Any], *, deadline_s: float, plan: str) -> list[tuple[Any, ...]]:
         assert deadline_s > 0
+        assert plan in ("", "plan_by_hash")
         return self._connection.execute(load(name), params).fetchall()
 
 

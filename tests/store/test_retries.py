@@ -11,6 +11,7 @@ import pytest
 import farm
 from farm.model import OutcomeKind
 from farm.retry import Backoff, Policies, Policy
+from farm.store.cancels import CancelStore
 from farm.store.commits import CommitStore
 from farm.store.invariants import check
 from farm.store.retries import RetryStore
@@ -156,6 +157,14 @@ def test_a_job_is_tried_again_by_hand_as_if_it_had_never_run(bench: Bench) -> No
     # What is planted is still seen.
     bench.sql.execute("DELETE FROM farm.failure WHERE job_id = %s AND kind = 'crashed' AND attempt = 2", [ids[0]])
     assert any("failures are kept" in line for line in check(bench.session))
+
+
+def test_a_job_that_was_cancelled_before_its_time_is_due_when_it_is_tried_again(bench: Bench) -> None:
+    (job_id,) = bench.enqueue(1, delay_s=3600)
+    CancelStore(bench.session).cancel([job_id], None)
+    assert RetryStore(bench.session).retry([job_id], by=None) == [job_id]
+    assert bench.value("SELECT run_at <= now() FROM farm.job")
+    assert bench.claim(bench.host()).job_ids == [job_id]
 
 
 def test_who_waits_for_a_job_that_is_tried_again_waits_for_its_new_end(bench: Bench) -> None:

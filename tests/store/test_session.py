@@ -13,9 +13,9 @@ from farm.store.claims import ClaimStore
 from farm.store.commits import CommitStore
 from farm.store.connection import DeadlineConnection
 from farm.store.session import Session
+from tests.proxy import Fault, Hole, Proxy
 from tests.servers import Server
 from tests.store.bench import NOW_NS, QUICK, Bench, batch_of, outcomes
-from tests.store.proxy import Proxy
 
 DEADLINE_S = 0.4
 LAST_MESSAGE = b"DELETE FROM farm.lease"
@@ -42,7 +42,7 @@ def backend_pid(connection: DeadlineConnection) -> int:
 def test_a_server_that_does_not_answer_is_given_up_and_asked_anew_later(proxy: Proxy) -> None:
     session = Session(proxy.dsn, application_name="test", deadline_s=DEADLINE_S)
     assert session.fetch("ask") == [(1,)]
-    proxy.swallow_answers = True
+    proxy.lose(Hole.ANSWERS)
     with pytest.raises(StoreUnavailable, match="did not answer in time"):
         session.fetch("ask")
     with pytest.raises(StoreUnavailable):
@@ -58,10 +58,10 @@ def test_a_commit_whose_answer_is_lost_is_found_to_be_done(bench: Bench, proxy: 
     claim = bench.claim(bench.host())
     session = Session(proxy.dsn, application_name="test", deadline_s=DEADLINE_S, keeps_plans=keeps_plans)
     commits = CommitStore(session, QUICK)
-    proxy.swallow_after = LAST_MESSAGE
+    lost = proxy.rule(Fault.SWALLOW, LAST_MESSAGE)
     with pytest.raises(StoreUnavailable):
         commits.commit(batch_of(outcomes(claim)), now_ns=NOW_NS)
-    assert proxy.swallowed.is_set()
+    assert lost.fired == 1
     proxy.heal()
     assert commits.commit(batch_of(outcomes(claim)), now_ns=NOW_NS, again=True) == CommitReport(0, 0, 0, 20, 0)
     assert bench.value("SELECT count(*) FROM farm.result") == 20
@@ -73,7 +73,7 @@ def test_a_commit_that_never_arrived_is_made_by_the_retry(bench: Bench, proxy: P
     claim = bench.claim(bench.host())
     session = Session(proxy.dsn, application_name="test", deadline_s=DEADLINE_S)
     commits = CommitStore(session, QUICK)
-    proxy.cut_before = LAST_MESSAGE
+    proxy.rule(Fault.CUT_BEFORE, LAST_MESSAGE)
     with pytest.raises(StoreUnavailable):
         commits.commit(batch_of(outcomes(claim)), now_ns=NOW_NS)
     proxy.heal()
@@ -91,12 +91,10 @@ def test_a_claim_whose_answer_is_lost_is_asked_again_for_the_same_jobs(
     session.fetch("ask")
     claims = ClaimStore(session)
     arguments = bench.asking(bench.lease_id(bench.host()), 4)
-    if arrives:
-        proxy.swallow_after = b"FROM farm.claim_jobs("
-    else:
-        proxy.cut_before = b"FROM farm.claim_jobs("
+    lost = proxy.rule(Fault.SWALLOW if arrives else Fault.CUT_BEFORE, b"FROM farm.claim_jobs(")
     with pytest.raises(StoreUnavailable):
         claims.claim(**arguments)
+    assert lost.fired == 1
     proxy.heal()
     claim = claims.claim(**arguments)
     assert claim is not None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
+import psycopg
 import pytest
 
+import farm.store.upkeep
 from farm.model import Beat, OutcomeKind
 from farm.store.invariants import check
 from farm.store.upkeep import Promoted, Reaped
@@ -71,6 +75,22 @@ def test_what_a_host_left_in_memory_is_better_evidence(bench: Bench) -> None:
     bench.hosts.beat(host, ids, [1.0])
     bench.hosts.retire(host, None)
     assert bench.upkeep.reap(host, []) == Reaped(1, 0)
+    assert bench.rows("SELECT job_id, attempt, lost FROM farm.returned ORDER BY seq DESC LIMIT 1") == [(ids[0], 0, 0)]
+
+
+def test_what_is_known_not_to_have_started_is_no_loss(bench: Bench) -> None:
+    """However often a farm is killed and started again: only what had started, or may have, is counted as lost."""
+    ids = bench.enqueue(2, max_attempts=20)
+    for _ in range(12):
+        host = bench.host()
+        bench.claim(host)
+        bench.hosts.retire(host, None)
+        assert bench.upkeep.reap(host, []) == Reaped(2, 0)
+    host = bench.host()
+    bench.claim(host)
+    bench.hosts.retire(host, None)
+    assert bench.upkeep.reap(host, ids[:1]) == Reaped(2, 1)
+    assert bench.rows("SELECT job_id, attempt, lost FROM farm.returned ORDER BY 1") == [(ids[0], 1, 1), (ids[1], 0, 0)]
 
 
 def test_a_job_known_to_have_started_on_its_last_attempt_is_over(bench: Bench) -> None:
@@ -192,3 +212,42 @@ def test_a_commit_before_the_reap_wins(bench: Bench, kind: OutcomeKind) -> None:
     assert bench.commit(outcomes(claim, kind)).written == 2
     assert bench.upkeep.reap(host, claim.job_ids) == Reaped(0, 0)
     assert check(bench.session) == []
+
+
+def test_a_transaction_that_somebody_leaves_open_is_found(bench: Bench) -> None:
+    assert bench.upkeep.oldest_transaction(0.0) is not None, "the look itself is one"
+    with psycopg.connect(bench.dsn, application_name="forgotten") as other:
+        pid = other.execute("SELECT pg_backend_pid(), txid_current()").fetchone()
+        assert pid is not None
+        # One that has done nothing yet holds nothing back.
+        with psycopg.connect(bench.dsn, application_name="idle") as idle:
+            idle.execute("BEGIN")
+            found = bench.upkeep.oldest_transaction(0.0)
+        assert found is not None
+        assert (found.pid, found.who) == (pid[0], "forgotten")
+        assert bench.upkeep.oldest_transaction(60.0) is None
+
+
+def test_a_commit_whose_writer_is_gone_holds_no_lease_for_long(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even in the middle of a COPY, which no timeout of PostgreSQL ends while it waits for rows."""
+    bench.enqueue(2)
+    host = bench.host()
+    claim = bench.claim(host)
+    bench.hosts.retire(host, None)
+    stuck = psycopg.connect(bench.dsn, application_name="farm writer", autocommit=True)
+    stuck.execute("SET statement_timeout = 100; SET idle_in_transaction_session_timeout = 100")
+    stuck.execute("BEGIN")
+    stuck.execute("SELECT FROM farm.lease WHERE id = %s FOR UPDATE", [claim.lease_id])
+    stuck.pgconn.send_query(b"COPY farm.failure (job_id) FROM STDIN")
+    time.sleep(0.3)
+    assert bench.upkeep.reap(host, None) == Reaped(0, 0)
+    assert bench.upkeep.end_stuck_commits() == 0, "it may be at work still"
+    monkeypatch.setattr(farm.store.upkeep, "STUCK_S", 0.2)
+    bystander = bench.sql.execute("SELECT pg_backend_pid()").fetchone()
+    assert bench.upkeep.end_stuck_commits() == 1
+    assert bench.sql.execute("SELECT pg_backend_pid()").fetchone() == bystander
+    deadline = time.monotonic() + 20
+    while bench.upkeep.reap(host, None) == Reaped(0, 0):
+        assert time.monotonic() < deadline
+    assert bench.upkeep.leases_left(host) == 0
+    stuck.close()

@@ -15,8 +15,8 @@ from farm.model import OutcomeKind
 from farm.store.claims import ClaimStore
 from farm.store.session import Session
 from farm.store.wakeups import Wakeups
+from tests.proxy import Hole, Proxy
 from tests.store.bench import Bench, outcomes
-from tests.store.proxy import Proxy
 
 
 class Ear:
@@ -140,7 +140,7 @@ def test_a_connection_that_is_dead_without_a_word_is_found(bench: Bench, monkeyp
         assert wakeups.wait(0.0) is None
         bench.enqueue(1)
         assert wakeups.wait(30.0) == ["classes"]
-        proxy.swallow_answers = True
+        proxy.lose(Hole.ANSWERS)
         monkeypatch.setattr(farm.store.wakeups, "MARGIN_S", 0.1)
         with pytest.raises(StoreUnavailable):
             wakeups.wait(0.0)

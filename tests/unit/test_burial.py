@@ -18,8 +18,8 @@ from farm.shm.generation import READY, GenerationFile
 from farm.shm.ring import RingConsumer, RingProducer
 from farm.shm.start import StartGate
 from farm.supervisor.burial import judge
-from farm.supervisor.deadlines import end_job
-from farm.supervisor.generation import Doom, Generation, Phase, signal_group, timed_out
+from farm.supervisor.deadlines import end_job, follow
+from farm.supervisor.generation import NONE_OF_THEM, Doom, Generation, Phase, signal_group, timed_out
 
 EXIT_9 = 9 << 8
 SIGKILL = 9
@@ -51,6 +51,10 @@ class Subject:
     def start(self, seq: int, slot: int = 0, deadline_ns: int = 0) -> bool:
         """Mark and start the job of a frame."""
         return self._gate.start(slot, seq, (1 << 32) + 1, seq, seq, 0, 0, 1000 + seq, deadline_ns)
+
+    def block(self, seq: int, slot: int) -> None:
+        """Say that the job runs in a thread, where others are awaited."""
+        self._theirs.stops.otherwise[slot] = seq
 
     def publish(self) -> None:
         self._results.put([b"outcome"])
@@ -183,6 +187,7 @@ def test_many_over_their_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     subject.give(1, 2, 3, 4, 5)
     for slot, deadline_ns in enumerate((5000, 0, 9000, 4000)):
         subject.start(slot + 1, slot, deadline_ns)
+        subject.block(slot + 1, slot)
     overdue = subject.generation.file.slots.overdue(5000)
     assert [row.seq for row in overdue] == [1, 4]
     for row in overdue:
@@ -193,6 +198,51 @@ def test_many_over_their_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert kinds == {1: OutcomeKind.TIMED_OUT, 2: OutcomeKind.RELEASED, 3: OutcomeKind.RELEASED, 4: OutcomeKind.TIMED_OUT}
     assert estate.back == [held(5)]
     assert [record.getMessage().partition(": ")[0] for record in caplog.records] == ["w0 (default), while it ran job 1 and 3 more"]
+    subject.close()
+
+
+def test_asked_first(tmp_path: Path) -> None:
+    """A job that can be cancelled is asked, once; if it is in vain, and it has not ended meanwhile, its subworker is ended for it."""
+    subject = Subject(tmp_path / "w0.1", slots=3)
+    generation = subject.generation
+    subject.give(1, 2, 3)
+    for seq in (1, 2):
+        subject.start(seq, seq - 1)
+    first, second = generation.running()
+    for _ in range(2):
+        end_job(generation, first, Doom(OutcomeKind.TIMED_OUT, "too long", 1))
+    end_job(generation, second, Doom(OutcomeKind.CANCELLED, "nobody wants it", 2))
+    assert generation.file.stopping == 2
+    assert generation.file.stops.of(1, 2) == (2, OutcomeKind.CANCELLED, "nobody wants it")
+    assert (generation.file.stops.of(1, 1), generation.phase, generation.recall_active) == (None, Phase.SERVING, False)
+    subject.publish()
+    subject.clear()
+    follow(generation, 0.0)
+    assert list(generation.asked) == [2]
+    follow(generation, float("inf"))
+    assert (generation.phase, generation.recall_active) == (Phase.DOOMED, True)
+    subject.commit(1)
+    subject.die()
+    estate = judge(generation)
+    (outcome,) = estate.outcomes
+    assert (outcome.job_id, outcome.kind) == (2, OutcomeKind.CANCELLED)
+    assert orjson.loads(outcome.payload) == {"type": "Cancelled", "message": "nobody wants it", "traceback": ""}
+    assert estate.back == [held(3)]
+    subject.close()
+
+
+def test_a_doom_for_each(tmp_path: Path) -> None:
+    """Of jobs in a subworker that was told to end, one that is to end for another reason does so; nobody's fault releases all."""
+    subject = Subject(tmp_path / "w0.1", slots=3)
+    subject.give(1, 2, 3)
+    for seq in (1, 2, 3):
+        subject.start(seq, seq - 1)
+    generation = subject.generation
+    generation.kill(Doom(OutcomeKind.MEMORY, "too much", NONE_OF_THEM))
+    end_job(generation, generation.running()[1], Doom(OutcomeKind.CANCELLED, "nobody wants it", 2))
+    subject.die()
+    kinds = [outcome.kind for outcome in judge(generation).outcomes]
+    assert kinds == [OutcomeKind.RELEASED, OutcomeKind.CANCELLED, OutcomeKind.RELEASED]
     subject.close()
 
 

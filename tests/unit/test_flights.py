@@ -13,7 +13,7 @@ import pytest
 from farm.ports import Job
 from farm.subworker.failures import FAILED, MEMORY
 from farm.subworker.flights import AWAIT, SUCCEEDED, Flight, JobThreads, end_of
-from farm.subworker.results import ResultError
+from farm.subworker.results import ResultError, drop_result, encode_result
 
 WAIT_S = 20.0
 
@@ -33,16 +33,21 @@ def test_ends(error: BaseException) -> None:
     async def later() -> int:
         return 1
 
-    assert end_of(lambda: {"a": 1}, skip_frames=0) == (SUCCEEDED, b'{"a":1}')
-    assert end_of(lambda: None, skip_frames=0) == (SUCCEEDED, b"null")
-    kind, payload = end_of(partial(throw, error), skip_frames=0)
+    assert end_of(lambda: {"a": 1}, encode_result, skip_frames=0) == (SUCCEEDED, b'{"a":1}')
+    assert end_of(lambda: None, encode_result, skip_frames=0) == (SUCCEEDED, b"null")
+    kind, payload = end_of(partial(throw, error), encode_result, skip_frames=0)
     assert (kind, orjson.loads(payload)["message"]) == (FAILED, "so")
     assert "end_of" not in orjson.loads(payload)["traceback"]
-    assert end_of(lambda: {1, 2}, skip_frames=0)[0] == end_of(partial(throw, ResultError("x")), skip_frames=0)[0] == FAILED
-    kind, left = end_of(later, skip_frames=0)
+    assert (
+        end_of(lambda: {1, 2}, encode_result, skip_frames=0)[0]
+        == end_of(partial(throw, ResultError("x")), encode_result, skip_frames=0)[0]
+        == FAILED
+    )
+    assert end_of(lambda: {1, 2}, drop_result, skip_frames=0) == (SUCCEEDED, b"null")
+    kind, left = end_of(later, encode_result, skip_frames=0)
     assert kind == AWAIT
     left.close()
-    kind, left = end_of(partial(throw, MemoryError()), skip_frames=0)
+    kind, left = end_of(partial(throw, MemoryError()), encode_result, skip_frames=0)
     assert (kind, left.__traceback__) == (MEMORY, None)
 
 
@@ -53,7 +58,7 @@ class Threads:
         self._startable = startable
         self.woken = threading.Event()
         self.started: list[threading.Thread] = []
-        self.threads = JobThreads(start=self._start, wake=self.woken.set, forked=lambda: False)
+        self.threads = JobThreads(start=self._start, wake=self.woken.set, forked=lambda: False, encode=encode_result)
 
     def _start(self, thread: threading.Thread) -> None:
         if len(self.started) == self._startable:

@@ -6,10 +6,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from farm import linux
+from farm.model import CancelRequest
 from farm.shm.generation import GenerationFile
+from farm.shm.slots import FREE, MARKED, RUNNING
 from farm.store.hosts import Answer
 from farm.supervisor.generation import Generation
 from farm.supervisor.heartbeat import Heartbeat
+from farm.supervisor.witness import Witness
 
 
 class Row:
@@ -18,9 +22,18 @@ class Row:
     def __init__(self) -> None:
         self.live = True
         self.waiters = False
+        self.requests: list[CancelRequest] = []
+        self.running: list[int] = []
+        """What the last beat has listed."""
+        self.asked_ns = 0
+        """CLOCK_BOOTTIME while it was under way."""
 
     def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> Answer | None:
-        return Answer(1, self.waiters) if self.live else None
+        self.running, self.asked_ns = list(running), linux.boottime_ns()
+        return Answer(1, self.waiters, bool(self.requests)) if self.live else None
+
+    def cancels(self, host_id: int) -> Sequence[CancelRequest]:
+        return self.requests
 
 
 def made(path: Path, host_id: int) -> Generation:
@@ -28,11 +41,10 @@ def made(path: Path, host_id: int) -> Generation:
     return Generation(name=path.name, number=host_id, lane="default", host_id=host_id, file=file, wake_fd=os.eventfd(0, os.EFD_CLOEXEC))
 
 
-def test_the_gate_of_a_retired_host_stays_closed(tmp_path: Path) -> None:
-    """What was handed out for a row that was retired is not started when the host begins again as another."""
-    crew = [made(tmp_path / "w0.1", 1)]
-    row, retired, waited = Row(), list[int](), list[bool]()
-    heartbeat = Heartbeat(
+def beating(
+    row: Row, crew: Sequence[Generation], retired: list[int], waited: list[bool], unwanted: list[CancelRequest] | None = None
+) -> Heartbeat:
+    return Heartbeat(
         store=row,
         host_id=1,
         every_s=1.0,
@@ -44,14 +56,47 @@ def test_the_gate_of_a_retired_host_stays_closed(tmp_path: Path) -> None:
         revive=None,
         retry_s_max=2.0,
         waiters=lambda: waited.append(True),
+        unwanted=([] if unwanted is None else unwanted).extend,
+        witness=Witness(hurry=lambda: None, wake=lambda: None),
     )
+
+
+def test_a_beat_lists_what_has_started_and_nothing_else(tmp_path: Path) -> None:
+    """A job that is marked may yet be taken back: were its host lost, it would be counted as started."""
+    crew = [made(tmp_path / f"w{number}.1", 1) for number in range(3)]
+    for number, state in enumerate((RUNNING, MARKED, FREE)):
+        slots = crew[number].file.slots
+        slots.mark(0, 1, 1, 0, 100 + number, 0, 0, 1, 0)
+        slots.states[0] = state
+    row = Row()
+    beating(row, crew, [], []).step(0.0)
+    assert row.running == [100]
+    for generation in crew:
+        os.close(generation.wake_fd)
+
+
+def test_the_gate_counts_from_before_the_beat_was_sent(tmp_path: Path) -> None:
+    """Who watches the row may have seen that beat at any moment after it was sent, and counts the lease from there."""
+    row = Row()
+    heartbeat = beating(row, [], [], [])
+    heartbeat.step(0.0)
+    assert 0 < heartbeat.gate_ns <= row.asked_ns + 8 * 10**9
+
+
+def test_the_gate_of_a_retired_host_stays_closed(tmp_path: Path) -> None:
+    """What was handed out for a row that was retired is not started when the host begins again as another."""
+    crew = [made(tmp_path / "w0.1", 1)]
+    row, retired, waited, unwanted = Row(), list[int](), list[bool](), list[CancelRequest]()
+    heartbeat = beating(row, crew, retired, waited, unwanted)
     heartbeat.step(0.0)
     opened = crew[0].file.gate_ns
     assert opened == heartbeat.gate_ns
     assert not waited
     row.waiters = True
+    row.requests = [CancelRequest(7, "enough", False)]
     heartbeat.step(0.5)
     assert waited
+    assert unwanted == row.requests
     opened = crew[0].file.gate_ns
     row.live = False
     heartbeat.step(1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from farm.ports import Job
 from farm.shm.frames import pack_jobs
 from farm.shm.generation import GenerationFile
 from farm.shm.ring import RingConsumer, RingProducer
+from farm.shm.slots import FREE, RUNNING
+from farm.shm.successes import SuccessProducer
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.process import Subworker
 
@@ -37,45 +40,92 @@ def generation(tmp_path: Path) -> GenerationFile:
     return file
 
 
-def test_a_writer_that_fell_asleep_after_a_short_job_is_woken_by_the_next(
-    generation: GenerationFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However soon that one starts: it may run for long, and the outcome of the short one must not wait for its end."""
+class Bed:
+    """A subworker in this process, with the eventfds of those whom it wakes."""
+
+    def __init__(self, generation: GenerationFile, directory: Path) -> None:
+        self.wakes = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(3)]
+        order = ForkOrder(
+            name="w0.1",
+            path=str(generation.path),
+            lane="default",
+            concurrency=1,
+            memory_bytes=10**9,
+            keep_result=True,
+            runners=(("watching", {}),),
+            env={},
+            spill_directory=str(directory),
+            spill_owner="w0",
+            spill_bytes_max=10**6,
+            supervisor_pid=os.getpid(),
+        )
+        wake, writer, supervisor = self.wakes
+        descriptors = Descriptors(wake=wake, writer=writer, supervisor=supervisor, output=1, output_end=1)
+        self._subworker = Subworker(order, descriptors, generation)
+        self._jobs = RingProducer(generation.job_ring)
+
+    def run(self, *all_args: bytes) -> None:
+        """Hand it a job with each of these arguments, and have it run them."""
+        held = [(0, 1 << 32, 10 + index, index, 0, 0, 0, 0, b"m:f", args) for index, args in enumerate(all_args)]
+        self._jobs.put_frames([(0, flags, payload) for flags, payload, _count in pack_jobs(held, 1)])
+        self._subworker._run_all(self._subworker._jobs.take(16))
+
+    def close(self) -> None:
+        for descriptor in self.wakes:
+            os.close(descriptor)
+
+
+@pytest.fixture
+def bed(generation: GenerationFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
     monkeypatch.setattr(runners, "load", lambda _name: Watching)
-    wakes = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(3)]
-    order = ForkOrder(
-        name="w0.1",
-        path=str(generation.path),
-        lane="default",
-        concurrency=1,
-        memory_bytes=10**9,
-        runners=(("watching", {}),),
-        env={},
-        spill_directory=str(tmp_path),
-        spill_owner="w0",
-        spill_bytes_max=10**6,
-        supervisor_pid=os.getpid(),
-    )
-    subworker = Subworker(order, Descriptors(wake=wakes[0], writer=wakes[1], supervisor=wakes[2], output=1, output_end=1), generation)
-    writer, jobs = RingConsumer(generation.result_ring), RingProducer(generation.job_ring)
+    made = Bed(generation, tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_slot_is_free_only_when_its_outcome_is_published(generation: GenerationFile, bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the two, a job whose slot is free would be taken for one that never started, and run again."""
+    states: list[int] = []
+
+    def seen(name: str) -> None:
+        publish = getattr(SuccessProducer, name)
+
+        def look(*args: Any) -> Any:
+            states.append(generation.slots.state(0))
+            done = publish(*args)
+            states.append(generation.slots.state(0))
+            return done
+
+        monkeypatch.setattr(SuccessProducer, name, look)
+
+    def work(job: Job) -> None:
+        assert job.args, "a job that fails"
+
+    seen("publish_success")
+    seen("publish")
+    Watching.look = staticmethod(work)
+    bed.run(b"1", b"0")
+    assert states == [RUNNING] * 4
+    assert generation.slots.state(0) == FREE
+
+
+def test_a_writer_that_fell_asleep_after_a_short_job_is_woken_by_the_next(generation: GenerationFile, bed: Bed) -> None:
+    """However soon that one starts: it may run for long, and the outcome of the short one must not wait for its end."""
+    writer = RingConsumer(generation.result_ring)
     seen: list[tuple[bool, int]] = []
 
     def look(job: Job) -> None:
-        seen.append((was_woken(wakes[1]), writer.pending_bytes))
+        seen.append((was_woken(bed.wakes[1]), writer.pending_bytes))
         writer.disarm()
         assert job.args or writer.arm(), "nothing is published yet: the writer sleeps again"
 
     Watching.look = staticmethod(look)
     assert writer.arm()
-    held = [(0, 1 << 32, 10 + index, index, 0, 0, 0, 0, b"m:f", str(index).encode()) for index in range(2)]
-    jobs.put_frames([(0, flags, payload) for flags, payload, _count in pack_jobs(held, 1)])
-    subworker._run_all(subworker._jobs.take(16))
+    bed.run(b"0", b"1")
     assert seen[0] == (True, 0)
     woken, unread = seen[1]
     assert woken
     assert unread > 0
-    for descriptor in wakes:
-        os.close(descriptor)
 
 
 def was_woken(descriptor: int) -> bool:

@@ -21,6 +21,7 @@ from farm.supervisor.burial import judge
 from farm.supervisor.generation import FULL, Generation, Phase
 from farm.supervisor.lane import Lane, share_out
 from farm.supervisor.takeback import IDLE_S, PAUSE_S, STUCK_S, WORK_S, Balance, Load, TakeBack
+from farm.supervisor.witness import Witness
 
 WAIT_S_MAX = IDLE_S + WORK_S + PAUSE_S + 0.02
 """How long a job may wait in the ring of a busy subworker while another one has nothing to do: what is allowed for, and a little."""
@@ -112,7 +113,7 @@ class Stage:
 
     def __init__(self, directory: Path, subworkers: int, slots: int) -> None:
         config = LaneConfig(name="default", queues=("*",), subworkers=subworkers, concurrency=slots, memory_bytes=1 << 28)
-        self.lane = Lane(config, claim_max=2000)
+        self.lane = Lane(config, claim_max=2000, witness=Witness(hurry=lambda: None, wake=lambda: None))
         self.actors = [Actor(directory / f"w{number}.1", number, slots) for number in range(subworkers)]
         for actor in self.actors:
             self.lane.add(actor.generation)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
 from farm.errors import StoreUnavailable
-from farm.model import Beat
-from farm.supervisor.upkeep import PROMOTE_MAX, Upkeep, Watch
+from farm.model import Beat, OpenTransaction
+from farm.supervisor.upkeep import DUE_S_MIN, EXPIRE_MAX, PROMOTE_MAX, SWEEP_MAX, Upkeep, Watch
 
 UP_S = 1e6
 LEASE_S = 10.0
@@ -70,8 +71,13 @@ class FakeStore:
         self.away = False
         self.moves: list[int] = []
         self.next_due_s: float | None = None
+        self.expiries: list[int] = []
+        self.next_expiry_s: float | None = None
+        self.requests: list[int] = []
+        self.swept: list[int] = []
         self.looked_at: list[float] = []
         self.now = 0.0
+        self.open: OpenTransaction | None = None
 
     def live_hosts(self) -> tuple[list[Beat], float]:
         self.looked_at.append(self.now)
@@ -83,16 +89,33 @@ class FakeStore:
     def reap(self, host_id: int, started: Sequence[int] | None) -> tuple[int, int]:
         raise AssertionError
 
+    def end_stuck_commits(self) -> int:
+        raise AssertionError
+
     def promote(self, jobs_max: int) -> tuple[int, float | None]:
         if self.away:
             raise StoreUnavailable("away")
         return (self.moves.pop(0) if self.moves else 0), self.next_due_s
+
+    def expire(self, jobs_max: int) -> tuple[int, float | None]:
+        return (self.expiries.pop(0) if self.expiries else 0), self.next_expiry_s
+
+    def any_cancels(self) -> bool:
+        return bool(self.requests)
+
+    def sweep_cancels(self, above_id: int, jobs_max: int) -> tuple[int, int | None, int]:
+        page = [job_id for job_id in self.requests if job_id > above_id][:jobs_max]
+        self.swept.append(above_id)
+        return len(page), page[-1] if page else None, 0
 
     def keep_partitions_ahead(self) -> int:
         return 0
 
     def prune_waiters(self) -> None:
         pass
+
+    def oldest_transaction(self, older_than_s: float) -> OpenTransaction | None:
+        return self.open
 
     def prune_hosts(self) -> Sequence[int]:
         return []
@@ -150,6 +173,36 @@ def test_nobody_is_retired_after_an_outage() -> None:
     assert rounds.retired == []
 
 
+def test_a_transaction_left_open_is_told_of_once_an_hour(caplog: pytest.LogCaptureFixture) -> None:
+    store = FakeStore()
+    store.open = OpenTransaction(77, "psql", 840.0)
+    rounds = Rounds(store, lease_s=10.0, reap_every_s=2.0)
+    rounds.run(300.0)
+    told = "a transaction of psql (backend 77) has been open for 14m: what farm has done since cannot be cleaned up before it ends"
+    assert [record.message for record in caplog.records if "has been open" in record.message] == [told]
+    store.open = OpenTransaction(None, "prepared x", 660.0)
+    rounds.run(120.0)
+    assert len([record for record in caplog.records if "prepared x has been open for 11m" in record.message]) == 1
+    store.open = None
+    rounds.run(120.0)
+    store.open = OpenTransaction(77, "psql", 1000.0)
+    rounds.run(120.0)
+    assert len([record for record in caplog.records if "of psql (backend 77)" in record.message]) == 2
+
+
+def test_a_moment_without_the_database_begins_the_watch_anew() -> None:
+    """However short it was, and though the next look comes in time: whoever could not beat then has a whole lease to do so."""
+    store = FakeStore()
+    rounds = Rounds(store, lease_s=10.0, reap_every_s=2.0)
+    rounds.run(8.5)
+    store.away = True
+    rounds.run(0.1)
+    store.away = False
+    rounds.run(9.0)
+    assert rounds.retired == []
+    assert max(later - earlier for earlier, later in pairwise(store.looked_at)) <= 4.0, "no look was late"
+
+
 def test_promotion_on_time() -> None:
     """The step sleeps no longer than until the next job is due, and not at all while there is more to move."""
     store = FakeStore()
@@ -169,3 +222,33 @@ def test_promotion_does_not_starve_the_watch() -> None:
     rounds = Rounds(store, lease_s=10.0, reap_every_s=2.0)
     rounds.run(14.0)
     assert rounds.retired
+
+
+def test_expiry_on_time() -> None:
+    """The step sleeps no longer than until the next job expires; what is due and locked by somebody is not asked for in a whirl."""
+    store = FakeStore()
+    rounds = Rounds(store, lease_s=10.0, reap_every_s=2.0)
+    store.next_due_s, store.next_expiry_s = 0.5, 0.25
+    assert rounds.upkeep.step(0.0) == 0.25
+    store.expiries = [EXPIRE_MAX]
+    assert rounds.upkeep.step(0.1) == 0.0
+    store.next_expiry_s = -3.0
+    assert rounds.upkeep.step(0.2) == DUE_S_MIN
+
+
+def test_requests_are_swept_every_so_often_and_when_told_a_step_at_a_time() -> None:
+    store = FakeStore()
+    rounds = Rounds(store, lease_s=10.0, reap_every_s=2.0)
+    store.requests = list(range(1, 2 * SWEEP_MAX + 6))
+    assert [rounds.upkeep.step(0.1) for _ in range(2)] == [0.0, 0.0]
+    assert rounds.upkeep.step(0.1) > 0
+    assert store.swept == [0, SWEEP_MAX, 2 * SWEEP_MAX]
+    rounds.upkeep.step(1.0)
+    assert len(store.swept) == 3
+    rounds.upkeep.hear_of_cancel()
+    store.requests = [7]
+    rounds.upkeep.step(1.1)
+    assert store.swept[3:] == [0]
+    store.requests = []
+    rounds.upkeep.step(5.0)
+    assert len(store.swept) == 4

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from farm.config.model import Lane as LaneConfig
 from farm.model import Share
 from farm.supervisor.lane import Lane
+from farm.supervisor.witness import Witness
 from farm.supervisor.worklist import ENDLESS, PAIRS_MAX, Pair, Reach, Worklist
 
 CLASSES = {1: ("mail", "python", 0), 2: ("reports", "python", 0), 3: ("mail", "cobol", 0), 4: ("rest", "python", 0)}
@@ -21,7 +22,8 @@ def worklist() -> Worklist:
 
 
 def lane(*queues: str, memory_bytes: int = 0) -> Lane:
-    return Lane(LaneConfig(name="lane", queues=queues, subworkers=1, concurrency=1, memory_bytes=memory_bytes), claim_max=100)
+    config = LaneConfig(name="lane", queues=queues, subworkers=1, concurrency=1, memory_bytes=memory_bytes)
+    return Lane(config, claim_max=100, witness=Witness(hurry=lambda: None, wake=lambda: None))
 
 
 def taken(made: Worklist, queues: tuple[str, ...], memory_mb: int = 0) -> tuple[int, int] | None:

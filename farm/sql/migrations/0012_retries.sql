@@ -70,6 +70,8 @@ BEGIN
     )
     SELECT array_agg(b.job_id ORDER BY b.job_id) INTO again
     FROM back AS b, woken;
+    -- It is due now, whatever it was: it may have been cancelled before its time.
+    UPDATE farm.job AS j SET run_at = now() WHERE j.shard = 0 AND j.id = ANY (again) AND j.run_at > now();
     RETURN coalesce(again, '{}');
 END
 $$;

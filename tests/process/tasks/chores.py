@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import mmap
 import os
 import resource
 import signal
@@ -28,6 +30,15 @@ def mark_until(path: str, number: int, gone: str) -> int:
     while os.path.exists(gone):
         time.sleep(0.005)
     return number
+
+
+def mark_both_ends(path: str, number: int, gone: str) -> int:
+    """Leave a line at the start and one at the end, running until a file is gone; returns the pid of the subworker."""
+    leave_line(path, f"{number} {os.getpid()}")
+    while os.path.exists(gone):
+        time.sleep(0.005)
+    leave_line(path + ".ended", f"{number} {os.getpid()}")
+    return os.getpid()
 
 
 def leave_line(path: str, line: str) -> None:
@@ -197,3 +208,50 @@ def break_ring(header: int) -> None:
     with open(path, "r+b") as file:
         file.seek(header and 4096 + 128 + 1024 + (256 << 10))
         file.write(bytes(8))
+
+
+def spin() -> None:
+    """Compute for ever."""
+    while True:
+        pass
+
+
+def count_for_ever() -> None:
+    """Be stuck in C, where no handler of a signal is ever called."""
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    sum(itertools.count())
+
+
+def stop_itself() -> None:
+    """Stop this process, as Ctrl-Z does."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(3600)
+
+
+def wait_for_program(path: str) -> None:
+    """Start a program that is deaf to what can be ignored, say which, and wait for its end."""
+    program = subprocess.Popen(["sh", "-c", "trap '' TERM; echo $$ > $0.new; mv $0.new $0; while :; do sleep 1; done", path])
+    program.wait()
+
+
+async def wait_for_ever(path: str) -> None:
+    """Say where this runs, and be a coroutine without an end."""
+    Path(path).write_text(str(os.getpid()))
+    await asyncio.Event().wait()
+
+
+def share_out(megabytes: int, programs: int) -> None:
+    """Have programs take that much memory each, none of them too much for itself, and wait for them."""
+    text = f"import time; held = b'x' * {megabytes * 1_000_000}; time.sleep(3600)"
+    for program in [subprocess.Popen([sys.executable, "-S", "-c", text]) for _ in range(programs)]:
+        program.wait()
+
+
+def map_shared(megabytes: int, gone: str) -> int:
+    """Take memory that no limit on one process counts, until a file is gone; returns the pid."""
+    with mmap.mmap(-1, megabytes * 1_000_000) as held:
+        for at in range(0, len(held), 4096):
+            held[at] = 1
+        while os.path.exists(gone):
+            time.sleep(0.005)
+    return os.getpid()

@@ -173,3 +173,31 @@ def block(gone: str) -> None:
     """Block a thread until a file is gone."""
     while Path(gone).exists():
         time.sleep(0.005)
+
+
+async def tidy() -> str:
+    """Be cancelled, and come to a result all the same."""
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        await asyncio.sleep(0.01)
+    return "tidied"
+
+
+async def shrug_off() -> None:
+    """Do not listen."""
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+
+
+async def block_all() -> None:
+    """Hold up the loop that all run on."""
+    time.sleep(3600)
+
+
+def sleep_in_thread() -> None:
+    """Block a thread for ever."""
+    time.sleep(3600)

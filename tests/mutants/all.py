@@ -1,0 +1,9 @@
+"""All mutations, in the order in which they are tried."""
+
+from __future__ import annotations
+
+from tests.mutants.mutation import Mutation
+from tests.mutants.of_code import OF_CODE
+from tests.mutants.of_sql import OF_SQL
+
+ALL: tuple[Mutation, ...] = (*OF_SQL, *OF_CODE)
