@@ -146,7 +146,8 @@ class _Run:
         self._session.close()
 
     def _all_ended(self) -> bool:
-        return all(host.farm.running for host in self._hosts) and waiting(self._session) == 0
+        # One that has only just been started knows no signal yet: told to leave, it would die of that.
+        return all(host.farm.running and host.farm.log_lines("ready$") for host in self._hosts) and waiting(self._session) == 0
 
     def _leave(self) -> None:
         for host in self._hosts:
