@@ -16,6 +16,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -142,7 +143,7 @@ def judge(naps: Sequence[Nap], lanes: Mapping[str, LaneShape]) -> Waste:
     running = dict.fromkeys(lanes, 0)
     waiting = {queue: 0 for lane in lanes.values() for queue in lane.chain}
     short_s = slots_s = 0.0
-    for (at, lane, queue, starts, waits), (until, *_) in zip(events, events[1:], strict=False):
+    for (at, lane, queue, starts, waits), (until, *_) in pairwise(events):
         running[lane] += starts
         waiting[queue] += waits
         if at >= last:
