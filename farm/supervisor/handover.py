@@ -18,7 +18,7 @@ from farm.supervisor.origins import Origin, Origins
 
 SCAN_MAX = 1000
 """Held jobs that are looked at for one that another lane may have: a tenth of a millisecond."""
-FRUITLESS_S = 0.05
+FRUITLESS_S = 0.01
 """After a scan that found none."""
 SWEEP_S = 1.0
 """While a queue is paused it is looked this often whether any of its jobs came back from somebody who has died."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from farm.supervisor.generation import Generation, Phase
@@ -36,6 +36,10 @@ class Load(NamedTuple):
     """Seconds that those will take at the pace that was measured last."""
     started: int
     """Jobs started in all: it moves while this grows."""
+    helps: bool = False
+    """It is of another lane: it has nothing of its own, and may take what waits here."""
+    movable: bool = True
+    """Somebody who has nothing to do may have what waits."""
 
 
 @dataclass(slots=True)
@@ -62,7 +66,7 @@ class Balance:
     def decide(self, loads: Sequence[Load], now: float, *, held: bool) -> tuple[list[int], float]:
         """Return the numbers of those to recall, and the seconds until the next look that could find one, if nothing else happens.
 
-        held: jobs of the lane wait outside of rings. Then nobody is idle for want of work. With one load there is nobody to help.
+        held: jobs of the lane wait outside of rings. Then nobody of it is idle for want of work. With one load there is nobody to help.
         """
         self._note(loads, now, held=held)
         idle = [(seen.idle_since + IDLE_S, load.spare) for load in loads if (seen := self._seen[load.number]).idle_since is not None]
@@ -74,6 +78,8 @@ class Balance:
             if not load.waiting:
                 break
             stuck_at, movable_at = self._stuck_at(load), max(help_at, self._movable_at(load))
+            if not load.movable:
+                movable_at = stuck_at
             if stuck_at <= now or (movable_at <= now and wanted > 0):
                 victims.append(load.number)
                 wanted -= load.waiting
@@ -81,6 +87,11 @@ class Balance:
             else:
                 next_at = min(next_at, stuck_at, movable_at)
         return victims, max(LOOK_S, next_at - now)
+
+    @property
+    def numbers(self) -> Container[int]:
+        """Those that were there at the last look."""
+        return self._seen.keys()
 
     def forget_idle(self) -> None:
         """Take note that nobody is idle, or that nothing waits: whoever is idle later has not been since now."""
@@ -93,7 +104,7 @@ class Balance:
             seen = self._seen[load.number] = before.get(load.number) or Seen(load.started, now)
             if seen.started != load.started or not load.waiting:
                 seen.started, seen.moved_at = load.started, now
-            if held or not load.spare:
+            if (held and not load.helps) or not load.spare:
                 seen.idle_since = None
             elif seen.idle_since is None:
                 seen.idle_since = now
@@ -115,6 +126,8 @@ class Watch:
     lane: Lane
     balance: Balance
     looked_at: float = 0.0
+    movable: dict[int, tuple[object, bool]] = field(default_factory=dict)
+    """By number of a subworker, for what was in its ring when that was asked: whether the lanes that could help may have any of it."""
 
 
 class TakeBack:
@@ -153,26 +166,36 @@ class TakeBack:
             watch.balance.forget_idle()
             return float("inf")
         held = bool(lane.waiting)
-        spare = not held and (bool(helpers) or lane.spare > 0)
-        if not spare:
+        idle_here = not held and lane.spare > 0
+        if not (idle_here or helpers):
             watch.balance.forget_idle()
-        look_at = watch.looked_at + (LOOK_S if spare else BUSY_LOOK_S)
+        look_at = watch.looked_at + (LOOK_S if idle_here or helpers else BUSY_LOOK_S)
         if now < look_at:
             return look_at - now
         watch.looked_at = now
         serving = {generation.number: generation for generation in lane.generations if generation.phase is Phase.SERVING}
         loads = [load_of(generation, now) for generation in serving.values()]
-        own = sum(load.spare for load in loads)
-        loads += [idle_load(generation) for helper in helpers for generation in helper.generations if generation.spare]
+        if helpers:
+            if not idle_here:
+                loads = [load._replace(movable=self._is_movable(watch, serving[load.number], helpers)) for load in loads]
+            loads += [helping(generation) for helper in helpers for generation in helper.generations if generation.spare]
         victims, wait_s = watch.balance.decide(loads, now, held=held)
         for number in victims:
-            if own or held or not helpers or self._handover.may_help(serving[number], helpers):
-                serving[number].recall()
-                lane.take_back(serving[number].recall_now())
+            serving[number].recall()
+            lane.take_back(serving[number].recall_now())
         lane.dispatch(now)
         if helpers and lane.held:
             self._handover.pass_on(lane, helpers, now)
         return wait_s
+
+    def _is_movable(self, watch: Watch, generation: Generation, helpers: Sequence[Lane]) -> bool:
+        """Tell whether a helper may have something of a ring; asked once for what is in it."""
+        asked = (generation.next_seq, [helper.name for helper in helpers])
+        known = watch.movable.get(generation.number)
+        if known is None or known[0] != asked:
+            watch.movable = {number: answer for number, answer in watch.movable.items() if number in watch.balance.numbers}
+            known = watch.movable[generation.number] = asked, self._handover.may_help(generation, helpers)
+        return known[1]
 
 
 def load_of(generation: Generation, now: float) -> Load:
@@ -181,6 +204,6 @@ def load_of(generation: Generation, now: float) -> Load:
     return Load(generation.number, generation.spare, waiting, generation.waiting_s(now) if waiting else 0.0, generation.started)
 
 
-def idle_load(generation: Generation) -> Load:
-    """Look at a subworker of another lane that could help; what it has of its own is not for this lane to take back."""
-    return Load(generation.number, generation.spare, 0, 0.0, generation.started)
+def helping(generation: Generation) -> Load:
+    """Look at a subworker of another lane that could help."""
+    return Load(generation.number, generation.spare, 0, 0.0, generation.started, helps=True)
