@@ -160,18 +160,17 @@ class TakeBack:
     def _look(self, watch: Watch, idle: Sequence[Lane], now: float) -> float:
         lane = watch.lane
         helpers = self._handover.helpers(lane, idle) if idle else []
-        if helpers and lane.held:
-            self._handover.pass_on(lane, helpers, now)
+        try_s = self._handover.pass_on(lane, helpers, now) if helpers and lane.held else float("inf")
         if not any(generation.waiting for generation in lane.generations):
             watch.balance.forget_idle()
-            return float("inf")
+            return try_s
         held = bool(lane.waiting)
         idle_here = not held and lane.spare > 0
         if not (idle_here or helpers):
             watch.balance.forget_idle()
         look_at = watch.looked_at + (LOOK_S if idle_here or helpers else BUSY_LOOK_S)
         if now < look_at:
-            return look_at - now
+            return min(try_s, look_at - now)
         watch.looked_at = now
         serving = {generation.number: generation for generation in lane.generations if generation.phase is Phase.SERVING}
         loads = [load_of(generation, now) for generation in serving.values()]
@@ -184,9 +183,9 @@ class TakeBack:
             serving[number].recall()
             lane.take_back(serving[number].recall_now())
         lane.dispatch(now)
-        if helpers and lane.held:
-            self._handover.pass_on(lane, helpers, now)
-        return wait_s
+        if victims and helpers and lane.held:
+            try_s = self._handover.pass_on(lane, helpers, now)
+        return min(try_s, wait_s)
 
     def _is_movable(self, watch: Watch, generation: Generation, helpers: Sequence[Lane]) -> bool:
         """Tell whether a helper may have something of a ring; asked once for what is in it."""
