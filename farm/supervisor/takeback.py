@@ -182,9 +182,12 @@ class TakeBack:
         for number in victims:
             serving[number].recall()
             lane.take_back(serving[number].recall_now())
+        if victims and helpers:
+            # Free slots first, whoever's they are.
+            lane.dispatch(now, behind=False)
+            try_s = self._handover.pass_on(lane, helpers, now) if lane.held else float("inf")
+            wait_s = min(wait_s, IDLE_S)
         lane.dispatch(now)
-        if victims and helpers and lane.held:
-            try_s = self._handover.pass_on(lane, helpers, now)
         return min(try_s, wait_s)
 
     def _is_movable(self, watch: Watch, generation: Generation, helpers: Sequence[Lane]) -> bool:
