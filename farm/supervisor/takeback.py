@@ -10,8 +10,10 @@ from farm.supervisor.generation import Generation, Phase
 from farm.supervisor.handover import Handover
 from farm.supervisor.lane import Lane
 
-IDLE_S = 0.005
-"""How long a slot must have had nothing to do, and a ring not have moved: a recall is answered in 0.2 ms where processors are free."""
+IDLE_S = 0.001
+"""How long a slot must have had nothing to do: a recall is answered in 0.2 ms where processors are free."""
+STILL_S = 0.005
+"""How long a ring must not have moved: in a shorter time its next job may well start by itself."""
 WORK_S = 0.025
 """A ring that moves is left alone when it will be empty in this time."""
 PAUSE_S = 0.05
@@ -21,7 +23,7 @@ STUCK_S = 1.0
 LOOK_S, BUSY_LOOK_S = 0.001, 0.25
 """Between two looks at a lane in which jobs wait behind others: with idle slots in it, and without."""
 
-assert IDLE_S < WORK_S < PAUSE_S < STUCK_S, "a ring that is recalled again before it could have moved is a ring that never works"
+assert IDLE_S < STILL_S < WORK_S < PAUSE_S < STUCK_S, "a ring that is recalled again before it could have moved is a ring that never works"
 
 
 class Load(NamedTuple):
@@ -112,7 +114,7 @@ class Balance:
     def _movable_at(self, load: Load) -> float:
         """Say from when on its jobs may be taken for an idle one, if it does not move until then."""
         seen = self._seen[load.number]
-        return max(seen.recalled_at + PAUSE_S, seen.moved_at + (IDLE_S if load.waiting_s < WORK_S else 0.0))
+        return max(seen.recalled_at + PAUSE_S, seen.moved_at + (STILL_S if load.waiting_s < WORK_S else 0.0))
 
     def _stuck_at(self, load: Load) -> float:
         seen = self._seen[load.number]

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from farm.shm.frames import HeldJob
 from farm.supervisor.handover import SCAN_MAX, take_first
 from farm.supervisor.lane import LEAVING, PAUSED, SHORT_OF_MEMORY
-from farm.supervisor.takeback import IDLE_S, PAUSE_S, WORK_S
+from farm.supervisor.takeback import PAUSE_S, STILL_S, WORK_S
 from tests.unit.played import Stage, handed_to, held, job_of, lane_config, staged
 
-WAIT_S_MAX = 2 * (IDLE_S + WORK_S + PAUSE_S) + 0.02
+WAIT_S_MAX = 2 * (STILL_S + WORK_S + PAUSE_S) + 0.02
 """How long a job may wait while a lane that may have it has nothing to do: it can come to stand behind a long one twice, and a little."""
 LENGTHS_S = st.one_of(st.integers(1, 5), st.integers(1, 100), st.integers(1, 500)).map(lambda ms: ms / 1000)
 CHAINS = st.lists(st.sampled_from(["red", "blue", "green"]), unique=True, min_size=1).flatmap(

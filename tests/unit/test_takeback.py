@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from farm.supervisor.burial import judge
 from farm.supervisor.generation import FULL
 from farm.supervisor.lane import share_out
-from farm.supervisor.takeback import IDLE_S, PAUSE_S, STUCK_S, WORK_S, Balance, Load
+from farm.supervisor.takeback import PAUSE_S, STILL_S, STUCK_S, WORK_S, Balance, Load
 from tests.unit.played import Actor, Stage, handed_to, held, job_of, lane_config, staged
 
-WAIT_S_MAX = IDLE_S + WORK_S + PAUSE_S + 0.02
+WAIT_S_MAX = STILL_S + WORK_S + PAUSE_S + 0.02
 """How long a job may wait in the ring of a busy subworker while another one has nothing to do: what is allowed for, and a little."""
 
 QUICK = 3000
@@ -110,7 +110,7 @@ def test_not_before_both_have_stood_for_a_while() -> None:
     for started in range(3):
         victims, wait_s = balance.decide([load(0, spare=1), load(1, waiting=3, started=started)], now, held=False)
         assert victims == []
-        assert wait_s == pytest.approx(IDLE_S)
+        assert wait_s == pytest.approx(STILL_S)
         now += wait_s
     assert balance.decide([load(0, spare=1), load(1, waiting=3, started=2)], now, held=False)[0] == [1]
     victims, wait_s = balance.decide([load(0, spare=1), load(1, waiting=3, started=2)], now, held=False)
