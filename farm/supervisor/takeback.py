@@ -36,8 +36,8 @@ class Load(NamedTuple):
     """Frames that wait for a running job to end."""
     waiting_s: float
     """Seconds that those will take at the pace that was measured last."""
-    started: int
-    """Jobs started in all: it moves while this grows."""
+    moved_at: float | None = None
+    """When it last started a job, if all its slots are busy: since then the same jobs wait. None: it is about to start another one."""
     helps: bool = False
     """It is of another lane: it has nothing of its own, and may take what waits here."""
     movable: bool = True
@@ -48,9 +48,8 @@ class Load(NamedTuple):
 class Seen:
     """What was seen of a subworker over several looks."""
 
-    started: int
-    moved_at: float
-    """Since when the same jobs wait."""
+    still_since: float
+    """Since when the same jobs wait, as far as is known."""
     idle_since: float | None = None
     recalled_at: float = float("-inf")
 
@@ -103,9 +102,9 @@ class Balance:
     def _note(self, loads: Sequence[Load], now: float, *, held: bool) -> None:
         before, self._seen = self._seen, {}
         for load in loads:
-            seen = self._seen[load.number] = before.get(load.number) or Seen(load.started, now)
-            if seen.started != load.started or not load.waiting:
-                seen.started, seen.moved_at = load.started, now
+            seen = self._seen[load.number] = before.get(load.number) or Seen(now)
+            if load.moved_at is not None or not load.waiting:
+                seen.still_since = now if load.moved_at is None else load.moved_at
             if (held and not load.helps) or not load.spare:
                 seen.idle_since = None
             elif seen.idle_since is None:
@@ -114,11 +113,11 @@ class Balance:
     def _movable_at(self, load: Load) -> float:
         """Say from when on its jobs may be taken for an idle one, if it does not move until then."""
         seen = self._seen[load.number]
-        return max(seen.recalled_at + PAUSE_S, seen.moved_at + (STILL_S if load.waiting_s < WORK_S else 0.0))
+        return max(seen.recalled_at + PAUSE_S, seen.still_since + (STILL_S if load.waiting_s < WORK_S else 0.0))
 
     def _stuck_at(self, load: Load) -> float:
         seen = self._seen[load.number]
-        return max(seen.recalled_at + PAUSE_S, seen.moved_at + STUCK_S)
+        return max(seen.recalled_at + PAUSE_S, seen.still_since + STUCK_S)
 
 
 @dataclass(slots=True)
@@ -205,9 +204,13 @@ class TakeBack:
 def load_of(generation: Generation, now: float) -> Load:
     """Look at a subworker. While it is recalled it has nothing, and can be given nothing."""
     waiting = generation.waiting
-    return Load(generation.number, generation.spare, waiting, generation.waiting_s(now) if waiting else 0.0, generation.started)
+    if not waiting:
+        return Load(generation.number, generation.spare, 0, 0.0)
+    # A job can write over its slot table: what lies ahead is as good as now.
+    moved_at = min(now, generation.file.slots.last_start_ns() / 1e9) if generation.occupied >= generation.slots else None
+    return Load(generation.number, generation.spare, waiting, generation.waiting_s(now), moved_at)
 
 
 def helping(generation: Generation) -> Load:
     """Look at a subworker of another lane that could help."""
-    return Load(generation.number, generation.spare, 0, 0.0, generation.started, helps=True)
+    return Load(generation.number, generation.spare, 0, 0.0, helps=True)

@@ -78,7 +78,7 @@ class Actor:
             self._asleep = False
             seq, job = self._taken.pop(0)
             slot = min(set(range(self._slots)) - set(self._running))
-            assert self._gate.start(slot, seq, 1, 0, job, 0, 0, 1, 0)
+            assert self._gate.start(slot, seq, 1, 0, job, 0, 0, int(now * 1e9), 0)
             self._running[slot] = now + lengths_s[job], seq
             self.started.append(job)
             self.timeouts.append(self._timeouts[seq])

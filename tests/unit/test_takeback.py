@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from farm.supervisor.burial import judge
 from farm.supervisor.generation import FULL
 from farm.supervisor.lane import share_out
-from farm.supervisor.takeback import PAUSE_S, STILL_S, STUCK_S, WORK_S, Balance, Load
+from farm.supervisor.takeback import IDLE_S, PAUSE_S, STILL_S, STUCK_S, WORK_S, Balance, Load
 from tests.unit.played import Actor, Stage, handed_to, held, job_of, lane_config, staged
 
 WAIT_S_MAX = STILL_S + WORK_S + PAUSE_S + 0.02
@@ -99,21 +99,22 @@ def test_one_that_dies_while_it_is_recalled() -> None:
         assert set(waiting) <= {job for actor in stage.actors if actor is not victim for job in [*actor.started, *handed_to(actor)]}
 
 
-def load(number: int, *, spare: int = 0, waiting: int = 0, waiting_s: float = 0.0, started: int = 0) -> Load:
-    return Load(number, spare, waiting, waiting_s, started)
+def load(number: int, *, spare: int = 0, waiting: int = 0, waiting_s: float = 0.0, moved_at: float | None = None) -> Load:
+    return Load(number, spare, waiting, waiting_s, moved_at)
 
 
 def test_not_before_both_have_stood_for_a_while() -> None:
     """A slot that has just become free, and a ring that has just moved, are left alone; the next look comes when that is over."""
     balance = Balance()
     now = 1.0
-    for started in range(3):
-        victims, wait_s = balance.decide([load(0, spare=1), load(1, waiting=3, started=started)], now, held=False)
+    for _ in range(3):
+        moved_at = now
+        victims, wait_s = balance.decide([load(0, spare=1), load(1, waiting=3, moved_at=moved_at)], now, held=False)
         assert victims == []
         assert wait_s == pytest.approx(STILL_S)
-        now += wait_s
-    assert balance.decide([load(0, spare=1), load(1, waiting=3, started=2)], now, held=False)[0] == [1]
-    victims, wait_s = balance.decide([load(0, spare=1), load(1, waiting=3, started=2)], now, held=False)
+        now += wait_s + 1e-6
+    assert balance.decide([load(0, spare=1), load(1, waiting=3, moved_at=moved_at)], now, held=False)[0] == [1]
+    victims, wait_s = balance.decide([load(0, spare=1), load(1, waiting=3, moved_at=moved_at)], now, held=False)
     assert victims == []
     assert wait_s == pytest.approx(PAUSE_S)
 
@@ -122,8 +123,19 @@ def test_a_ring_that_moves_is_left_alone_when_it_is_soon_empty() -> None:
     """A moment's work is not worth a round trip; more than that is."""
     balance = Balance()
     for tick in range(10):
-        assert balance.decide([load(0, spare=1), load(1, waiting=9, waiting_s=WORK_S / 2, started=tick)], tick / 100, held=False)[0] == []
-    assert balance.decide([load(0, spare=1), load(1, waiting=9, waiting_s=WORK_S * 2, started=11)], 0.2, held=False)[0] == [1]
+        assert (
+            balance.decide([load(0, spare=1), load(1, waiting=9, waiting_s=WORK_S / 2, moved_at=tick / 100)], tick / 100, held=False)[0]
+            == []
+        )
+    assert balance.decide([load(0, spare=1), load(1, waiting=9, waiting_s=WORK_S * 2, moved_at=0.2)], 0.2, held=False)[0] == [1]
+
+
+def test_a_ring_that_has_stood_still_is_known_at_once() -> None:
+    """One whose jobs have run for long helps as soon as a slot has been idle for a moment; one that is about to start is seen first."""
+    for moved_at, wait_s in ((0.5, IDLE_S), (None, STILL_S)):
+        balance = Balance()
+        assert balance.decide([load(0, spare=1), load(1, waiting=3, moved_at=moved_at)], 1.0, held=False) == ([], pytest.approx(wait_s))
+        assert balance.decide([load(0, spare=1), load(1, waiting=3, moved_at=moved_at)], 1.01, held=False)[0] == [1]
 
 
 def test_no_more_are_recalled_than_it_takes() -> None:
