@@ -149,6 +149,12 @@ class Generation:
         return self.file.ready == SETUP_FAILED
 
     @property
+    def failure(self) -> str:
+        """Why it could not be set up, as it says itself: one line of printable text, or ""."""
+        said = self.file.reason if self.setup_failed else ""
+        return "".join(character for character in said if character.isprintable())
+
+    @property
     def single(self) -> bool:
         """True where it runs one job at a time."""
         return self._slots == 1
