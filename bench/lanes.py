@@ -1,8 +1,8 @@
 """Start latency of a lane whose host drowns in other work, against the same lane on the same host with nothing else to do.
 
-A farm has a lane `fast` with one subworker, and a lane for everything else with one for each core. The jobs of `fast` come one by one, as in
-start_latency: gaps drawn from 15 to 45 ms, each waited for, the producer's own commit included. In stretches that take turns, the other
-lane has nothing to do, or is saturated with jobs that need a processor for 5 ms each (judged), or with no-ops (printed).
+A farm has a lane `fast` with one subworker, and a lane for everything else with one for each core. The jobs of `fast` come one by one,
+as in start_latency: gaps drawn from 15 to 45 ms, each waited for, the producer's own commit included. In stretches that take turns, the
+other lane has nothing to do, or is saturated with jobs that need a processor for 5 ms each (judged), or with no-ops (printed).
 
 The last rows are a farm of as many subworkers in one lane for everything: what it would be without a lane of its own.
 """

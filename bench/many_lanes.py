@@ -1,8 +1,8 @@
 """What it costs to have many lanes: CPU time of no-op jobs with 8 lanes of one subworker each, against one lane of 8.
 
 In both the same jobs stand in 8 queues, one in each in turn; each of the 8 lanes serves one queue, the one lane all of them. Counted is
-the CPU time of all processes of the farm and of PostgreSQL from the release of the jobs to the last commit, by the kernel. The two take turns, and
-who is first changes; judged is the median of the ratios of pairs.
+the CPU time of all processes of the farm and of PostgreSQL, by the kernel, from the release of the jobs to the last commit. The two take
+turns, and who is first changes; judged is the median of the ratios of pairs.
 """
 
 from __future__ import annotations

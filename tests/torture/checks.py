@@ -100,6 +100,8 @@ def _problems(job: Filed, kind: Kind, result: Result, failures: Sequence[str], s
         yield "has more outcomes than starts"
     if result.status == SUCCEEDED and _number(result.value) != job.number:
         yield "has the result of another"
+    for failure in kind.never & set(failures):
+        yield f"has an attempt that ended as {failure}, which {job.kind} cannot"
     if len(failures) + (result.status == SUCCEEDED) > result.attempt and not anew:
         yield "has more attempts in its history than it used"
 
