@@ -25,12 +25,12 @@ from bench.report import Figure, percentile, print_report, print_table, spread
 from bench.start_latency import GAP_S, TASK, WARM_UP_JOBS, one_by_one
 from farm.client import Client
 
-ROUNDS, ROUNDS_QUICK = 8, 3
+ROUNDS, ROUNDS_QUICK = 8, 2
 JOBS = 125
 """Of the fast queue, in one stretch of the judged pairs."""
 NOOP_ROUNDS, NOOP_JOBS = 2, 30
 """Stretches with no-ops are short: those take up 200,000 of them a second."""
-SINGLE_ROUNDS, SINGLE_JOBS = 2, 15
+SINGLE_ROUNDS, SINGLE_JOBS = 2, 8
 """Without a lane of its own a job waits for what was claimed before it: few of them say enough."""
 FAST, NOTHING, CPU, NOOPS = "fast", "", "cpu", "noops"
 """Queues; and that there is nothing else to do."""
