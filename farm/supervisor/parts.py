@@ -32,7 +32,7 @@ from farm.supervisor.claimer import Claimer
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
 from farm.supervisor.generation import Generation
-from farm.supervisor.giveback import GiveBack
+from farm.supervisor.handover import Handover
 from farm.supervisor.heartbeat import Heartbeat, less_monotonic
 from farm.supervisor.lane import Lane
 from farm.supervisor.listener import Listener
@@ -220,9 +220,9 @@ class Parts:
             burst=burst,
         )
 
-    def pauses(self, directory: Path, *, crew: Crew, give_back: GiveBack) -> Pauses:
+    def pauses(self, directory: Path, *, crew: Crew, handover: Handover) -> Pauses:
         """Make what pauses lanes and queues, and remembers it in a state directory."""
-        return Pauses(directory, crew=crew, give_back=give_back, claimer=self._claimer, wake=self._claims.wake)
+        return Pauses(directory, crew=crew, handover=handover, claimer=self._claimer, wake=self._claims.wake)
 
     def start(self, late_lock: Part | None = None) -> None:
         """Start all threads; late_lock: a part that has to take the crew's lock yet."""
@@ -248,9 +248,7 @@ class Parts:
 
     def _timeouts(self) -> Timeouts:
         policies = Policies(self._config.tasks)
-        return Timeouts(
-            of_task=lambda task: policies.of(task).timeout_s, of_lanes={lane.name: lane.timeout_s for lane in self._config.lanes}
-        )
+        return Timeouts(of_task=lambda task: policies.of(task).timeout_s)
 
     def _begin_again(self, host_id: int) -> None:
         """Our row was retired, which is for ever: register a new one. Called in the heartbeat's thread, which owns that session."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,6 @@ from farm.errors import FarmError
 from farm.model import NAME_PATTERN
 from farm.spelling import did_you_mean
 from farm.supervisor.crew import Crew
-from farm.supervisor.giveback import GiveBack
 from farm.supervisor.lane import ANY_QUEUE, PAUSED, Lane
 from farm.units import counted
 
@@ -33,6 +33,13 @@ class Claims(Protocol):
     def pause_queues(self, queues: frozenset[str]) -> None: ...
 
 
+class HandsOver(Protocol):
+    """What is asked of the handover: it takes back what has not started."""
+
+    def pause_queues(self, queues: frozenset[str]) -> None: ...
+    def step(self, now: float) -> float: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Paused:
     """What is paused, as it is kept."""
@@ -46,11 +53,11 @@ class Paused:
 class Pauses:
     """Made before the farm claims; `restore` brings back what was paused when its predecessor ended, however that was."""
 
-    def __init__(self, directory: Path, *, crew: Crew, give_back: GiveBack, claimer: Claims, wake: Callable[[], None]) -> None:
+    def __init__(self, directory: Path, *, crew: Crew, handover: HandsOver, claimer: Claims, wake: Callable[[], None]) -> None:
         """wake: have lanes look for work again."""
         self._directory = directory
         self._crew = crew
-        self._give_back = give_back
+        self._handover = handover
         self._claimer = claimer
         self._wake = wake
         self.paused = Paused()
@@ -83,12 +90,9 @@ class Pauses:
         if len(now.queues) > NAMES_MAX:
             raise FarmError(f"{len(now.queues):,} queues would be paused; at most {NAMES_MAX:,} can be")
         self._keep(now)
-        released_before = self._give_back.released
         self._apply()
         said = [self._told_of_lane(lane, before) for lane in self._crew.lanes if every_lane or lane.name in lanes]
         said += [self._told_of_queue(queue, before) for queue in sorted(set(queues))]
-        if given := self._give_back.released - released_before:
-            said.append(f"{counted(given, 'job')} that had not started given back")
         return said
 
     def resume(self, lanes: Collection[str], queues: Collection[str]) -> list[str]:
@@ -129,9 +133,9 @@ class Pauses:
                 lane.let_go(PAUSED)
         # Before anything is given back: it must not be claimed again.
         self._claimer.pause_queues(paused.queues)
-        self._give_back.queues = paused.queues
-        self._give_back.sweep()
-        self._give_back.step()
+        self._handover.pause_queues(paused.queues)
+        # At once: whoever is told that it is paused may rely on it that nothing more of it starts.
+        self._handover.step(time.monotonic())
         self._wake()
 
     def _keep(self, paused: Paused) -> None:

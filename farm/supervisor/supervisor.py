@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from farm.config.model import Config
 from farm.model import HostRequest
+from farm.shm.frames import HeldJob
 from farm.shm.spill import Spill
 from farm.supervisor.cancel import Cancels, Unwanted
 from farm.supervisor.claimer import Arrival, Claimer
@@ -20,10 +21,10 @@ from farm.supervisor.commands import Commands
 from farm.supervisor.control import Control
 from farm.supervisor.crew import Crew
 from farm.supervisor.deadlines import Deadlines
-from farm.supervisor.desk import Desk
+from farm.supervisor.desk import Desk, released
 from farm.supervisor.drain import Drain
 from farm.supervisor.generation import Phase, signal_group
-from farm.supervisor.giveback import GiveBack
+from farm.supervisor.handover import Handover
 from farm.supervisor.lane import leases_held
 from farm.supervisor.loop import Loop
 from farm.supervisor.memory import MemoryWatch
@@ -103,8 +104,8 @@ class Supervisor:
         self._cancels = Cancels(crew=crew, desk=desk)
         self._memory = MemoryWatch(crew)
         self.origins = Origins(in_use=lambda: leases_held(crew.lanes))
-        self._take_back = TakeBack(crew.lanes)
-        self.give_back = GiveBack(crew=crew, desk=desk, origins=self.origins)
+        self.handover = Handover(crew.lanes, origins=self.origins, give_back=self._give_back)
+        self.take_back = TakeBack(crew.lanes, self.handover)
         self._control: Control | None = None
         self._commands: Commands | None = None
         self._postbox: Postbox | None = None
@@ -187,14 +188,14 @@ class Supervisor:
         if self._drain is None:
             changed = self._crew.finish_recalls() or changed or bool(consumed) or any(lane.loners.any for lane in self._crew.lanes)
             if changed:
-                self.give_back.sweep()
+                self.handover.sweep()
                 # There are jobs to hand out again, or somebody new to have them.
                 self._dispatch(now)
         self._desk.step()
         # Posts last: those who were just told to end have successors at once.
         wait_s = min(self._memory.step(now), self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
         if self._drain is None:
-            wait_s = min(wait_s, self._take_back.step(now))
+            wait_s = min(wait_s, self.handover.step(now), self.take_back.step(now))
         self._tell_first_ready()
         if self._control is not None:
             wait_s = min(wait_s, self._control.step(now))
@@ -206,7 +207,6 @@ class Supervisor:
         return min(wait_s, LOOK_S) if dying or self._unpacked is not None else wait_s
 
     def _dispatch(self, now: float) -> None:
-        self.give_back.step()
         for lane in self._crew.lanes:
             lane.dispatch(now)
             if self._claimer.knows_work and lane.wants_more():
@@ -285,20 +285,24 @@ class Supervisor:
             # Claimed just before our host row was retired: they are somebody else's now, too.
             arrival.lane.arrive(claimed - first, [])
             return True
-        refused = self._drain is None and self.give_back.refuses(arrival.origin)
-        packed = self._packer.pack(
-            arrival.claim, arrival.rows, arrival.runner, lane=arrival.lane.name, first=first, to_release=refused or self._drain is not None
-        )
-        # While draining all that lanes hold is given back, and counted there.
-        arrival.lane.arrive(packed.end - first, [] if refused else packed.jobs, some_lost=arrival.claim.losts is not None)
-        if refused:
-            self.give_back.release(packed.jobs)
+        to_release = self._drain is not None or self.handover.is_paused(arrival.origin)
+        packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first, to_release=to_release)
+        if self.handover.is_paused(arrival.origin):
+            arrival.lane.arrive(packed.end - first, [])
+            self._give_back(packed.jobs)
+        else:
+            arrival.lane.arrive(packed.end - first, packed.jobs, some_lost=arrival.claim.losts is not None)
         self.refused += len(packed.refused)
         self._desk.push(packed.refused)
         if packed.end < claimed:
             self._packed_to = packed.end
             return False
         return True
+
+    def _give_back(self, jobs: list[HeldJob]) -> None:
+        """Release jobs that were claimed and not started."""
+        self._desk.push(released(jobs))
+        self._crew.drop_arguments(jobs)
 
     def _begin_as(self, host_id: int) -> None:
         """Our host row was retired: what we hold is somebody else's. Outcomes in the rings are still offered to the fence."""
