@@ -52,6 +52,10 @@ def peer_of(connection: socket.socket) -> tuple[int, int]:
     return pid, uid
 
 
+class Refused(FarmError):
+    """A farm does not do what it is asked for, and says why, as a rule in one line."""
+
+
 class Silent(FarmError):
     """A farm is there and does not answer."""
 
@@ -71,12 +75,12 @@ class Connection:
                 self._pidfd = os.pidfd_open(pid)
 
     def ask(self, do: str, *, wait_s: float = ANSWER_S, **arguments: Any) -> dict[str, Any]:
-        """Ask for something and return the answer. Raises FarmError: the farm's own words when it refuses, Silent, or that it is gone."""
+        """Ask for something and return the answer. Raises Refused, Silent, Gone."""
         answer = self._ask(do, arguments, wait_s)
         if LEFT in answer:
             raise Gone(self.instance, answer[LEFT])
         if "error" in answer:
-            raise FarmError(str(answer["error"]))
+            raise Refused(str(answer["error"]))
         return answer
 
     def wait_gone(self, wait_s: float) -> bool:

@@ -25,8 +25,9 @@ TALK_S = 5.0
 """How long a client may take for its first request, for the rest of one, and for reading an answer."""
 IDLE_S = 60.0
 """How long one that was answered may stay without another request: who waits for the end of a drain asks all the time."""
-SHARE, PAUSE_S_MIN = 0.05, 0.005
-"""Requests take this share of the main thread's time at the most, however many come."""
+SHARE, PAUSE_S_MIN, PAUSE_S_MAX = 0.05, 0.005, 0.25
+"""Requests take this share of the main thread's time at the most, however many come; after one that took long, as a reload does, the
+next one need not wait for all that."""
 ACCEPTS_MAX = 8
 """In one look: jobs are waiting."""
 DEAF_S = 1.0
@@ -208,7 +209,7 @@ class Control:
             return
         begun = self._clock()
         answer = self._performed(line, client.by)
-        self._next_at = now + max(PAUSE_S_MIN, (self._clock() - begun) / SHARE)
+        self._next_at = now + min(max(PAUSE_S_MIN, (self._clock() - begun) / SHARE), PAUSE_S_MAX)
         self._tell(client, answer, now)
 
     def _performed(self, line: bytes, by: str) -> Answer:

@@ -204,6 +204,7 @@ def test_commands_say_what_they_did_and_the_log_says_for_whom(farm: Farm, caplog
     assert (farm.ask("status"), farm.ask("config")) == ({"ok": True, "pid": 7}, {"ok": True, "lanes": {}})
     farm.problem = "a.yaml:1:2: lanes: expected a mapping\na.yaml:3:1: host: unknown key"
     assert farm.ask("reload") == {"error": farm.problem}
+    assert caplog.messages.count("drain, asked for by ada, pid 5") == 2
     assert "resume, asked for by ada, pid 5: resumed: every lane, queue mail" in caplog.messages
 
 
