@@ -105,7 +105,10 @@ class Connection:
         self.close()
 
     def _ask(self, do: str, arguments: Mapping[str, Any], wait_s: float) -> dict[str, Any]:
-        message = orjson.dumps({"do": do, **arguments}) + b"\n"
+        try:
+            message = orjson.dumps({"do": do, **arguments}) + b"\n"
+        except orjson.JSONEncodeError:
+            raise FarmError("expected names in UTF-8") from None
         if len(message) > REQUEST_BYTES_MAX:
             raise FarmError(f"the request is {len(message):,} bytes; a farm reads at most {REQUEST_BYTES_MAX:,}: name fewer at once")
         deadline = time.monotonic() + wait_s

@@ -58,7 +58,7 @@ class Commands:
         }
 
     def perform(self, request: Arguments, by: str) -> Answer:
-        """Do what is asked and return the answer; by: who asks, for the log. Raises nothing that the world can cause."""
+        """Do what is asked and return the answer; by: who asks, for the log. Raises nothing."""
         do = request.get("do")
         perform = self._perform.get(do) if isinstance(do, str) else None
         if perform is None:
@@ -71,6 +71,10 @@ class Commands:
             if do not in TELL_THEMSELVES:
                 log.warning("%s, asked for by %s, was refused: %s", do, by, error)
             return {"error": _clean(str(error))}
+        except Exception as error:
+            # The jobs of a farm are worth more than what somebody just wants of it.
+            log.exception("%s, asked for by %s, failed; the farm goes on", do, by)
+            return {"error": _clean(f"a mistake in farm itself: {type(error).__name__}: {error} (its log shows where)")}
         if (said := answer.get("said")) and do not in TELL_THEMSELVES:
             log.info("%s, asked for by %s: %s", do, by, "; ".join(said))
         return answer

@@ -222,10 +222,7 @@ class Control:
         return self._perform(request, by)
 
     def _tell(self, client: Client, answer: Answer, now: float, *, last: bool = False) -> None:
-        message = orjson.dumps(answer) + b"\n"
-        if len(message) > ANSWER_BYTES_MAX:
-            message = orjson.dumps({"error": "the answer is too large"}) + b"\n"
-        client.unsent, client.is_last = message, last
+        client.unsent, client.is_last = _encoded(answer), last
         client.deadline = now + TALK_S
         self._poll.modify(client.fd, select.EPOLLOUT)
         self._send(client, now)
@@ -251,6 +248,15 @@ class Control:
         del self._clients[client.fd]
         self._poll.unregister(client.fd)
         client.socket.close()
+
+
+def _encoded(answer: Answer) -> bytes:
+    try:
+        message = orjson.dumps(answer) + b"\n"
+    except orjson.JSONEncodeError:
+        # The name of a file, say: on Linux those need not be text.
+        message = orjson.dumps({"error": "the answer holds what is no UTF-8"}) + b"\n"
+    return message if len(message) <= ANSWER_BYTES_MAX else orjson.dumps({"error": "the answer is too large"}) + b"\n"
 
 
 def _is_starting(_request: dict[str, Any], _by: str) -> Answer:

@@ -180,6 +180,8 @@ class Farm:
         return 12.5, ["draining"]
 
     def reload(self) -> list[str]:
+        if self.problem == "a bug":
+            raise KeyError("x")
         if self.problem:
             raise FarmError(self.problem)
         return ["lane fast: 2 subworkers, before 1"]
@@ -215,6 +217,12 @@ def test_what_makes_no_sense_is_refused(farm: Farm, request_: dict[str, Any]) ->
     answer = farm.commands.perform(request_, "ada")
     assert list(answer) == ["error"]
     assert farm.host.held == []
+
+
+def test_a_mistake_of_ours_ends_no_farm(farm: Farm, caplog: pytest.LogCaptureFixture) -> None:
+    farm.problem = "a bug"
+    assert farm.ask("reload")["error"] == "a mistake in farm itself: KeyError: 'x' (its log shows where)"
+    assert caplog.messages == ["reload, asked for by ada, pid 5, failed; the farm goes on"]
 
 
 def test_answers_can_be_stored_whatever_was_asked(farm: Farm) -> None:
