@@ -1,7 +1,8 @@
 """The files that a supervisor shares with its crew: one per subworker generation, one each for its desk and for acks.
 
-A generation file is `[header page][slots][job ring][result ring][stops]`. A respawned subworker gets a new file, so no word of a dead
-process is ever used again. Only the two parties of a file write into it; a new supervisor reads old files and changes nothing.
+A generation file is `[header page][slots][job ring][result ring][stops][progress]`. A respawned subworker gets a new file, so no
+word of a dead process is ever used again. Only the two parties of a file write into it; a new supervisor reads old files and changes
+nothing.
 
 | byte | written by | words of 8 bytes |
 |---|---|---|
@@ -15,6 +16,7 @@ process is ever used again. Only the two parties of a file write into it; a new 
 | 896 | supervisor | refill, post; in its desk file: waiters_ns |
 | 1024 | writer, in its ack file | counters (farm/shm/counters.py) |
 | 1152 | supervisor | stopping |
+| 1408 | subworker | the time of its slots (farm/shm/slottime.py) |
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ from typing import Any, Final, Self, overload
 from farm.errors import RingBroken
 from farm.model import CONCURRENCY_MAX
 from farm.shm.mapping import MappedFile
+from farm.shm.progress import ProgressTable, progress_bytes
 from farm.shm.ring import format_ring, ring_bytes
 from farm.shm.slots import SlotTable, slot_bytes
+from farm.shm.slottime import SlotTime, read_slot_time
 from farm.shm.stops import StopTable, stops_bytes
 
 PAGE_BYTES: Final = 4096
@@ -35,7 +39,7 @@ JOB_RING_BYTES: Final = 256 << 10
 RESULT_RING_BYTES: Final = 1 << 20
 ACK_RING_BYTES: Final = 256 << 10
 SLOTS_MAX: Final = CONCURRENCY_MAX
-VERSION: Final = 3
+VERSION: Final = 4
 _GENERATION_MAGIC: Final = int.from_bytes(b"FARMGEN1", "little")
 _RING_FILE_MAGIC: Final = int.from_bytes(b"FARMRNF1", "little")
 
@@ -144,7 +148,9 @@ class GenerationFile(HeaderPage):
         """Supervisor to subworker."""
         self.result_ring = file.memory[results_at:stops_at]
         """Subworker to writer."""
-        self.stops = StopTable(file.memory[stops_at : stops_at + stops_bytes(slots)], slots)
+        progress_at = stops_at + stops_bytes(slots)
+        self.stops = StopTable(file.memory[stops_at:progress_at], slots)
+        self.progress = ProgressTable(file.memory[progress_at : progress_at + progress_bytes(slots)], slots)
         self._views = (self.job_ring, self.result_ring)
 
     @classmethod
@@ -174,10 +180,15 @@ class GenerationFile(HeaderPage):
             raise RingBroken(f"{path} is no generation file of version {VERSION}")
         return cls(file)
 
+    def slot_time(self, now_ns: int) -> SlotTime | None:
+        """Return how long its slots have been busy, up to now (CLOCK_MONOTONIC); None before it serves."""
+        return read_slot_time(self.words, self.slots.count, now_ns)
+
     def close(self) -> None:
         """Unmap the file, as HeaderPage.close."""
         self.slots.close()
         self.stops.close()
+        self.progress.close()
         super().close()
 
 
@@ -228,7 +239,7 @@ def mark_broken(path: Path) -> None:
 
 def generation_bytes(slots: int, job_bytes: int = JOB_RING_BYTES, result_bytes: int = RESULT_RING_BYTES) -> int:
     """Say how many bytes the file of one generation takes."""
-    return PAGE_BYTES + slot_bytes(slots) + ring_bytes(job_bytes) + ring_bytes(result_bytes) + stops_bytes(slots)
+    return PAGE_BYTES + slot_bytes(slots) + ring_bytes(job_bytes) + ring_bytes(result_bytes) + stops_bytes(slots) + progress_bytes(slots)
 
 
 def ring_file_bytes(capacity: int) -> int:
