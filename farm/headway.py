@@ -46,3 +46,8 @@ def listen(listener: Listener | None) -> None:
     """Have what jobs of this process say told to that listener; None: to nobody."""
     global _listener
     _listener = listener
+
+
+def printable(text: str) -> str:
+    """Return a text with a space for everything that steers instead of showing something: line ends, escapes, NUL, halves of pairs."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)

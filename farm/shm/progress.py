@@ -10,7 +10,7 @@ from itertools import count
 from struct import Struct
 from typing import Final
 
-from farm.headway import Progress
+from farm.headway import Progress, printable
 
 TEXT_BYTES_MAX: Final = 120
 _ROW: Final = Struct(f"<QQII{TEXT_BYTES_MAX}s")
@@ -59,7 +59,7 @@ class ProgressTable:
                 return None
             # A job can scribble over this memory: whatever it holds becomes something that can be stored and shown.
             fraction = min(millionths - 1, _MILLION) / _MILLION if millionths else None
-            return Progress(fraction, _printable(raw[:length].decode("utf-8", "replace")))
+            return Progress(fraction, printable(raw[:length].decode("utf-8", "replace")))
         return None
 
     def close(self) -> None:
@@ -72,14 +72,9 @@ def _millionths(fraction: float | None) -> int:
     # What is no number (0/0 in numpy) is not known.
     if fraction is None or fraction != fraction:
         return 0
-    return int(min(max(fraction, 0.0), 1.0) * _MILLION) + 1
+    return round(min(max(fraction, 0.0), 1.0) * _MILLION) + 1
 
 
 def _cut(text: str) -> bytes:
     """Return the beginning of a text, printable, cut between characters."""
-    return _printable(text[:TEXT_BYTES_MAX]).encode()[:TEXT_BYTES_MAX].decode("utf-8", "ignore").encode()
-
-
-def _printable(text: str) -> str:
-    """Return a text with a space for everything that steers instead of showing something: line ends, escapes, halves of pairs."""
-    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+    return printable(text[:TEXT_BYTES_MAX]).encode()[:TEXT_BYTES_MAX].decode("utf-8", "ignore").encode()

@@ -211,6 +211,11 @@ class Crew:
             if unborn and (all_of_them or now - generation.born_at > BIRTH_S_MAX):
                 self._note_death(generation, 0, why="it was not born")
 
+    def shortage(self, lane_name: str) -> str:
+        """Say why a lane has fewer subworkers than it should, "" if it has not. From any thread."""
+        shortage = self._shortages.get(lane_name)
+        return "" if shortage is None else shortage.why
+
     def settle(self, number: int, sequences: Sequence[int]) -> list[bytes]:
         """Take in acks of one generation: those jobs are committed. Returns the names of spill files that can go."""
         generation = self.by_number.get(number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from farm.shm.slottime import SlotTime
@@ -29,13 +29,13 @@ class Occupancy:
     as busy nor as time: with a look a second that is a second of one subworker for each that ends."""
 
     def __init__(self) -> None:
-        self._busy_ns: dict[Hashable, int] = {}
-        """By subworker, as of the last look."""
+        self._busy_ns: dict[str, int] = {}
+        """By name, as of the last look."""
         self._looked_ns = 0
         self._buckets: deque[Bucket] = deque()
 
-    def note(self, now_ns: int, times: Mapping[Hashable, SlotTime]) -> None:
-        """Take in what the subworkers that serve say at this moment, by whatever tells one from another."""
+    def note(self, now_ns: int, times: Mapping[str, SlotTime]) -> None:
+        """Take in what the subworkers that serve say at this moment, by their names, none of which is used twice."""
         since_ns, self._looked_ns = self._looked_ns, now_ns
         known, self._busy_ns = self._busy_ns, {subworker: time.busy_ns for subworker, time in times.items()}
         busy_ns = slots_ns = 0

@@ -18,9 +18,12 @@ class Shortage:
         self._full = full
         self._said = ""
         self._said_at = float("-inf")
+        self.why = ""
+        """Why a subworker is missing, "" if none is."""
 
     def note(self, present: int, why: str, now: float) -> None:
         """Take in that a subworker is missing."""
+        self.why = why
         said = f"lane {self._lane} has {present} of {self._full} subworkers: {why}"
         if said != self._said or now >= self._said_at + AGAIN_S:
             self._said, self._said_at = said, now
@@ -28,6 +31,7 @@ class Shortage:
 
     def note_full(self) -> None:
         """Take in that none is missing."""
+        self.why = ""
         if self._said:
             self._said = ""
             log.warning("lane %s has all its subworkers again", self._lane)

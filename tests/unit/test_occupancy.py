@@ -44,11 +44,11 @@ def test_a_torn_time_is_none() -> None:
 def test_it_is_the_share_over_the_last_seconds(busy: list[list[int]], window_s: int) -> None:
     """Each second some subworkers with one slot each were busy for so long. A subworker that comes or goes in between changes nothing."""
     occupancy, sums = Occupancy(), [0, 0, 0, 0]
-    occupancy.note(100 * S, {number: SlotTime(0, 1, 50 * S) for number in range(4)})
+    occupancy.note(100 * S, {str(number): SlotTime(0, 1, 50 * S) for number in range(4)})
     for second, of_all in enumerate(busy, 101):
         for number, busy_ns in enumerate(of_all):
             sums[number] += busy_ns
-        occupancy.note(second * S, {number: SlotTime(sums[number], 1, 50 * S) for number in range(len(of_all))})
+        occupancy.note(second * S, {str(number): SlotTime(sums[number], 1, 50 * S) for number in range(len(of_all))})
         for number in range(len(of_all), 4):
             # The next one of that number is another subworker, which begins to serve at the next look.
             sums[number] = 0
