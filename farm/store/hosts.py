@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, cast
 from farm.headway import Progress
 from farm.model import CancelRequest
 from farm.store.session import Session, bigint_array
-from farm.store.statements import load
 
 CANCELS_MAX = 20_000
 """Requests read with one beat: those that are left come with the next."""
@@ -97,7 +96,7 @@ class HostStore:
             "fractions": [progress.fraction for progress in said.values()],
             "texts": [progress.text for progress in said.values()],
         }
-        self._session.run(lambda connection: connection.execute(load("tell_progress"), params))
+        self._session.fetch("tell_progress", params)
 
     def cancels(self, host_id: int) -> list[CancelRequest]:
         """Return the jobs in leases of this host that are to end."""
