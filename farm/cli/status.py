@@ -74,7 +74,8 @@ def _lanes(hosts: list[dict[str, Any]]) -> Table:
             queues = " > ".join(map(str, lane.get("queues", ())))
             memory = format_size(lane["memory_bytes"]) if "memory_bytes" in lane else None
             state = lane["state"]
-            subworkers = f"{state['serving']} of {state['of']}" if state else lane.get("subworkers")
+            # A successor may serve beside whom it replaces.
+            subworkers = f"{min(state['serving'], state['of'])} of {state['of']}" if state else lane.get("subworkers")
             busy = f"{state['busy']} %" if "busy" in state else None
             table.add(host["id"], name, queues, subworkers, lane.get("concurrency"), memory, busy)
     return table
