@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from logging.handlers import BufferingHandler
 from pathlib import Path
 
 import orjson
@@ -12,7 +14,9 @@ from farm.config import Config, load
 from farm.config.budget import Budget, LaneBudget, budget_of
 from farm.config.machine import Machine
 from farm.config.share import SPARE
+from farm.supervisor.announcement import announce_lanes
 from farm.supervisor.crew import DYING_MAX
+from farm.supervisor.logs import JsonFormatter, TextFormatter
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 ISSUE = """\
@@ -64,3 +68,40 @@ def test_overcommitted_and_automatic_figures_may_be_more_than_there_is(tmp_path:
     text = ISSUE.replace("memory: 16GB", "memory: 4GB, overcommit: true")
     assert not budget_of(read(tmp_path, text)).fits
     assert not budget_of(read(tmp_path, "runners: {python: {}}\nhost: {memory: 100MB}\nlanes: {a: {queues: ['*']}}\n")).fits
+
+
+def announced(tmp_path: Path, text: str) -> list[logging.LogRecord]:
+    """Return what a start logs of the lanes of a configuration."""
+    handler = BufferingHandler(capacity=100)
+    logger = logging.getLogger("farm")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        announce_lanes(read(tmp_path, text))
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    return handler.buffer
+
+
+def test_people_read_a_table_and_programs_one_event(tmp_path: Path) -> None:
+    lanes, budget = announced(tmp_path, ISSUE)
+    assert lanes.getMessage().startswith(
+        "lanes: fast (1 subworker x 20 jobs; queues webhooks), default (8 subworkers; queues manual > bulk > *)"
+    )
+    assert budget.levelno == logging.INFO
+    text = TextFormatter().format(budget)
+    assert [line.strip().partition(" ")[0] for line in text.splitlines()[1:]] == ["LANE", "fast", "default", "heavy", "all", "not"]
+    event = orjson.loads(JsonFormatter().format(budget))
+    assert event["message"] == "memory of all lanes: 9.12 GB of 16 GB, 57 %"
+    assert event["memory"]["lanes"][2]["sum_bytes"] == 4_000_000_000
+
+
+def test_too_much_is_a_warning_and_queues_are_named_where_no_lane_takes_any(tmp_path: Path) -> None:
+    text = ISSUE.replace("memory: 16GB", "memory: 4GB, overcommit: true").replace(', "*"', "")
+    _, queues, budget = announced(tmp_path, text)
+    assert (
+        queues.getMessage() == "queues: webhooks, manual, bulk, reports; no lane has '*', so jobs in any other queue wait for another host"
+    )
+    assert TextFormatter().format(budget).splitlines()[0].endswith("WARNING memory of all lanes: 9.12 GB of 4 GB, 228 %")
