@@ -18,7 +18,7 @@ from tests.process.running import TASKS
 
 SINGLE = {"queues": ["single"], "subworkers": 1}
 CROWD = {"queues": ["crowd", "*"], "subworkers": 1, "concurrency": 20, "memory": "256MB"}
-HEAVY = {"queues": ["heavy"], "subworkers": 1, "memory": "1GB", "setup": "reporting:fail"}
+HEAVY = {"queues": ["heavy"], "subworkers": 1, "memory": "1GB"}
 
 
 class Shown:
@@ -51,7 +51,7 @@ def test_what_a_working_farm_tells(
     gone = tmp_path / "gone"
     gone.touch()
     runners = {"python": {"allow": ["reporting:*", "chores:*"], "path": [str(TASKS)]}}
-    running = make_farm(lanes={"single": SINGLE, "crowd": CROWD, "heavy": HEAVY}, runners=runners).start()
+    running = make_farm(lanes={"single": SINGLE, "crowd": CROWD, "heavy": {**HEAVY, "setup": "reporting:fail"}}, runners=runners).start()
     shown = Shown(dsn, capsys)
 
     (single,) = ledger.enqueue_all([("reporting:hold", (str(gone), 0.4, "importing\n\x1b[2J"))], queue="single")
@@ -101,7 +101,7 @@ def test_what_a_working_farm_tells(
     reason = "no lane that serves the queue heavy has the 1 GB of memory that jobs in it declare"
     wait_for(lambda: shown.line(modest, "waits") == reason, "a lane too few")
     running.stop()
-    settings["lanes"]["heavy"] = {**HEAVY, "setup": []}
+    settings["lanes"]["heavy"] = HEAVY
     running.config.write_text(yaml.safe_dump(settings, sort_keys=False))
     running.start()
     wait_for(lambda: shown.json("job", modest)["state"] == "succeeded", "the job that a lane has the memory for")
