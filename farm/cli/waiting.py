@@ -76,10 +76,11 @@ def _troubles_of(lane: OfHost) -> Iterator[str]:
     state = lane.lane["state"]
     for reason in state.get("held_by", ()):
         yield f"{lane.title} {HELD.get(reason) or f'is held: {one_line(reason)}'}"
-    serving, full = state.get("serving", 0), state.get("of", 0)
+    serving, full, missing = state.get("serving", 0), state.get("of", 0), one_line(state.get("missing", ""))
     if serving < full:
-        missing = f": {one_line(state['missing'])}" if state.get("missing") else ""
-        yield f"{lane.title} has {serving} of {full} subworkers{missing}"
+        yield f"{lane.title} has {serving} of {full} subworkers{f': {missing}' if missing else ''}"
+    elif missing:
+        yield f"{lane.title} has {missing}"
 
 
 def _keeps_from(lane: OfHost, queue: str) -> str:

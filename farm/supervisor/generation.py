@@ -39,7 +39,7 @@ FULL: Appetite = (0, 0)
 class Phase(StrEnum):
     """Where a generation is in its life.
 
-    BORN: forked, its runners are being set up; a spare stays so until it takes a post. SERVING: takes frames.
+    BORN: forked, it is being set up; a spare stays so until it takes a post. SERVING: takes frames, unless it is leaving.
     DOOMED: it was told to end, or killed. DEAD: reaped; the writer has not yet consumed its ring. BURIED: every job it held is
     accounted for.
     """
@@ -115,6 +115,12 @@ class Generation:
         """How long a job may run of which nothing else is said, as its lane has it; 0: no limit."""
         self.reserved = False
         """It is to run one job alone: it is given nothing else."""
+        self.leaving = False
+        """It is recalled for good, to be ended when it runs nothing any more."""
+        self.replace_why = ""
+        """Why somebody wants a successor for it, other than what it does itself; "" if nobody does."""
+        self.missed_why = ""
+        """Why it was ended before it could serve, if that was the supervisor's doing."""
         self.handed: dict[int, HeldJob] = {}
         """Jobs by sequence that were put into its ring and not acknowledged by the writer."""
         self.next_seq = 1
@@ -124,9 +130,9 @@ class Generation:
         self._jobs = RingProducer(file.job_ring, wake=wake)
         self._results = Ring(file.result_ring)
         self._recall = Recall(file, wake=wake)
-        self._slots = file.slots.count
+        self.slots = file.slots.count
         self._skipped = Skipped(0, 0)
-        self._pace = Pace(ahead_s=DEPTH_S, width=self._slots, jobs_min=0, jobs_max=DEPTH_MAX)
+        self._pace = Pace(ahead_s=DEPTH_S, width=self.slots, jobs_min=0, jobs_max=DEPTH_MAX)
         self._fits = DEPTH_MAX
         """How many frames its ring holds, as far as is known: arguments may be large."""
 
@@ -143,6 +149,17 @@ class Generation:
     @property
     def setup_failed(self) -> bool:
         return self.file.ready == SETUP_FAILED
+
+    @property
+    def failure(self) -> str:
+        """Why it could not be set up, as it says itself: one line of printable text, or ""."""
+        said = self.file.reason if self.setup_failed else ""
+        return "".join(character for character in said if character.isprintable())
+
+    @property
+    def single(self) -> bool:
+        """True where it runs one job at a time."""
+        return self.slots == 1
 
     @property
     def started(self) -> int:
@@ -168,13 +185,13 @@ class Generation:
         if self.phase is not Phase.SERVING or self._recall.active or self.reserved:
             return 0
         unstarted = self.unstarted
-        return 0 if unstarted >= self._slots else max(0, self._slots - self.occupied - unstarted)
+        return 0 if unstarted >= self.slots else max(0, self.slots - self.occupied - unstarted)
 
     @property
     def waiting(self) -> int:
         """Frames in its hands that wait for a running job to end."""
         unstarted = self.unstarted
-        return unstarted and max(0, unstarted - max(0, self._slots - self.occupied))
+        return unstarted and max(0, unstarted - max(0, self.slots - self.occupied))
 
     def waiting_s(self, now: float) -> float:
         """Return the seconds that the waiting ones take at the pace that is measured now."""
@@ -188,14 +205,14 @@ class Generation:
         unstarted = self.unstarted
         high = min(self._pace.high, self._fits)
         # Woken for one at its low watermark, the supervisor also fills those that would wake it soon.
-        if unstarted > self._slots + high - high // 4:
+        if unstarted > self.slots + high - high // 4:
             # Enough, whatever its slots do. Most of those that are asked leave here.
             return FULL
         occupied = self.occupied
         is_dry = not unstarted and not occupied
-        self._pace.note(self.started - occupied, now, was_idle=not unstarted and occupied < self._slots, is_dry=is_dry)
+        self._pace.note(self.started - occupied, now, was_idle=not unstarted and occupied < self.slots, is_dry=is_dry)
         high = min(self._pace.high, self._fits)
-        waiting = unstarted - max(0, self._slots - occupied)
+        waiting = unstarted - max(0, self.slots - occupied)
         if waiting < 0:
             return -waiting, high
         return 0, high - waiting if waiting <= high - high // 4 else 0
@@ -243,6 +260,21 @@ class Generation:
     def recall_active(self) -> bool:
         return self._recall.active
 
+    def leave(self) -> list[HeldJob]:
+        """Have it start nothing more; returns the jobs that come back at once. What it runs may end in its own time."""
+        self.leaving = True
+        self.recall()
+        return self.recall_now()
+
+    def stay(self) -> None:
+        """Let it go on after all: its recall is lifted like any other."""
+        self.leaving = False
+
+    @property
+    def stands_back(self) -> bool:
+        """True when one that is leaving has answered and runs nothing: what it has published is all that there will be."""
+        return self._recall.active and self._recall.answered and not self.file.slots.any_running()
+
     def recalled(self) -> list[HeldJob] | None:
         """Return the frames that came back, in order, and lift nothing; None while the subworker has not answered."""
         return self._take_from(self._recall.state().mine_from) if self._recall.answered else None
@@ -275,10 +307,10 @@ class Generation:
         stops.ask(slot.slot, slot.seq, doom.kind, doom.message)
         self.file.stopping += 1
         is_other = stops.otherwise[slot.slot] == slot.seq
-        if is_other == (self._slots > 1):
+        if is_other == (self.slots > 1):
             return False
         self.asked[slot.seq] = Asked(slot, doom, now + GRACE_S)
-        if self._slots > 1:
+        if self.slots > 1:
             os.eventfd_write(self.wake_fd, 1)
         else:
             # It sleeps in a loop of its own, which looks at nothing of ours. Not reaped yet, it is still whom we mean.

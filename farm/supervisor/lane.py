@@ -114,6 +114,8 @@ class Lane:
         self._pace.note(self.started - occupied, now, is_dry=not buffered and not occupied)
         if self.held_by or not self.serving or buffered > self._pace.low:
             return 0
+        # What one that is leaving still runs takes nobody's slot: its successor has as many.
+        occupied -= sum(generation.occupied for generation in self.generations if generation.leaving)
         return self._pace.high - buffered + max(0, self.slots - occupied)
 
     def appetite(self, now: float) -> Appetite:
@@ -163,10 +165,11 @@ class Lane:
         return [*take_out(self.held, job_ids), *self.loners.take_out(job_ids), *self.wary.take_out(job_ids)]
 
     def finish_recalls(self) -> bool:
-        """Hold again what was recalled from subworkers that have answered, and let them go on; True if anybody has."""
+        """Hold again what was recalled from subworkers that have answered, and let them go on; True if anybody has. Not those that are
+        leaving: Recycling looks after them."""
         anybody = False
         for generation in self.generations:
-            if generation.recall_active and generation.phase is Phase.SERVING:
+            if generation.recall_active and generation.phase is Phase.SERVING and not generation.leaving:
                 frames = generation.recalled()
                 if frames is not None:
                     passing("supervisor.after_answer")
@@ -175,8 +178,9 @@ class Lane:
                     anybody = True
         return anybody
 
-    def dispatch(self, now: float) -> None:
-        """Put held jobs into rings: for free slots first, then behind running jobs as far ahead as their pace allows."""
+    def dispatch(self, now: float, *, behind: bool = True) -> None:
+        """Put held jobs into rings: for free slots first, then, unless somebody else is to come first, behind running jobs as far ahead as
+        their pace allows."""
         if self.stands_back:
             return
         if self.loners.any:
@@ -192,7 +196,7 @@ class Lane:
         if not self.held:
             return
         asked = [(generation, appetite) for generation in takers if (appetite := generation.appetite(now)) != FULL]
-        shares = share_out(len(self.held), [appetite for _generation, appetite in asked])
+        shares = share_out(len(self.held), [(spare, more if behind else 0) for _generation, (spare, more) in asked])
         for (generation, _appetite), share in zip(asked, shares, strict=True):
             if share:
                 frames = [self.held.popleft() for _ in range(share)]

@@ -21,11 +21,11 @@ class LaneStates:
 
     A lane is told of as: serving, of (subworkers that take jobs, and how many there should be), busy, busy_60s (percent of its slots'
     time over the last 10 and 60 s; left out while none has served), buffered (jobs that it has claimed and not started), held_by (why
-    it claims nothing; left out if it does), missing (why a subworker is missing; left out if none is).
+    it claims nothing; left out if it does), missing (why a subworker or the spare one is; left out if none is).
     """
 
     def __init__(self, *, lanes: Callable[[], Sequence[Lane]], shortage: Callable[[str], str]) -> None:
-        """lanes: those of now. shortage: says why a lane, by its name, is short of subworkers, "" if it is not."""
+        """lanes: those of now. shortage: says why a lane, by its name, is short of subworkers or of a spare one, "" if it is not."""
         self._lanes = lanes
         self._shortage = shortage
         self._occupancies: dict[str, Occupancy] = {}
@@ -37,7 +37,7 @@ class LaneStates:
         return json.dumps({lane.name: self._state(lane, now_ns) for lane in lanes}, separators=(",", ":"))
 
     def _state(self, lane: Lane, now_ns: int) -> dict[str, Any]:
-        serving = [generation for generation in lane.generations if generation.phase is Phase.SERVING]
+        serving = [generation for generation in lane.generations if generation.phase is Phase.SERVING and not generation.leaving]
         times = {generation.name: time for generation in serving if (time := generation.file.slot_time(now_ns)) is not None}
         occupancy = self._occupancies[lane.name]
         occupancy.note(now_ns, times)
@@ -48,6 +48,6 @@ class LaneStates:
         state["buffered"] = max(0, lane.buffered)
         if held_by := lane.held_by:
             state["held_by"] = sorted(held_by)
-        if len(serving) < lane.config.subworkers and (missing := self._shortage(lane.name)):
+        if missing := self._shortage(lane.name):
             state["missing"] = printable(missing[:SHORTAGE_CHARS_MAX])
         return state

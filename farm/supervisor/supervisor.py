@@ -27,6 +27,7 @@ from farm.supervisor.loop import Loop
 from farm.supervisor.memory import MemoryWatch
 from farm.supervisor.origins import Origins
 from farm.supervisor.packing import Packer
+from farm.supervisor.recycling import Recycling
 from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
 from farm.supervisor.writer import DESK_NUMBER, Writer
@@ -101,6 +102,7 @@ class Supervisor:
         self.origins = Origins(in_use=lambda: leases_held(crew.lanes))
         self.handover = Handover(crew.lanes, origins=self.origins, give_back=self._give_back)
         self.take_back = TakeBack(crew.lanes, self.handover)
+        self._recycling = Recycling(crew)
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
         self._served = False
@@ -177,8 +179,9 @@ class Supervisor:
                 # There are jobs to hand out again, or somebody new to have them.
                 self._dispatch(now)
         self._desk.step()
+        recycle_s = self._recycling.step(now) if self._drain is None else SLEEP_S_MAX
         # Posts last: those who were just told to end have successors at once.
-        wait_s = min(self._memory.step(now), self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
+        wait_s = min(recycle_s, self._memory.step(now), self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
         if self._drain is None:
             wait_s = min(wait_s, self.handover.step(now), self.take_back.step(now))
         self._tell_first_ready()
@@ -192,7 +195,7 @@ class Supervisor:
     def _dispatch(self, now: float) -> None:
         for lane in self._crew.lanes:
             lane.dispatch(now)
-            if self._claimer.knows_work and lane.wants_more():
+            if lane.wants_more() and self._claimer.knows_work(lane):
                 self._claims.wake()
 
     def begin_drain(self) -> None:
@@ -333,8 +336,8 @@ class Supervisor:
             self._served = True
             log.info("ready")
             self._claims.wake()
-        elif not self._served and self._drain is None and self._crew.setup_failures >= SETUP_TRIES * len(self._crew.posts):
-            log.error("no runner could be set up, in %d tries: the farm gives up", self._crew.setup_failures)
+        elif not self._served and self._drain is None and self._crew.setup_failures >= SETUP_TRIES:
+            log.error("no subworker could be set up, in %d tries of each: the farm gives up", SETUP_TRIES)
             self.gave_up = True
             self.begin_drain()
 

@@ -48,10 +48,16 @@ def test_why_a_job_waits(hosts: list[dict[str, Any]], why: str) -> None:
 def test_what_keeps_lanes_from_their_work() -> None:
     """All of it; nothing is said of a lane that works, nor of a host that is gone."""
     hosts = [
-        host(a=lane("mail"), b=lane("*", held_by=["memory", "paused"], serving=1, of=3, missing="no\x1b[2J room"), paused=("q", "r")),
+        host(
+            a=lane("mail"),
+            s=lane("mail", missing="no spare subworker: no room"),
+            b=lane("*", held_by=["memory", "paused"], serving=1, of=3, missing="no\x1b[2J room"),
+            paused=("q", "r"),
+        ),
         host(2, state="retired", a=lane("mail", held_by=["paused"]), paused=("q",)),
     ]
     assert list(troubles(hosts)) == [
+        "lane s of host 1 has no spare subworker: no room",
         "lane b of host 1 claims nothing while its host is short of memory",
         "lane b of host 1 is paused",
         "lane b of host 1 has 1 of 3 subworkers: no room",
