@@ -23,6 +23,8 @@ class Answer(NamedTuple):
     """Somebody waits for the end of a job."""
     cancels: bool
     """Somebody wants a job to end."""
+    requests: bool
+    """Somebody asks this host for something."""
 
 
 class HostStore:

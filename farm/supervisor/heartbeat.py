@@ -33,6 +33,8 @@ class Answer(Protocol):
     def waiters(self) -> bool: ...
     @property
     def cancels(self) -> bool: ...
+    @property
+    def requests(self) -> bool: ...
 
 
 class Hosts(Protocol):
@@ -67,11 +69,15 @@ class Heartbeat:
         retry_s_max: float,
         waiters: Callable[[], None],
         unwanted: Callable[[Sequence[CancelRequest]], None],
+        exchange: Callable[[int, bool], None],
         witness: Witness,
         lanes: Callable[[int], str],
         paused_queues: Callable[[], frozenset[str]],
     ) -> None:
-        """lanes: says how the lanes do, as JSON, at a moment of CLOCK_MONOTONIC in nanoseconds."""
+        """exchange: called after each good beat with our host id and whether this host is asked for something through the database.
+
+        lanes: says how the lanes do, as JSON, at a moment of CLOCK_MONOTONIC in nanoseconds.
+        """
         self._store = store
         self._host_id = host_id
         self._every_s = every_s
@@ -81,6 +87,7 @@ class Heartbeat:
         self._revive = revive
         self._waiters = waiters
         self._unwanted = unwanted
+        self._exchange = exchange
         self._witness = witness
         self._lanes = lanes
         self._paused_queues = paused_queues
@@ -151,6 +158,9 @@ class Heartbeat:
                 self._waiters()
             if answer.cancels:
                 self._read_cancels(host_id)
+            # What fails here is done with the next beat, which fails too and says so.
+            with suppress(StoreUnavailable):
+                self._exchange(host_id, answer.requests)
         return max(0.0, self._every_s - (time.monotonic() - now))
 
     def _beat(self, host_id: int, ages_s: Mapping[int, float], now_ns: int) -> Answer | None:

@@ -27,6 +27,8 @@ class Row:
         self.live = True
         self.waiters = False
         self.requests: list[CancelRequest] = []
+        self.is_asked = False
+        self.exchanges: list[tuple[int, bool]] = []
         self.running: list[int] = []
         """What the last beat has listed."""
         self.asked_ns = 0
@@ -45,7 +47,12 @@ class Row:
         self.lanes.append(lanes)
         self.paused.append(paused_queues)
         self.running, self.asked_ns = list(running), linux.boottime_ns()
-        return Answer(1, self.waiters, bool(self.requests)) if self.live else None
+        return Answer(1, self.waiters, bool(self.requests), self.is_asked) if self.live else None
+
+    def exchange(self, host_id: int, any_new: bool) -> None:
+        self.exchanges.append((host_id, any_new))
+        if any_new:
+            raise StoreUnavailable
 
     def cancels(self, host_id: int) -> Sequence[CancelRequest]:
         return self.requests
@@ -87,6 +94,7 @@ def beating(
         retry_s_max=2.0,
         waiters=lambda: waited.append(True),
         unwanted=([] if unwanted is None else unwanted).extend,
+        exchange=row.exchange,
         witness=Witness(hurry=lambda: None, wake=lambda: None),
         lanes=lambda _now_ns: lanes[-1],
         paused_queues=lambda: frozenset(paused),
@@ -212,3 +220,16 @@ def test_progress_of_more_jobs_than_a_row_may_hold_is_that_of_the_oldest(tmp_pat
     beating(row, [generation], [], []).step(0.0)
     assert sorted(row.said[0][1]) == list(range(5, JOBS_MAX + 5))
     os.close(generation.wake_fd)
+
+
+def test_what_is_asked_of_a_host_is_exchanged_with_every_good_beat() -> None:
+    """A database that goes away in the middle of it is told of by the next beat."""
+    row, retired = Row(), list[int]()
+    heartbeat = beating(row, [], retired, [])
+    heartbeat.step(0.0)
+    row.is_asked = True
+    heartbeat.step(1.0)
+    row.live = False
+    heartbeat.step(2.0)
+    assert row.exchanges == [(1, False), (1, True)]
+    assert retired == [1]
