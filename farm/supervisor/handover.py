@@ -66,9 +66,14 @@ class Handover:
                 self._reduce(lane)
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_S
+            self.sweep()
+        return self._sweep_at - now
+
+    def sweep(self) -> None:
+        """Have all go back that is of a paused queue: when jobs have come back from subworkers, before they are handed out again."""
+        if self._paused:
             for lane in self._lanes:
                 self._sweep(lane)
-        return self._sweep_at - now
 
     def idle_lanes(self) -> list[Lane]:
         """Return the lanes that have free slots and nothing for them."""
