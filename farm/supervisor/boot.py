@@ -31,6 +31,7 @@ from farm.shm.generation import ACK_RING_BYTES, RESULT_RING_BYTES, RingFile, gen
 from farm.shm.place import Place, find_places, make_place
 from farm.shm.spill import Spill
 from farm.supervisor import logs
+from farm.supervisor.announcement import announce_lanes
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
 from farm.supervisor.generation import Generation
@@ -161,7 +162,7 @@ class Boot:
         supervisor = parts.supervisor(
             loop=self._loop, children=self, zygote=zygote, writer=writer, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst
         )
-        self._announce(lanes, host_id)
+        self._announce(host_id)
         self._working = True
         collect_rarely()
         parts.start(self._late_lock)
@@ -282,11 +283,10 @@ class Boot:
 
         return check
 
-    def _announce(self, lanes: list[Lane], host_id: int) -> None:
+    def _announce(self, host_id: int) -> None:
         assert self._answering is not None
-        shown = ", ".join(f"{lane.name} ({lane.config.capacity}; queues {' > '.join(lane.config.queues)})" for lane in lanes)
         log.info("farm %s as %r on %s, host %d: %s", _version(), self._state.instance, platform.node(), host_id, self._answering.label)
-        log.info("lanes: %s", shown)
+        announce_lanes(self._config)
 
     def _leave(self, supervisor: Supervisor, parts: Any, crew: Crew, uncommitted: int) -> int:
         """Retire our host row, end the threads, the writer and the zygote. Rings are removed only if everything is committed."""

@@ -111,6 +111,8 @@ class Generation:
         """When one that was told to end is killed."""
         self.footprint_bytes = 0
         """What it held of the machine's memory before its first job; 0: not known."""
+        self.timeout_ms = 0
+        """How long a job may run of which nothing else is said, as its lane has it; 0: no limit."""
         self.reserved = False
         """It is to run one job alone: it is given nothing else."""
         self.handed: dict[int, HeldJob] = {}
@@ -202,7 +204,7 @@ class Generation:
         """Put jobs into its ring; returns how many fitted. It will wake the supervisor at the start that leaves the low watermark."""
         first, free_bytes, written = self.next_seq, self._jobs.free_bytes, 0
         frames: list[tuple[int, int, bytes]] = []
-        for flags, payload, count in pack_jobs(jobs, first):
+        for flags, payload, count in pack_jobs(jobs, first, self.timeout_ms):
             free_bytes -= frame_bytes(payload)
             if free_bytes < 0:
                 break
@@ -255,6 +257,11 @@ class Generation:
         assert acked_from is not None, "lifted only after an answer"
         self._skipped = Skipped(self.next_seq - 1, self._skipped.started + max(0, acked_from - 1 - self._skipped.to))
         self._recall.end()
+
+    def unstarted_jobs(self) -> list[HeldJob]:
+        """Return the jobs in its ring that it has not marked; by now it may have marked some more."""
+        marked = self.file.marked
+        return [job for seq, job in self.handed.items() if seq > marked]
 
     def running(self) -> list[Slot]:
         """Return the slots whose job has started and not ended."""

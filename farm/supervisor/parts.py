@@ -225,9 +225,7 @@ class Parts:
 
     def _timeouts(self) -> Timeouts:
         policies = Policies(self._config.tasks)
-        return Timeouts(
-            of_task=lambda task: policies.of(task).timeout_s, of_lanes={lane.name: lane.timeout_s for lane in self._config.lanes}
-        )
+        return Timeouts(of_task=lambda task: policies.of(task).timeout_s)
 
     def _begin_again(self, host_id: int) -> None:
         """Our row was retired, which is for ever: register a new one. Called in the heartbeat's thread, which owns that session."""

@@ -12,14 +12,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from farm.errors import FarmError
+from farm.shm.frames import HeldJob
 from farm.shm.spill import Spill
 from farm.supervisor.cancel import Cancels, Unwanted
 from farm.supervisor.claimer import Arrival, Claimer
 from farm.supervisor.crew import Crew
 from farm.supervisor.deadlines import Deadlines
-from farm.supervisor.desk import Desk
+from farm.supervisor.desk import Desk, released
 from farm.supervisor.drain import Drain
 from farm.supervisor.generation import Phase, signal_group
+from farm.supervisor.handover import Handover
 from farm.supervisor.lane import leases_held
 from farm.supervisor.loop import Loop
 from farm.supervisor.mainstays import Mainstays
@@ -86,7 +88,8 @@ class Supervisor:
         self._cancels = Cancels(crew=crew, desk=desk)
         self._memory = MemoryWatch(crew)
         self.origins = Origins(in_use=lambda: leases_held(crew.lanes))
-        self._take_back = TakeBack(crew.lanes)
+        self.handover = Handover(crew.lanes, origins=self.origins, give_back=self._give_back)
+        self.take_back = TakeBack(crew.lanes, self.handover)
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
         self._served = False
@@ -155,7 +158,7 @@ class Supervisor:
         # Posts last: those who were just told to end have successors at once.
         wait_s = min(self._memory.step(now), self._deadlines.step(), self._crew.fill_posts(zygote, writer, now))
         if self._drain is None:
-            wait_s = min(wait_s, self._take_back.step(now))
+            wait_s = min(wait_s, self.handover.step(now), self.take_back.step(now))
         self._tell_first_ready()
         if self._drain is not None:
             writer.drain()
@@ -217,16 +220,24 @@ class Supervisor:
             # Claimed just before our host row was retired: they are somebody else's now, too.
             arrival.lane.arrive(claimed - first, [])
             return True
-        packed = self._packer.pack(
-            arrival.claim, arrival.rows, arrival.runner, lane=arrival.lane.name, first=first, to_release=self._drain is not None
-        )
-        arrival.lane.arrive(packed.end - first, packed.jobs, some_lost=arrival.claim.losts is not None)
+        to_release = self._drain is not None or self.handover.is_paused(arrival.origin)
+        packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first, to_release=to_release)
+        if self.handover.is_paused(arrival.origin):
+            arrival.lane.arrive(packed.end - first, [])
+            self._give_back(packed.jobs)
+        else:
+            arrival.lane.arrive(packed.end - first, packed.jobs, some_lost=arrival.claim.losts is not None)
         self.refused += len(packed.refused)
         self._desk.push(packed.refused)
         if packed.end < claimed:
             self._packed_to = packed.end
             return False
         return True
+
+    def _give_back(self, jobs: list[HeldJob]) -> None:
+        """Release jobs that were claimed and not started."""
+        self._desk.push(released(jobs))
+        self._crew.drop_arguments(jobs)
 
     def _begin_as(self, host_id: int) -> None:
         """Our host row was retired: what we hold is somebody else's. Outcomes in the rings are still offered to the fence."""

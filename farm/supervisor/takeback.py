@@ -1,4 +1,4 @@
-"""Takes back jobs that wait behind a running one while somebody else of their lane has nothing to do. Main thread only."""
+"""Takes back jobs that wait behind a running one while somebody else, of their lane or one like it, has nothing to do. Main thread only."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from farm.supervisor.generation import Generation, Phase
+from farm.supervisor.handover import Handover
 from farm.supervisor.lane import Lane
 
 IDLE_S = 0.005
@@ -49,7 +50,7 @@ class Seen:
 
 
 class Balance:
-    """Decides, for one lane, whose waiting jobs to take back. Knows no clock and no memory but its own.
+    """Decides, for one lane and whoever could help it, whose waiting jobs to take back. Knows no clock and no memory but its own.
 
     A recall empties a ring and costs a round trip. So it takes an idle one that has been idle for a while, and a busy one whose
     ring has not moved for as long or holds more than a moment's work.
@@ -61,7 +62,7 @@ class Balance:
     def decide(self, loads: Sequence[Load], now: float, *, held: bool) -> tuple[list[int], float]:
         """Return the numbers of those to recall, and the seconds until the next look that could find one, if nothing else happens.
 
-        held: jobs of the lane wait outside of rings. Then nobody is idle for want of work. With one subworker there is nobody to help.
+        held: jobs of the lane wait outside of rings. Then nobody is idle for want of work. With one load there is nobody to help.
         """
         self._note(loads, now, held=held)
         idle = [(seen.idle_since + IDLE_S, load.spare) for load in loads if (seen := self._seen[load.number]).idle_since is not None]
@@ -117,22 +118,42 @@ class Watch:
 
 
 class TakeBack:
-    """A part: looks at every lane, recalls, and has the lane hand out again what came back at once. The rest comes with the answers."""
+    """A part: looks at every lane, recalls, and has the lane hand out again what came back at once. The rest comes with the answers.
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
-        self._watches = [Watch(lane, Balance()) for lane in lanes if lane.config.subworkers > 1]
+    Lanes that have nothing to do help those whose jobs they could have claimed: they get what is held first, then what waits in rings.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], handover: Handover) -> None:
+        self._handover = handover
+        self._watches: list[Watch] = []
+        self.set_lanes(lanes)
+
+    def set_lanes(self, lanes: Sequence[Lane]) -> None:
+        """Look at these lanes from now on; to be told after the handover."""
+        known = {watch.lane.name: watch for watch in self._watches}
+        watches = [known.get(lane.name, Watch(lane, Balance())) for lane in lanes]
+        self._watches = [
+            watch if watch.lane is lane else Watch(lane, Balance())
+            for watch, lane in zip(watches, lanes, strict=True)
+            if lane.config.subworkers > 1 or self._handover.has_kin(lane)
+        ]
+        self._kin = any(self._handover.has_kin(lane) for lane in lanes)
 
     def step(self, now: float) -> float:
         """Look at the lanes; returns the seconds until the next look, infinite while there is nothing that could be taken back."""
-        return min((self._look(watch, now) for watch in self._watches), default=float("inf"))
+        idle = self._handover.idle_lanes() if self._kin else []
+        return min((self._look(watch, idle, now) for watch in self._watches), default=float("inf"))
 
-    def _look(self, watch: Watch, now: float) -> float:
+    def _look(self, watch: Watch, idle: Sequence[Lane], now: float) -> float:
         lane = watch.lane
+        helpers = self._handover.helpers(lane, idle) if idle else []
+        if helpers and lane.held:
+            self._handover.pass_on(lane, helpers, now)
         if not any(generation.waiting for generation in lane.generations):
             watch.balance.forget_idle()
             return float("inf")
         held = bool(lane.waiting)
-        spare = not held and any(generation.spare for generation in lane.generations)
+        spare = not held and (bool(helpers) or lane.spare > 0)
         if not spare:
             watch.balance.forget_idle()
         look_at = watch.looked_at + (LOOK_S if spare else BUSY_LOOK_S)
@@ -140,11 +161,17 @@ class TakeBack:
             return look_at - now
         watch.looked_at = now
         serving = {generation.number: generation for generation in lane.generations if generation.phase is Phase.SERVING}
-        victims, wait_s = watch.balance.decide([load_of(generation, now) for generation in serving.values()], now, held=held)
+        loads = [load_of(generation, now) for generation in serving.values()]
+        own = sum(load.spare for load in loads)
+        loads += [idle_load(generation) for helper in helpers for generation in helper.generations if generation.spare]
+        victims, wait_s = watch.balance.decide(loads, now, held=held)
         for number in victims:
-            serving[number].recall()
-            lane.take_back(serving[number].recall_now())
+            if own or held or not helpers or self._handover.may_help(serving[number], helpers):
+                serving[number].recall()
+                lane.take_back(serving[number].recall_now())
         lane.dispatch(now)
+        if helpers and lane.held:
+            self._handover.pass_on(lane, helpers, now)
         return wait_s
 
 
@@ -152,3 +179,8 @@ def load_of(generation: Generation, now: float) -> Load:
     """Look at a subworker. While it is recalled it has nothing, and can be given nothing."""
     waiting = generation.waiting
     return Load(generation.number, generation.spare, waiting, generation.waiting_s(now) if waiting else 0.0, generation.started)
+
+
+def idle_load(generation: Generation) -> Load:
+    """Look at a subworker of another lane that could help; what it has of its own is not for this lane to take back."""
+    return Load(generation.number, generation.spare, 0, 0.0, generation.started)

@@ -19,7 +19,9 @@ from farm.shm.ring import RingConsumer
 from farm.shm.start import StartGate
 from farm.supervisor.burial import judge
 from farm.supervisor.generation import FULL, Generation, Phase
+from farm.supervisor.handover import Handover
 from farm.supervisor.lane import Lane, share_out
+from farm.supervisor.origins import Origins
 from farm.supervisor.takeback import IDLE_S, PAUSE_S, STUCK_S, WORK_S, Balance, Load, TakeBack
 from farm.supervisor.witness import Witness
 
@@ -117,7 +119,7 @@ class Stage:
         self.actors = [Actor(directory / f"w{number}.1", number, slots) for number in range(subworkers)]
         for actor in self.actors:
             self.lane.add(actor.generation)
-        self.part = TakeBack([self.lane])
+        self.part = TakeBack([self.lane], Handover([self.lane], origins=Origins(in_use=lambda: ()), give_back=lambda jobs: None))
         self.begun = self.now = 100.0
         self.lengths_s: list[float] = []
         self.waited_s = 0.0
