@@ -6,9 +6,9 @@ import logging
 import os
 import time
 from array import array
-from typing import Protocol
 
 from farm.config.model import Config
+from farm.supervisor.children import Children
 from farm.supervisor.crew import Crew
 from farm.supervisor.generation import Phase
 from farm.supervisor.loop import Loop
@@ -18,14 +18,6 @@ from farm.supervisor.zygote import Zygote
 QUICK_S, QUICK_ENDS_MAX = 1.0, 10
 
 log = logging.getLogger("farm")
-
-
-class Children(Protocol):
-    """Makes both, by a configuration."""
-
-    def make_zygote(self, config: Config) -> Zygote: ...
-    def make_writer(self, config: Config) -> Writer: ...
-    def tell_writer(self, writer: Writer, config: Config) -> None: ...
 
 
 class Mainstays:
@@ -94,8 +86,8 @@ class Mainstays:
             return False
         return True
 
-    def close(self) -> None:
-        """Let the zygotes end, and the writer: it is told to leave first."""
+    def leave(self) -> None:
+        """Let all of them end: everything is committed, or has to wait for the next start."""
         self.writer.leave()
         for zygote in (*self._former, self.zygote):
             zygote.close()

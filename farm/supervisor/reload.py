@@ -7,10 +7,12 @@ one after the other in each lane and the successor first, and they are forked by
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from farm.config.changes import How, changes, settings
+from farm.config.changes import KEY_BYTES, How, as_data, changes, settings
 from farm.config.model import Config
 from farm.config.model import Lane as LaneConfig
 from farm.errors import ConfigError, FarmError
@@ -36,11 +38,11 @@ class Reloader:
         mainstays: Mainstays,
         crew: Crew,
         place: Place,
-        make_lane: Callable[[LaneConfig], Lane],
+        make_lane: Callable[[LaneConfig, int], Lane],
         adopt: Callable[[Config, Sequence[Lane]], None],
     ) -> None:
-        """load: reads the configuration again from where it came; None: it came from nowhere. adopt: has all parts that talk to the
-        database go by it, for these lanes."""
+        """load: reads the configuration again from where it came; None: it came from nowhere. make_lane: of its configuration and
+        claim_max. adopt: has all else go by a configuration, with these lanes."""
         self.config = config
         """What is in force."""
         self._load = load
@@ -66,6 +68,11 @@ class Reloader:
             log.info("reload: %s", line)
         return said
 
+    def as_data(self) -> dict[str, Any]:
+        """Return what is in force, as data to be compared: see farm.config.changes. Secrets are digests under a key of this answer."""
+        key = os.urandom(KEY_BYTES)
+        return {"config": self.config.path, "key": key.hex(), "settings": as_data(settings(self.config, key=key))}
+
     def _reload(self) -> list[str]:
         if self._crew.closing:
             raise FarmError("the farm is draining: it takes no other configuration any more")
@@ -87,25 +94,26 @@ class Reloader:
 
     def _replace_crew(self, config: Config) -> None:
         crew = self._crew
-        crew.adopt(runners=list(config.runners.items()), spill_bytes_max=config.spill_bytes_max)
+        crew.births.adopt(runners=list(config.runners.items()), spill_bytes_max=config.spill_bytes_max)
         wanted = {lane.name: lane for lane in config.lanes}
         for lane in crew.lanes:
             if lane.name not in wanted:
                 lane.hold(LEAVING)
-                crew.remove_lane(lane)
+                crew.remove_lane(lane.name)
         present = {lane.name: lane for lane in crew.lanes}
         lanes = []
         for name, lane_config in wanted.items():
-            lane = present.get(name)
-            if lane is None:
-                lane = self._make_lane(lane_config)
-                crew.add_lane(lane)
-            else:
+            if name in present:
                 # It may be on its way out since an earlier reload: then it stays.
+                lane = present[name]
                 lane.adopt(lane_config, claim_max=config.claim_max)
                 lane.let_go(LEAVING)
-                crew.set_posts(lane)
-                crew.replace(lane)
+                crew.keep_lane(name)
+                crew.set_posts(name, lane_config.subworkers)
+                crew.replace(name, "the configuration was read again")
+            else:
+                lane = self._make_lane(lane_config, config.claim_max)
+                crew.add_lane(lane)
             lanes.append(lane)
         self._adopt(config, lanes)
 

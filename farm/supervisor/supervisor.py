@@ -7,28 +7,34 @@ import os
 import queue
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from farm.errors import FarmError
+from farm.model import HostRequest
 from farm.shm.frames import HeldJob
 from farm.shm.spill import Spill
 from farm.supervisor.cancel import Cancels, Unwanted
 from farm.supervisor.claimer import Arrival, Claimer
+from farm.supervisor.commands import Commands
+from farm.supervisor.control import Control
 from farm.supervisor.crew import Crew
 from farm.supervisor.deadlines import Deadlines
 from farm.supervisor.desk import Desk, released
 from farm.supervisor.drain import Drain
 from farm.supervisor.generation import Phase, signal_group
 from farm.supervisor.handover import Handover
-from farm.supervisor.lane import leases_held
+from farm.supervisor.lane import Lane, leases_held
 from farm.supervisor.loop import Loop
 from farm.supervisor.mainstays import Mainstays
 from farm.supervisor.memory import MemoryWatch
 from farm.supervisor.origins import Origins
 from farm.supervisor.packing import Packer
+from farm.supervisor.postbox import Postbox
 from farm.supervisor.reload import Reloader
+from farm.supervisor.snapshot import lane_snapshot, running
 from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
 from farm.supervisor.writer import DESK_NUMBER
@@ -58,21 +64,21 @@ class Supervisor:
     def __init__(
         self,
         *,
+        drain_timeout_s: float,
         loop: Loop,
         mainstays: Mainstays,
-        reloader: Reloader,
         crew: Crew,
         desk: Desk,
         spill: Spill,
-        inbox: queue.SimpleQueue[Arrival | Retired | Unwanted],
+        inbox: queue.SimpleQueue[Arrival | Retired | Unwanted | HostRequest],
         packer: Packer,
         claimer: Claimer,
         claims: PartThread,
         burst: bool,
     ) -> None:
+        self._drain_timeout_s = drain_timeout_s
         self._loop = loop
         self._mainstays = mainstays
-        self._reloader = reloader
         self._crew = crew
         self._desk = desk
         self._spill = spill
@@ -90,6 +96,10 @@ class Supervisor:
         self.origins = Origins(in_use=lambda: leases_held(crew.lanes))
         self.handover = Handover(crew.lanes, origins=self.origins, give_back=self._give_back)
         self.take_back = TakeBack(crew.lanes, self.handover)
+        self._reloader: Reloader | None = None
+        self._control: Control | None = None
+        self._commands: Commands | None = None
+        self._postbox: Postbox | None = None
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
         self._served = False
@@ -99,6 +109,19 @@ class Supervisor:
         """Jobs whose outcome is committed, as told by acks."""
         self.refused = 0
         """Jobs whose task may not run here: they failed without having been handed out."""
+
+    def adopt(self, lanes: Sequence[Lane], *, drain_timeout_s: float) -> None:
+        """Go by another configuration, with these lanes; those that leave are still among the crew's."""
+        self._drain_timeout_s = drain_timeout_s
+        self.handover.lanes_changed(self._crew.lanes)
+        self.take_back.set_lanes(lanes)
+
+    def obey(self, commands: Commands, *, reloader: Reloader, control: Control, postbox: Postbox) -> None:
+        """Do from now on what comes through the control socket and the database."""
+        self._commands, self._control, self._postbox = commands, control, postbox
+        self._reloader = reloader
+        control.serve(commands.perform)
+        self._loop.watch(control.fd, control.hear)
 
     def run(self) -> int:
         """Work until drained; returns the number of jobs whose outcome could not be committed."""
@@ -150,6 +173,7 @@ class Supervisor:
         if self._drain is None:
             changed = self._crew.finish_recalls() or changed or bool(consumed) or any(lane.loners.any for lane in self._crew.lanes)
             if changed:
+                self.handover.sweep()
                 # There are jobs to hand out again, or somebody new to have them.
                 self._dispatch(now)
         self._desk.step()
@@ -160,6 +184,8 @@ class Supervisor:
         if self._drain is None:
             wait_s = min(wait_s, self.handover.step(now), self.take_back.step(now))
         self._tell_first_ready()
+        if self._control is not None:
+            wait_s = min(wait_s, self._control.step(now))
         if self._drain is not None:
             writer.drain()
             wait_s = min(wait_s, self._drain.step(now))
@@ -180,17 +206,42 @@ class Supervisor:
             log.info("hurrying: running jobs are ended now")
             self._drain.hurry(now)
             return
-        timeout_s = self._reloader.config.drain_timeout_s
-        log.info("draining: running jobs may end within %g s", timeout_s)
+        log.info("draining: running jobs may end within %g s", self._drain_timeout_s)
         self._claimer.closed = True
-        self._drain = Drain(crew=self._crew, desk=self._desk, deadline=now + timeout_s)
+        self._drain = Drain(crew=self._crew, desk=self._desk, deadline=now + self._drain_timeout_s)
+
+    def drain(self, hurry: bool) -> tuple[float, list[str]]:
+        """Leave when all is done, or hurry; asked again, go on with it. Returns the seconds that running jobs have, and that in words."""
+        begun = self._drain is not None
+        if not begun:
+            self.begin_drain()
+        if hurry:
+            self.begin_drain()
+            return 0.0, ["running jobs are ended now"]
+        assert self._drain is not None
+        left_s = self._drain.left_s(time.monotonic())
+        return left_s, [f"{'draining already' if begun else 'draining'}: running jobs may end within {left_s:.0f} s"]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the farm as it stands, as data."""
+        return {
+            "pid": os.getpid(),
+            "host_id": self._crew.host_id,
+            "served": self._served,
+            "draining": self._drain is not None,
+            "left_s": None if self._drain is None else self._drain.left_s(time.monotonic()),
+            "running": running(self._crew.lanes),
+            "settled": self.settled,
+            "refused": self.refused,
+            "lanes": [lane_snapshot(lane) for lane in self._crew.lanes],
+        }
 
     def _obey(self, number: int) -> None:
         if number == signal.SIGCHLD:
             self._reap_children()
         elif number in (signal.SIGTERM, signal.SIGINT):
             self.begin_drain()
-        elif number == signal.SIGHUP:
+        elif number == signal.SIGHUP and self._reloader is not None:
             # Why it cannot be done stands in the log; the old configuration goes on.
             with suppress(FarmError):
                 self._reloader.reload()
@@ -209,6 +260,10 @@ class Supervisor:
             elif isinstance(news, Unwanted):
                 self._cancels.act(news.requests, draining=self._drain is not None)
                 self._unpacked = None
+            elif isinstance(news, HostRequest):
+                if self._commands is not None and self._postbox is not None:
+                    self._commands.answer(news, self._postbox)
+                self._unpacked = None
             else:
                 self._unpacked = news
 
@@ -220,9 +275,11 @@ class Supervisor:
             # Claimed just before our host row was retired: they are somebody else's now, too.
             arrival.lane.arrive(claimed - first, [])
             return True
-        to_release = self._drain is not None or self.handover.is_paused(arrival.origin)
+        # Claimed before it was paused, or before the lanes have changed: it goes back.
+        unwanted = self.handover.is_unwanted(arrival.lane, arrival.origin)
+        to_release = self._drain is not None or unwanted
         packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first, to_release=to_release)
-        if self.handover.is_paused(arrival.origin):
+        if unwanted:
             arrival.lane.arrive(packed.end - first, [])
             self._give_back(packed.jobs)
         else:
@@ -300,7 +357,7 @@ class Supervisor:
         return LOOK_S
 
 
-def deliverer(inbox: queue.SimpleQueue[Arrival | Retired | Unwanted], loop: Loop) -> Callable[[Arrival], None]:
+def deliverer(inbox: queue.SimpleQueue[Arrival | Retired | Unwanted | HostRequest], loop: Loop) -> Callable[[Arrival], None]:
     """Return what the claim thread calls with a batch: the main thread is woken for it."""
 
     def deliver(arrival: Arrival) -> None:
