@@ -13,7 +13,7 @@ from functools import partial
 
 from farm.shm.frames import JOB_ID, LEASE_ID, HeldJob
 from farm.supervisor.generation import Generation, Phase
-from farm.supervisor.lane import ANY_QUEUE, Lane
+from farm.supervisor.lane import ANY_QUEUE, LEAVING, Lane
 from farm.supervisor.origins import Origin, Origins
 
 SCAN_MAX = 1000
@@ -63,7 +63,7 @@ class Handover:
 
     def is_unwanted(self, lane: Lane, origin: Origin) -> bool:
         """Tell whether what was claimed for a lane is not to start there now."""
-        return self.is_paused(origin) or lane not in self._lanes or not lane.serves(origin)
+        return self.is_paused(origin) or LEAVING in lane.held_by or not lane.serves(origin)
 
     def has_kin(self, lane: Lane) -> bool:
         """Tell whether any other lane might run jobs of this one."""

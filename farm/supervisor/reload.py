@@ -71,7 +71,7 @@ class Reloader:
     def as_data(self) -> dict[str, Any]:
         """Return what is in force, as data to be compared: see farm.config.changes. Secrets are digests under a key of this answer."""
         key = os.urandom(KEY_BYTES)
-        return {"config": self.config.path, "key": key.hex(), "settings": as_data(settings(self.config, key=key))}
+        return {"config": os.path.abspath(self.config.path), "key": key.hex(), "settings": as_data(settings(self.config, key=key))}
 
     def _reload(self) -> list[str]:
         if self._crew.closing:
