@@ -39,7 +39,7 @@ FULL: Appetite = (0, 0)
 class Phase(StrEnum):
     """Where a generation is in its life.
 
-    BORN: forked, its runners are being set up; a spare stays so until it takes a post. SERVING: takes frames.
+    BORN: forked, it is being set up; a spare stays so until it takes a post. SERVING: takes frames, unless it is leaving.
     DOOMED: it was told to end, or killed. DEAD: reaped; the writer has not yet consumed its ring. BURIED: every job it held is
     accounted for.
     """
@@ -115,6 +115,12 @@ class Generation:
         """How long a job may run of which nothing else is said, as its lane has it; 0: no limit."""
         self.reserved = False
         """It is to run one job alone: it is given nothing else."""
+        self.leaving = False
+        """It is recalled for good, to be ended when it runs nothing any more."""
+        self.replace_why = ""
+        """Why somebody wants a successor for it, other than what it does itself; "" if nobody does."""
+        self.missed_why = ""
+        """Why it was ended before it could serve, if that was the supervisor's doing."""
         self.handed: dict[int, HeldJob] = {}
         """Jobs by sequence that were put into its ring and not acknowledged by the writer."""
         self.next_seq = 1
@@ -143,6 +149,17 @@ class Generation:
     @property
     def setup_failed(self) -> bool:
         return self.file.ready == SETUP_FAILED
+
+    @property
+    def failure(self) -> str:
+        """Why it could not be set up, as it says itself: one line of printable text, or ""."""
+        said = self.file.reason if self.setup_failed else ""
+        return "".join(character for character in said if character.isprintable())
+
+    @property
+    def single(self) -> bool:
+        """True where it runs one job at a time."""
+        return self._slots == 1
 
     @property
     def started(self) -> int:
@@ -242,6 +259,21 @@ class Generation:
     @property
     def recall_active(self) -> bool:
         return self._recall.active
+
+    def leave(self) -> list[HeldJob]:
+        """Have it start nothing more; returns the jobs that come back at once. What it runs may end in its own time."""
+        self.leaving = True
+        self.recall()
+        return self.recall_now()
+
+    def stay(self) -> None:
+        """Let it go on after all: its recall is lifted like any other."""
+        self.leaving = False
+
+    @property
+    def stands_back(self) -> bool:
+        """True when one that is leaving has answered and runs nothing: what it has published is all that there will be."""
+        return self._recall.active and self._recall.answered and not self.file.slots.any_running()
 
     def recalled(self) -> list[HeldJob] | None:
         """Return the frames that came back, in order, and lift nothing; None while the subworker has not answered."""

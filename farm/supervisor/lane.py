@@ -121,6 +121,8 @@ class Lane:
         self._pace.note(self.started - occupied, now, is_dry=not buffered and not occupied)
         if self.held_by or not self.serving or buffered > self._pace.low:
             return 0
+        # What one that is leaving still runs takes nobody's slot: its successor has as many.
+        occupied -= sum(generation.occupied for generation in self.generations if generation.leaving)
         return self._pace.high - buffered + max(0, self.slots - occupied)
 
     def appetite(self, now: float) -> Appetite:
@@ -170,10 +172,11 @@ class Lane:
         return [*take_out(self.held, job_ids), *self.loners.take_out(job_ids), *self.wary.take_out(job_ids)]
 
     def finish_recalls(self) -> bool:
-        """Hold again what was recalled from subworkers that have answered, and let them go on; True if anybody has."""
+        """Hold again what was recalled from subworkers that have answered, and let them go on; True if anybody has. Not those that are
+        leaving: Recycling looks after them."""
         anybody = False
         for generation in self.generations:
-            if generation.recall_active and generation.phase is Phase.SERVING:
+            if generation.recall_active and generation.phase is Phase.SERVING and not generation.leaving:
                 frames = generation.recalled()
                 if frames is not None:
                     passing("supervisor.after_answer")

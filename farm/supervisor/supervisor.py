@@ -33,6 +33,7 @@ from farm.supervisor.memory import MemoryWatch
 from farm.supervisor.origins import Origins
 from farm.supervisor.packing import Packer
 from farm.supervisor.postbox import Postbox
+from farm.supervisor.recycling import Recycling
 from farm.supervisor.reload import Reloader
 from farm.supervisor.snapshot import lane_snapshot, running
 from farm.supervisor.takeback import TakeBack
@@ -96,6 +97,7 @@ class Supervisor:
         self.origins = Origins(in_use=lambda: leases_held(crew.lanes))
         self.handover = Handover(crew.lanes, origins=self.origins, give_back=self._give_back)
         self.take_back = TakeBack(crew.lanes, self.handover)
+        self._recycling = Recycling(crew)
         self._reloader: Reloader | None = None
         self._control: Control | None = None
         self._commands: Commands | None = None
@@ -179,8 +181,9 @@ class Supervisor:
         self._desk.step()
         self._mainstays.step()
         zygote, writer = self._mainstays.zygote, self._mainstays.writer
+        recycle_s = self._recycling.step(now) if self._drain is None else SLEEP_S_MAX
         # Posts last: those who were just told to end have successors at once.
-        wait_s = min(self._memory.step(now), self._deadlines.step(), self._crew.fill_posts(zygote, writer, now))
+        wait_s = min(recycle_s, self._memory.step(now), self._deadlines.step(), self._crew.fill_posts(zygote, writer, now))
         if self._drain is None:
             wait_s = min(wait_s, self.handover.step(now), self.take_back.step(now))
         self._tell_first_ready()
@@ -336,8 +339,8 @@ class Supervisor:
             self._served = True
             log.info("ready")
             self._claims.wake()
-        elif not self._served and self._drain is None and self._crew.setup_failures >= SETUP_TRIES * len(self._crew.posts):
-            log.error("no runner could be set up, in %d tries: the farm gives up", self._crew.setup_failures)
+        elif not self._served and self._drain is None and self._crew.setup_failures >= SETUP_TRIES:
+            log.error("no subworker could be set up, in %d tries of each: the farm gives up", SETUP_TRIES)
             self.gave_up = True
             self.begin_drain()
 
