@@ -15,7 +15,7 @@ from farm.config.budget import Budget, LaneBudget, budget_of
 from farm.config.machine import Machine
 from farm.config.share import SPARE
 from farm.supervisor.announcement import announce_lanes
-from farm.supervisor.crew import DYING_MAX
+from farm.supervisor.posts import EXTRA_MAX
 from farm.supervisor.logs import JsonFormatter, TextFormatter
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
@@ -55,7 +55,7 @@ def test_the_table_names_every_lane_and_the_host(tmp_path: Path) -> None:
 
 def test_as_many_more_are_in_the_sum_as_the_crew_lets_end_at_once() -> None:
     """A spare works as soon as it has taken the place of one that was told to end: until that one is gone, both may hold memory."""
-    assert SPARE == DYING_MAX
+    assert SPARE == EXTRA_MAX
 
 
 @given(st.integers(1, 1 << 40), st.integers(1, 1 << 40))
