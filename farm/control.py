@@ -52,6 +52,10 @@ def peer_of(connection: socket.socket) -> tuple[int, int]:
     return pid, uid
 
 
+class Refused(FarmError):
+    """A farm does not do what it is asked for, and says why, as a rule in one line."""
+
+
 class Silent(FarmError):
     """A farm is there and does not answer."""
 
@@ -71,12 +75,12 @@ class Connection:
                 self._pidfd = os.pidfd_open(pid)
 
     def ask(self, do: str, *, wait_s: float = ANSWER_S, **arguments: Any) -> dict[str, Any]:
-        """Ask for something and return the answer. Raises FarmError: the farm's own words when it refuses, Silent, or that it is gone."""
+        """Ask for something and return the answer. Raises Refused, Silent, Gone."""
         answer = self._ask(do, arguments, wait_s)
         if LEFT in answer:
             raise Gone(self.instance, answer[LEFT])
         if "error" in answer:
-            raise FarmError(str(answer["error"]))
+            raise Refused(str(answer["error"]))
         return answer
 
     def wait_gone(self, wait_s: float) -> bool:
@@ -101,7 +105,10 @@ class Connection:
         self.close()
 
     def _ask(self, do: str, arguments: Mapping[str, Any], wait_s: float) -> dict[str, Any]:
-        message = orjson.dumps({"do": do, **arguments}) + b"\n"
+        try:
+            message = orjson.dumps({"do": do, **arguments}) + b"\n"
+        except orjson.JSONEncodeError:
+            raise FarmError("expected names in UTF-8") from None
         if len(message) > REQUEST_BYTES_MAX:
             raise FarmError(f"the request is {len(message):,} bytes; a farm reads at most {REQUEST_BYTES_MAX:,}: name fewer at once")
         deadline = time.monotonic() + wait_s

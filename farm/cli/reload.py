@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from farm.errors import ConfigError
+
 EPILOG = """\
 The farm reads the file again that it was started with, and applies what has changed without losing or restarting a running job. When
 the file is wrong, what is wrong is printed, the exit code is 2, and the farm goes on as it was. SIGHUP does the same.
@@ -26,5 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Reload, and print what has changed."""
     from farm.cli.target import carry_out
+    from farm.control import Refused
 
-    return carry_out(args, "reload", {})
+    try:
+        return carry_out(args, "reload", {})
+    except Refused as refused:
+        # What is wrong with a file is said as everywhere: each with its place, a line each.
+        raise ConfigError([*str(refused).splitlines(), "the farm goes on as it was"]) from refused

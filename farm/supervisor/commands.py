@@ -15,6 +15,9 @@ from farm.supervisor.postbox import Postbox
 SAID_MAX, CHARACTERS_MAX = 200, 2000
 """Lines of an answer, and characters of each."""
 
+TELL_THEMSELVES = ("drain", "reload")
+"""Their own log lines say what comes of them."""
+
 Answer = dict[str, Any]
 Arguments = Mapping[str, Any]
 
@@ -55,17 +58,24 @@ class Commands:
         }
 
     def perform(self, request: Arguments, by: str) -> Answer:
-        """Do what is asked and return the answer; by: who asks, for the log. Raises nothing that the world can cause."""
+        """Do what is asked and return the answer; by: who asks, for the log. Raises nothing."""
         do = request.get("do")
         perform = self._perform.get(do) if isinstance(do, str) else None
         if perform is None:
             return {"error": f"there is nothing called {do!r} to be asked for{did_you_mean(str(do), self._perform)}"[:CHARACTERS_MAX]}
+        if do in TELL_THEMSELVES:
+            log.info("%s, asked for by %s", do, by)
         try:
             answer = perform(request)
         except FarmError as error:
-            log.warning("%s, asked for by %s, was refused: %s", do, by, error)
+            if do not in TELL_THEMSELVES:
+                log.warning("%s, asked for by %s, was refused: %s", do, by, error)
             return {"error": _clean(str(error))}
-        if said := answer.get("said"):
+        except Exception as error:
+            # The jobs of a farm are worth more than what somebody just wants of it.
+            log.exception("%s, asked for by %s, failed; the farm goes on", do, by)
+            return {"error": _clean(f"a mistake in farm itself: {type(error).__name__}: {error} (its log shows where)")}
+        if (said := answer.get("said")) and do not in TELL_THEMSELVES:
             log.info("%s, asked for by %s: %s", do, by, "; ".join(said))
         return answer
 
@@ -75,7 +85,7 @@ class Commands:
         if request.kind in ("status", "config"):
             answer: Answer = {"error": f"{request.kind} is answered on the host itself only"}
         else:
-            answer = self.perform({**arguments, "do": request.kind}, f"{_clean(request.made_by)}, through the database")
+            answer = self.perform({**arguments, "do": request.kind}, f"{_printable(request.made_by)}, through the database")
         postbox.answer(request.id, answer)
 
     def _pause(self, arguments: Arguments) -> Answer:
@@ -102,6 +112,11 @@ def _names(arguments: Arguments, key: str) -> list[str]:
 
 def _said(lines: list[str]) -> Answer:
     return {"ok": True, "said": [_clean(line) for line in lines[:SAID_MAX]]}
+
+
+def _printable(text: str) -> str:
+    """Return a text of somebody else's as one that can stand in a line of the log."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _clean(text: str) -> str:

@@ -25,8 +25,9 @@ TALK_S = 5.0
 """How long a client may take for its first request, for the rest of one, and for reading an answer."""
 IDLE_S = 60.0
 """How long one that was answered may stay without another request: who waits for the end of a drain asks all the time."""
-SHARE, PAUSE_S_MIN = 0.05, 0.005
-"""Requests take this share of the main thread's time at the most, however many come."""
+SHARE, PAUSE_S_MIN, PAUSE_S_MAX = 0.05, 0.005, 0.25
+"""Requests take this share of the main thread's time at the most, however many come; after one that took long, as a reload does, the
+next one need not wait for all that."""
 ACCEPTS_MAX = 8
 """In one look: jobs are waiting."""
 DEAF_S = 1.0
@@ -208,7 +209,7 @@ class Control:
             return
         begun = self._clock()
         answer = self._performed(line, client.by)
-        self._next_at = now + max(PAUSE_S_MIN, (self._clock() - begun) / SHARE)
+        self._next_at = now + min(max(PAUSE_S_MIN, (self._clock() - begun) / SHARE), PAUSE_S_MAX)
         self._tell(client, answer, now)
 
     def _performed(self, line: bytes, by: str) -> Answer:
@@ -221,10 +222,7 @@ class Control:
         return self._perform(request, by)
 
     def _tell(self, client: Client, answer: Answer, now: float, *, last: bool = False) -> None:
-        message = orjson.dumps(answer) + b"\n"
-        if len(message) > ANSWER_BYTES_MAX:
-            message = orjson.dumps({"error": "the answer is too large"}) + b"\n"
-        client.unsent, client.is_last = message, last
+        client.unsent, client.is_last = _encoded(answer), last
         client.deadline = now + TALK_S
         self._poll.modify(client.fd, select.EPOLLOUT)
         self._send(client, now)
@@ -250,6 +248,15 @@ class Control:
         del self._clients[client.fd]
         self._poll.unregister(client.fd)
         client.socket.close()
+
+
+def _encoded(answer: Answer) -> bytes:
+    try:
+        message = orjson.dumps(answer) + b"\n"
+    except orjson.JSONEncodeError:
+        # The name of a file, say: on Linux those need not be text.
+        message = orjson.dumps({"error": "the answer holds what is no UTF-8"}) + b"\n"
+    return message if len(message) <= ANSWER_BYTES_MAX else orjson.dumps({"error": "the answer is too large"}) + b"\n"
 
 
 def _is_starting(_request: dict[str, Any], _by: str) -> Answer:

@@ -79,7 +79,11 @@ class Pauses:
         """Look again which lanes there are: those of a new configuration are paused if their names are, and names that are gone go."""
         kept = self._without_the_gone(self.paused)
         if kept != self.paused:
-            self._keep(kept)
+            try:
+                self._keep(kept)
+            except FarmError as error:
+                # The next start will find the name, and forget it then.
+                log.warning("%s", error)
         self._apply()
 
     def pause(self, lanes: Collection[str], queues: Collection[str], *, every_lane: bool = False) -> list[str]:

@@ -15,8 +15,8 @@ from farm.config.budget import Budget, LaneBudget, budget_of
 from farm.config.machine import Machine
 from farm.config.share import SPARE
 from farm.supervisor.announcement import announce_lanes
-from farm.supervisor.posts import EXTRA_MAX
 from farm.supervisor.logs import JsonFormatter, TextFormatter
+from farm.supervisor.posts import EXTRA_MAX
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 ISSUE = """\

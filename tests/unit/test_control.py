@@ -210,6 +210,10 @@ def test_a_large_answer_reaches_whoever_reads_it(server: Server) -> None:
         connection.sendall(b'{"do": "status"}\n')
         server.turn()
         assert json.loads(connection.recv(1000)) == {"error": "the answer is too large"}
+        server.answer = {"ok": True, "config": "a\udcff.yaml"}
+        connection.sendall(b'{"do": "status"}\n')
+        server.turn()
+        assert "no UTF-8" in json.loads(connection.recv(1000))["error"]
 
 
 def test_many_clients_take_turns_and_the_one_that_was_silent_for_longest_goes(server: Server) -> None:
@@ -385,6 +389,8 @@ def test_asking(home: Path, make_server: MakeServer, monkeypatch: pytest.MonkeyP
             farm.ask("status", wait_s=0.05)
         with pytest.raises(FarmError, match="at most"):
             farm.ask("pause", lanes=["x" * REQUEST_BYTES_MAX])
+        with pytest.raises(FarmError, match="expected names in UTF-8"):
+            farm.ask("pause", lanes=["\udcff"])
         assert not farm.wait_gone(0.0), "it is this process"
     with connect(home) as farm, connect(home) as other:
         server.turn()

@@ -180,6 +180,8 @@ class Farm:
         return 12.5, ["draining"]
 
     def reload(self) -> list[str]:
+        if self.problem == "a bug":
+            raise KeyError("x")
         if self.problem:
             raise FarmError(self.problem)
         return ["lane fast: 2 subworkers, before 1"]
@@ -204,6 +206,7 @@ def test_commands_say_what_they_did_and_the_log_says_for_whom(farm: Farm, caplog
     assert (farm.ask("status"), farm.ask("config")) == ({"ok": True, "pid": 7}, {"ok": True, "lanes": {}})
     farm.problem = "a.yaml:1:2: lanes: expected a mapping\na.yaml:3:1: host: unknown key"
     assert farm.ask("reload") == {"error": farm.problem}
+    assert caplog.messages.count("drain, asked for by ada, pid 5") == 2
     assert "resume, asked for by ada, pid 5: resumed: every lane, queue mail" in caplog.messages
 
 
@@ -214,6 +217,12 @@ def test_what_makes_no_sense_is_refused(farm: Farm, request_: dict[str, Any]) ->
     answer = farm.commands.perform(request_, "ada")
     assert list(answer) == ["error"]
     assert farm.host.held == []
+
+
+def test_a_mistake_of_ours_ends_no_farm(farm: Farm, caplog: pytest.LogCaptureFixture) -> None:
+    farm.problem = "a bug"
+    assert farm.ask("reload")["error"] == "a mistake in farm itself: KeyError: 'x' (its log shows where)"
+    assert caplog.messages == ["reload, asked for by ada, pid 5, failed; the farm goes on"]
 
 
 def test_answers_can_be_stored_whatever_was_asked(farm: Farm) -> None:
