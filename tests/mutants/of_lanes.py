@@ -1,4 +1,4 @@
-"""Mistakes in what lanes do beside each other: pauses, moves from lane to lane, turns, and lanes in one line."""
+"""Mistakes in what lanes do beside each other, and in what is changed and told while they run: pauses, moves, turns, reloads, progress."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ LANE, HANDOVER, PAUSES, CONTROL = (
     "farm/supervisor/lane.py", "farm/supervisor/handover.py", "farm/supervisor/pauses.py", "farm/supervisor/control.py",
 )  # fmt: skip
 WORKLIST, TURNS = "farm/supervisor/worklist.py", "farm/supervisor/turns.py"
+PROGRESS, IN_PROGRESS = "farm/shm/progress.py", "tests/shm/test_progress.py"
 IN_PAUSES, IN_MOVES, IN_CLAIMS = "tests/unit/test_pauses.py", "tests/unit/test_handover.py", "tests/unit/test_claimer.py"
 IN_ORIGINS, IN_CONTROL, IN_TURNS = "tests/unit/test_origins.py", "tests/unit/test_control.py", "tests/unit/test_turns.py"
 
@@ -123,5 +124,38 @@ OF_LANES: tuple[Mutation, ...] = (
         "return (self.subworkers + SPARE) * self.memory_bytes",
         "return self.subworkers * self.memory_bytes",
         "tests/config/test_budget.py::test_the_table_names_every_lane_and_the_host",
+    ),
+    Mutation(
+        "a reload takes on what needs a restart",
+        "farm/config/changes.py",
+        ' | ("lease",)',
+        "",
+        "tests/torture/test_settings.py::test_what_is_wrong_is_refused",
+    ),
+    Mutation(
+        "progress is shown for the job before",
+        PROGRESS,
+        """        if words[at + 1] != seq:
+            return None
+        for _ in range(READ_TRIES_MAX):
+            version, of_seq, millionths, length, raw = _ROW.unpack_from(self._memory, slot * _ROW.size)
+            if version & 1 or version != words[at]:
+                continue
+            if of_seq != seq:
+                return None
+""",
+        """        for _ in range(READ_TRIES_MAX):
+            version, of_seq, millionths, length, raw = _ROW.unpack_from(self._memory, slot * _ROW.size)
+            if version & 1 or version != words[at]:
+                continue
+""",
+        f"{IN_PROGRESS}::test_said_by_one_job_of_one_slot",
+    ),
+    Mutation(
+        "progress is shown while it is being written",
+        PROGRESS,
+        "if version & 1 or version != words[at]:",
+        "if version != words[at]:",
+        f"{IN_PROGRESS}::test_whatever_lies_there_can_be_stored_and_shown",
     ),
 )
