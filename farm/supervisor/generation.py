@@ -130,9 +130,9 @@ class Generation:
         self._jobs = RingProducer(file.job_ring, wake=wake)
         self._results = Ring(file.result_ring)
         self._recall = Recall(file, wake=wake)
-        self._slots = file.slots.count
+        self.slots = file.slots.count
         self._skipped = Skipped(0, 0)
-        self._pace = Pace(ahead_s=DEPTH_S, width=self._slots, jobs_min=0, jobs_max=DEPTH_MAX)
+        self._pace = Pace(ahead_s=DEPTH_S, width=self.slots, jobs_min=0, jobs_max=DEPTH_MAX)
         self._fits = DEPTH_MAX
         """How many frames its ring holds, as far as is known: arguments may be large."""
 
@@ -185,13 +185,13 @@ class Generation:
         if self.phase is not Phase.SERVING or self._recall.active or self.reserved:
             return 0
         unstarted = self.unstarted
-        return 0 if unstarted >= self._slots else max(0, self._slots - self.occupied - unstarted)
+        return 0 if unstarted >= self.slots else max(0, self.slots - self.occupied - unstarted)
 
     @property
     def waiting(self) -> int:
         """Frames in its hands that wait for a running job to end."""
         unstarted = self.unstarted
-        return unstarted and max(0, unstarted - max(0, self._slots - self.occupied))
+        return unstarted and max(0, unstarted - max(0, self.slots - self.occupied))
 
     def waiting_s(self, now: float) -> float:
         """Return the seconds that the waiting ones take at the pace that is measured now."""
@@ -205,14 +205,14 @@ class Generation:
         unstarted = self.unstarted
         high = min(self._pace.high, self._fits)
         # Woken for one at its low watermark, the supervisor also fills those that would wake it soon.
-        if unstarted > self._slots + high - high // 4:
+        if unstarted > self.slots + high - high // 4:
             # Enough, whatever its slots do. Most of those that are asked leave here.
             return FULL
         occupied = self.occupied
         is_dry = not unstarted and not occupied
-        self._pace.note(self.started - occupied, now, was_idle=not unstarted and occupied < self._slots, is_dry=is_dry)
+        self._pace.note(self.started - occupied, now, was_idle=not unstarted and occupied < self.slots, is_dry=is_dry)
         high = min(self._pace.high, self._fits)
-        waiting = unstarted - max(0, self._slots - occupied)
+        waiting = unstarted - max(0, self.slots - occupied)
         if waiting < 0:
             return -waiting, high
         return 0, high - waiting if waiting <= high - high // 4 else 0
@@ -307,10 +307,10 @@ class Generation:
         stops.ask(slot.slot, slot.seq, doom.kind, doom.message)
         self.file.stopping += 1
         is_other = stops.otherwise[slot.slot] == slot.seq
-        if is_other == (self._slots > 1):
+        if is_other == (self.slots > 1):
             return False
         self.asked[slot.seq] = Asked(slot, doom, now + GRACE_S)
-        if self._slots > 1:
+        if self.slots > 1:
             os.eventfd_write(self.wake_fd, 1)
         else:
             # It sleeps in a loop of its own, which looks at nothing of ours. Not reaped yet, it is still whom we mean.

@@ -18,7 +18,7 @@ from farm.supervisor.origins import Origin, Origins
 
 SCAN_MAX = 1000
 """Held jobs that are looked at for one that another lane may have: a tenth of a millisecond."""
-FRUITLESS_S = 0.05
+FRUITLESS_S = 0.01
 """After a scan that found none."""
 SWEEP_S = 1.0
 """While a queue is paused it is looked this often whether any of its jobs came back from somebody who has died."""
@@ -81,18 +81,28 @@ class Handover:
         leases = {job[LEASE_ID] for job in generation.unstarted_jobs()}
         return any(self._may_have(helper, lease) for lease in leases for helper in helpers)
 
-    def pass_on(self, lane: Lane, helpers: Sequence[Lane], now: float) -> None:
-        """Give of what a lane holds to each of these that may have it, no more than it hands out at once."""
-        if now < self._fruitless_until.get(lane.name, 0.0):
-            return
-        moved = 0
-        for helper in helpers:
-            jobs = take_first(lane.held, fair_share(lane, helper, now), partial(self._may_have, helper))
-            moved += len(jobs)
-            helper.arrive(0, jobs)
+    def pass_on(self, lane: Lane, helpers: Sequence[Lane], now: float) -> float:
+        """Give of what a lane holds to each of these that may have it, no more than it hands out at once.
+
+        Returns the seconds until that is worth another try, infinite if something has to happen first.
+        """
+        wait_s = self._fruitless_until.get(lane.name, 0.0) - now
+        if wait_s > 0:
+            return wait_s
+        asked = found = 0
+        # A slot that has nothing to do comes first, whoever's it is.
+        for behind in (False, True):
+            for helper in helpers:
+                if lane.held and (wanted := share_of(lane, helper, now, behind=behind)):
+                    jobs = take_first(lane.held, wanted, partial(self._may_have, helper))
+                    helper.arrive(0, jobs)
+                    asked, found = asked + wanted, found + len(jobs)
+        for helper in helpers if found else ():
             helper.dispatch(now)
-        if lane.held and not moved:
-            self._fruitless_until[lane.name] = now + FRUITLESS_S
+        if not asked or found:
+            return float("inf")
+        self._fruitless_until[lane.name] = now + FRUITLESS_S
+        return FRUITLESS_S
 
     def _may_have(self, helper: Lane, lease_id: int) -> bool:
         return helper.serves(self._origins.of(lease_id))
@@ -140,11 +150,16 @@ def take_first(held: deque[HeldJob], wanted: int, allows: Callable[[int], bool])
     return taken
 
 
-def fair_share(lane: Lane, helper: Lane, now: float) -> int:
-    """Say how many held jobs to give to a helper: one for each free slot, and of many short ones its share, if it would be handed that."""
-    spare, behind = helper.appetite(now)
+def share_of(lane: Lane, helper: Lane, now: float, *, behind: bool) -> int:
+    """Say how many of a lane's held jobs a helper should have: one for each free slot that has none yet.
+
+    behind: of many short ones also what is put behind those, up to the helper's share of all slots.
+    """
+    spare, more = helper.appetite(now)
+    if not behind:
+        return max(0, spare - helper.waiting)
     even = len(lane.held) * helper.slots // (lane.slots + helper.slots)
-    return min(spare + behind, max(spare, even))
+    return max(0, min(even, spare + more - helper.waiting))
 
 
 def _related(lane: Lane, other: Lane) -> bool:

@@ -178,8 +178,9 @@ class Lane:
                     anybody = True
         return anybody
 
-    def dispatch(self, now: float) -> None:
-        """Put held jobs into rings: for free slots first, then behind running jobs as far ahead as their pace allows."""
+    def dispatch(self, now: float, *, behind: bool = True) -> None:
+        """Put held jobs into rings: for free slots first, then, unless somebody else is to come first, behind running jobs as far ahead as
+        their pace allows."""
         if self.stands_back:
             return
         if self.loners.any:
@@ -195,7 +196,7 @@ class Lane:
         if not self.held:
             return
         asked = [(generation, appetite) for generation in takers if (appetite := generation.appetite(now)) != FULL]
-        shares = share_out(len(self.held), [appetite for _generation, appetite in asked])
+        shares = share_out(len(self.held), [(spare, more if behind else 0) for _generation, (spare, more) in asked])
         for (generation, _appetite), share in zip(asked, shares, strict=True):
             if share:
                 frames = [self.held.popleft() for _ in range(share)]

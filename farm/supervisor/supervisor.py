@@ -195,7 +195,7 @@ class Supervisor:
     def _dispatch(self, now: float) -> None:
         for lane in self._crew.lanes:
             lane.dispatch(now)
-            if self._claimer.knows_work and lane.wants_more():
+            if lane.wants_more() and self._claimer.knows_work(lane):
                 self._claims.wake()
 
     def begin_drain(self) -> None:
