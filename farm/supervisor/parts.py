@@ -7,13 +7,14 @@ import queue
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import farm
 from farm import linux
 from farm.config.model import Config
 from farm.errors import StoreUnavailable
-from farm.model import CancelRequest
+from farm.model import CancelRequest, HostRequest
 from farm.ports import Part
 from farm.retry import Policies
 from farm.shm.generation import JOB_RING_BYTES
@@ -22,6 +23,7 @@ from farm.shm.spill import Spill
 from farm.store import schema
 from farm.store.claims import ClaimStore
 from farm.store.hosts import HostStore
+from farm.store.requests import RequestStore
 from farm.store.session import Session
 from farm.store.upkeep import UpkeepStore
 from farm.store.wakeups import Wakeups
@@ -30,20 +32,25 @@ from farm.supervisor.claimer import Claimer
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
 from farm.supervisor.generation import Generation
+from farm.supervisor.handover import Handover
 from farm.supervisor.heartbeat import Heartbeat, less_monotonic
+from farm.supervisor.hostrow import described
 from farm.supervisor.lane import Lane
+from farm.supervisor.lanestate import LaneStates
 from farm.supervisor.listener import Listener
 from farm.supervisor.loop import Loop
+from farm.supervisor.mainstays import Mainstays
 from farm.supervisor.packing import Packer
+from farm.supervisor.pauses import Pauses
+from farm.supervisor.postbox import Postbox
 from farm.supervisor.refusals import Refusals
-from farm.supervisor.supervisor import Children, Retired, Supervisor, deliverer
+from farm.supervisor.supervisor import Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
 from farm.supervisor.threads import Nap, PartThread
 from farm.supervisor.timeouts import Timeouts
 from farm.supervisor.upkeep import Upkeep
 from farm.supervisor.witness import Witness
 from farm.supervisor.writer import Writer
-from farm.supervisor.zygote import Zygote
 
 FRAME_SPARE_BYTES = 64
 STOP_S = 6.0
@@ -58,7 +65,9 @@ class Parts:
         self._dsn = dsn
         self._stack = stack
         self._revive = revive
-        self._hosts = HostStore(self._session("heartbeat", keeps_plans=True))
+        heartbeat = self._session("heartbeat", keeps_plans=True)
+        self._hosts = HostStore(heartbeat)
+        self._requests = RequestStore(heartbeat)
         upkeep = self._session("upkeep", keeps_plans=True)
         self._upkeep_store = UpkeepStore(upkeep, Policies(config.tasks))
         self._reaper = HostStore(upkeep)
@@ -93,9 +102,7 @@ class Parts:
         self._host_id = self._hosts.register(
             instance=instance,
             name=platform.node(),
-            lanes={lane.name: _lane_as_json(lane) for lane in self._config.lanes},
-            capacity=sum(lane.subworkers * lane.concurrency for lane in self._config.lanes),
-            memory_bytes=self._config.host.memory_bytes,
+            **described(self._config),
             version=farm.__version__,
         )
         sent_ns = time.monotonic_ns()
@@ -117,6 +124,7 @@ class Parts:
         """Make the parts and their threads."""
         config = self._config
         self._inbox, self._loop = inbox, loop
+        self.postbox = Postbox(store=self._requests, deliver=self._deliver_request, wake=heartbeats_nap.wake)
         self._claimer = Claimer(
             store=self._claims_store,
             lanes=lanes,
@@ -140,17 +148,20 @@ class Parts:
             retry_s_max=config.reconnect_pause_s,
             waiters=desk.note_waiters,
             unwanted=self._tell_unwanted,
+            exchange=self.postbox.exchange,
             witness=witness,
+            lanes=LaneStates(lanes=lambda: crew.lanes, shortage=crew.shortage).look,
+            paused_queues=lambda: self._claimer.paused_queues,
         )
         heartbeat = PartThread("heartbeat", self._heartbeat, heartbeats_nap)
         listen = config.database.listen or (None if config.database.pooled else self._dsn)
-        # What is due earlier than everything else is announced: where announcements are heard, polling is only the safety net.
-        keeper = Upkeep(
+        self._hears = listen is not None
+        keeper = self._keeper = Upkeep(
             store=self._upkeep_store,
             retire=self._reaper.retire,
             lease_s=config.lease_s,
             reap_every_s=config.reap_every_s,
-            promote_every_s=config.poll_s if listen is None else max(config.poll_s, PROMOTE_EVERY_S),
+            promote_every_s=self._promote_every_s(),
             promoted=self._hear_of_work,
         )
         upkeep = PartThread("upkeep", keeper)
@@ -164,7 +175,14 @@ class Parts:
         if listen is not None:
             wakeups = Wakeups(self._session("listen", dsn=listen))
             self._stack.callback(wakeups.close)
-            listener = Listener(wakeups=wakeups, claimer=self._claimer, later=upkeep.wake, waiters=desk.note_waiters, cancel=hear_of_cancel)
+            listener = Listener(
+                wakeups=wakeups,
+                claimer=self._claimer,
+                later=upkeep.wake,
+                waiters=desk.note_waiters,
+                cancel=hear_of_cancel,
+                request=heartbeat.wake,
+            )
         self._claims = PartThread("claims", self._claimer, listener)
         self._threads = [self._claims, upkeep, heartbeat]
 
@@ -172,9 +190,7 @@ class Parts:
         self,
         *,
         loop: Loop,
-        children: Children,
-        zygote: Zygote,
-        writer: Writer,
+        mainstays: Mainstays,
         crew: Crew,
         desk: Desk,
         spill: Spill,
@@ -182,27 +198,40 @@ class Parts:
         burst: bool,
     ) -> Supervisor:
         """Make the main thread's part."""
+        self._packer = Packer(
+            runner_names=list(self._config.runners),
+            refusals=Refusals(self._config.runners),
+            timeouts=self._timeouts(),
+            spill=spill,
+            frame_bytes_max=JOB_RING_BYTES // 4 - FRAME_SPARE_BYTES,
+        )
         return Supervisor(
-            config=self._config,
+            drain_timeout_s=self._config.drain_timeout_s,
             loop=loop,
-            children=children,
-            zygote=zygote,
-            writer=writer,
+            mainstays=mainstays,
             crew=crew,
             desk=desk,
             spill=spill,
             inbox=inbox,
-            packer=Packer(
-                runner_names=list(self._config.runners),
-                refusals=Refusals(self._config.runners),
-                timeouts=self._timeouts(),
-                spill=spill,
-                frame_bytes_max=JOB_RING_BYTES // 4 - FRAME_SPARE_BYTES,
-            ),
+            packer=self._packer,
             claimer=self._claimer,
             claims=self._claims,
             burst=burst,
         )
+
+    def adopt(self, config: Config, lanes: Sequence[Lane]) -> None:
+        """Go by another configuration, with these lanes. Called in the main thread: what other threads read is replaced as a whole."""
+        self._config = config
+        self._packer.adopt(runner_names=list(config.runners), refusals=Refusals(config.runners), timeouts=self._timeouts())
+        self._upkeep_store.policies = Policies(config.tasks)
+        self._keeper.promote_every_s = self._promote_every_s()
+        self._claimer.adopt(runner_names=config.runners, claim_max=config.claim_max, poll_s=config.poll_s)
+        self._claimer.set_lanes(lanes)
+        self._claims.wake()
+
+    def pauses(self, directory: Path, *, crew: Crew, handover: Handover) -> Pauses:
+        """Make what pauses lanes and queues, and remembers it in a state directory."""
+        return Pauses(directory, crew=crew, handover=handover, claimer=self._claimer, wake=self._claims.wake)
 
     def start(self, late_lock: Part | None = None) -> None:
         """Start all threads; late_lock: a part that has to take the crew's lock yet."""
@@ -218,6 +247,9 @@ class Parts:
             thread.stop(0.0)
         for thread in self._threads:
             thread.stop(STOP_S)
+        # What was asked for last, as a rule to leave: the heartbeat's thread may have had no time for that any more.
+        with suppress(StoreUnavailable):
+            self.postbox.write_answers()
         if retire:
             # With the database gone at this very moment the row waits for its lease: there is nothing in it to hurry for.
             with suppress(StoreUnavailable):
@@ -226,6 +258,11 @@ class Parts:
     def _timeouts(self) -> Timeouts:
         policies = Policies(self._config.tasks)
         return Timeouts(of_task=lambda task: policies.of(task).timeout_s)
+
+    def _promote_every_s(self) -> float:
+        """What is due earlier than everything else is announced: where announcements are heard, polling is only the safety net."""
+        poll_s = self._config.poll_s
+        return max(poll_s, PROMOTE_EVERY_S) if self._hears else poll_s
 
     def _begin_again(self, host_id: int) -> None:
         """Our row was retired, which is for ever: register a new one. Called in the heartbeat's thread, which owns that session."""
@@ -239,6 +276,11 @@ class Parts:
     def _tell_unwanted(self, requests: Sequence[CancelRequest]) -> None:
         """Called in the heartbeat's thread."""
         self._inbox.put(Unwanted(requests))
+        self._loop.wake()
+
+    def _deliver_request(self, request: HostRequest) -> None:
+        """Called in the heartbeat's thread."""
+        self._inbox.put(request)
         self._loop.wake()
 
     def _hear_of_work(self) -> None:
@@ -269,12 +311,3 @@ class _Taking:
 
     def leases_left(self, host_id: int) -> int:
         return self._upkeep.leases_left(host_id)
-
-
-def _lane_as_json(lane: Any) -> dict[str, Any]:
-    return {
-        "queues": list(lane.queues),
-        "subworkers": lane.subworkers,
-        "concurrency": lane.concurrency,
-        "memory_bytes": lane.memory_bytes,
-    }

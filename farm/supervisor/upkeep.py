@@ -37,6 +37,7 @@ class UpkeepStore(Protocol):
     def keep_partitions_ahead(self) -> int: ...
     def prune_hosts(self) -> Sequence[int]: ...
     def prune_waiters(self) -> None: ...
+    def prune_requests(self) -> None: ...
     def oldest_transaction(self, older_than_s: float) -> OpenTransaction | None: ...
 
 
@@ -99,7 +100,7 @@ class Upkeep:
         self._retire = retire
         self._watch = Watch(lease_s=lease_s, look_every_s=reap_every_s)
         self._reap_every_s = reap_every_s
-        self._promote_every_s = promote_every_s
+        self.promote_every_s = promote_every_s
         self._promoted = promoted
         self._reap_at = 0.0
         self._sweep_at = 0.0
@@ -135,6 +136,7 @@ class Upkeep:
                 self._prune_at = now + PRUNE_EVERY_S
                 self._store.prune_hosts()
                 self._store.prune_waiters()
+                self._store.prune_requests()
                 self._horizon.note(self._store.oldest_transaction(OPEN_S), now)
         except StoreUnavailable:
             self._watch.begin_anew()
@@ -142,7 +144,7 @@ class Upkeep:
         if moved >= PROMOTE_MAX or expired >= EXPIRE_MAX or self._sweep_above:
             return 0.0
         # A look at the hosts that comes late starts all watches anew: with a short lease, late every time means never.
-        wait_s = min(self._promote_every_s, self._reap_at - now)
+        wait_s = min(self.promote_every_s, self._reap_at - now)
         for due_s in (next_due_s, next_expiry_s):
             # What is due and was not taken is locked by somebody: it is looked at again, but not at once for ever.
             wait_s = wait_s if due_s is None else min(wait_s, max(due_s, DUE_S_MIN))
