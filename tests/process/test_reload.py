@@ -62,6 +62,7 @@ def test_lanes_come_and_go(make_farm: MakeFarm, ledger: Ledger, effects: Path, t
     assert "lanes.new: added: queues a, subworkers 2" in said
     assert "lanes.other.queues: b -> c > b" in said
     assert "lanes.other.memory: 64 MB -> 80 MB (in new subworkers)" in said
+    wait_for(lambda: set(ledger.query("SELECT lanes FROM farm.host")[0].lanes) == {"new", "other"}, "the new lanes in the host's row")
     # The one that runs holds nobody up, and is there for as long as it likes.
     ended = [ledger.result(job_id) for job_id in (*behind, ledger.enqueue("who", queue="c"))]
     assert {(row.status, row.attempt) for row in ended} == {(1, 1)}
