@@ -175,6 +175,11 @@ class Claimer:
         """
         self._wanted_pause = queues
 
+    @property
+    def paused_queues(self) -> frozenset[str]:
+        """Those of which nothing is to be claimed."""
+        return self._wanted_pause
+
     def step(self, now: float) -> float:
         """Finish what was asked, look for work when it is time or there is news, claim for each lane with demand."""
         self._become_new_host()

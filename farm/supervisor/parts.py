@@ -34,7 +34,9 @@ from farm.supervisor.desk import Desk
 from farm.supervisor.generation import Generation
 from farm.supervisor.handover import Handover
 from farm.supervisor.heartbeat import Heartbeat, less_monotonic
+from farm.supervisor.hostrow import described
 from farm.supervisor.lane import Lane
+from farm.supervisor.lanestate import LaneStates
 from farm.supervisor.listener import Listener
 from farm.supervisor.loop import Loop
 from farm.supervisor.packing import Packer
@@ -100,9 +102,7 @@ class Parts:
         self._host_id = self._hosts.register(
             instance=instance,
             name=platform.node(),
-            lanes={lane.name: _lane_as_json(lane) for lane in self._config.lanes},
-            capacity=sum(lane.subworkers * lane.concurrency for lane in self._config.lanes),
-            memory_bytes=self._config.host.memory_bytes,
+            **described(self._config),
             version=farm.__version__,
         )
         sent_ns = time.monotonic_ns()
@@ -150,6 +150,8 @@ class Parts:
             unwanted=self._tell_unwanted,
             exchange=self.postbox.exchange,
             witness=witness,
+            lanes=LaneStates(lanes=lambda: crew.lanes, shortage=crew.shortage).look,
+            paused_queues=lambda: self._claimer.paused_queues,
         )
         heartbeat = PartThread("heartbeat", self._heartbeat, heartbeats_nap)
         listen = config.database.listen or (None if config.database.pooled else self._dsn)
@@ -297,12 +299,3 @@ class _Taking:
 
     def leases_left(self, host_id: int) -> int:
         return self._upkeep.leases_left(host_id)
-
-
-def _lane_as_json(lane: Any) -> dict[str, Any]:
-    return {
-        "queues": list(lane.queues),
-        "subworkers": lane.subworkers,
-        "concurrency": lane.concurrency,
-        "memory_bytes": lane.memory_bytes,
-    }
