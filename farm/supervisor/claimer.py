@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -160,6 +160,13 @@ class Claimer:
     def begin_as(self, host_id: int) -> None:
         """Claim for a new host row from the next step on: the old one was retired by another host."""
         self._new_host = host_id
+
+    def adopt(self, *, runner_names: Iterable[str], claim_max: int, poll_s: float) -> None:
+        """Go by these from the next look on; from any thread."""
+        self._worklist.runner_names = frozenset(runner_names)
+        self._claim_max = claim_max
+        self._poll_s = self._idleness.poll_s = poll_s
+        self.news = True
 
     def set_lanes(self, lanes: Sequence[Lane]) -> None:
         """Claim for these lanes from the next step on; from any thread, which then wakes the one that steps.
