@@ -67,6 +67,8 @@ log = logging.getLogger("farm")
 def start(config: Config, *, burst: bool, log_format: str) -> int:
     """Run a farm until it is told to stop; returns the exit code. Raises FarmError, before anything has been claimed."""
     linux.hide_memory()
+    # Before anything is started, which inherits it: a job that is claimed passes through many hands, and each may be woken late.
+    linux.ask_for_slices(linux.SLICE_NS)
     inherit_nothing()
     logs.set_up(log_format)
     sys.setswitchinterval(SWITCH_S)
