@@ -175,6 +175,11 @@ class Claimer:
         """
         self._wanted_pause = queues
 
+    @property
+    def paused_queues(self) -> frozenset[str]:
+        """Those of which nothing is to be claimed."""
+        return self._wanted_pause
+
     def step(self, now: float) -> float:
         """Finish what was asked, look for work when it is time or there is news, claim for each lane with demand."""
         self._become_new_host()
@@ -237,10 +242,12 @@ class Claimer:
         self._idleness.settle()
         if now >= self._sweep_at:
             self._sweep()
+        # What only lanes that stand back could have is none of ours for now.
+        lanes = [lane for lane in self._lanes if not lane.stands_back]
         # That nothing is left must be known for certain, but only once nothing is left above the bounds.
-        everywhere = self._burst and not self._worklist.has_pairs
+        everywhere = self._burst and not any(self._worklist.next_pairs(lane.config.queues, lane.memory_mb) for lane in lanes)
         ready, returned = self._worklist.ready.bounds, self._worklist.returned.bounds
-        found = self._store.find_work(self._worklist.class_ids(self._lanes), {} if everywhere else ready, {} if everywhere else returned)
+        found = self._store.find_work(self._worklist.class_ids(lanes), {} if everywhere else ready, {} if everywhere else returned)
         self._worklist.note_found(found)
         self._resting = frozenset()
         if everywhere:

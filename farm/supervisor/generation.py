@@ -159,7 +159,7 @@ class Generation:
     @property
     def single(self) -> bool:
         """True where it runs one job at a time."""
-        return self._slots == 1
+        return self.slots == 1
 
     @property
     def started(self) -> int:

@@ -1,8 +1,9 @@
 """Jobs that one lane has claimed and another one runs, or that go back to the database: what a lane has not started is anybody's.
 
-Three occasions: a lane has free slots and nothing of its own, and jobs that it could have claimed wait in another (takeback.py says
-when); a lane stands back, paused or about to leave; a queue is paused. A move writes nothing anywhere, since the lease is the host's. What
-goes back is released: no attempt is used. Where a job may go is decided by the origin of its lease. Main thread only.
+Four occasions: a lane has free slots and nothing of its own, and jobs that it could have claimed wait in another (takeback.py says
+when); a lane stands back, paused or about to leave; a queue is paused; jobs have become so slow that a lane holds too many. A move
+writes nothing anywhere, since the lease is the host's. What goes back is released: no attempt is used. Where a job may go is decided by
+the origin of its lease. Main thread only.
 """
 
 from __future__ import annotations
@@ -61,11 +62,18 @@ class Handover:
         for lane in self._lanes:
             if lane.stands_back:
                 self._step_aside(lane, now)
+            elif lane.excess:
+                self._reduce(lane)
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_S
+            self.sweep()
+        return self._sweep_at - now
+
+    def sweep(self) -> None:
+        """Have all go back that is of a paused queue: when jobs have come back from subworkers, before they are handed out again."""
+        if self._paused:
             for lane in self._lanes:
                 self._sweep(lane)
-        return self._sweep_at - now
 
     def idle_lanes(self) -> list[Lane]:
         """Return the lanes that have free slots and nothing for them."""
@@ -118,6 +126,15 @@ class Handover:
             # Those that are to run alone may come to any of them.
             other.loners.know(job[JOB_ID] for job in lane.loners.waiting)
         self._give_back(lane.take_all())
+
+    def _reduce(self, lane: Lane) -> None:
+        """Give back what a lane has too much of. Most of it may stand in rings that were filled when jobs were quicker."""
+        if lane.excess > len(lane.held):
+            for generation in lane.generations:
+                if generation.waiting:
+                    _recall(lane, generation)
+        if jobs := lane.take_excess():
+            self._give_back(jobs)
 
     def _sweep(self, lane: Lane) -> None:
         """Give back what a lane has not started and may be of a paused queue."""

@@ -18,6 +18,8 @@ from farm.supervisor.witness import Wary, Witness, split
 CLAIM_AHEAD_S = 0.5
 """Seconds of work claimed ahead: a claim and the reading of its jobs take a few milliseconds, a busy database more; and four claims
 a second are little beside jobs of any length. What is claimed is not another host's any more, so it is no more than that."""
+HOARD_S = 2.0
+"""More work than this goes back, once it was known for as long that it is: jobs have become slower, and other hosts may be idle."""
 CLAIMS_AHEAD_MAX = 4
 """Batches of claim_max held at the most."""
 CLAIMED_MIN = 2
@@ -52,6 +54,9 @@ class Lane:
         """Jobs that came from claims, in all: counted by the main thread."""
         self.claimed = 0
         """Jobs that were claimed, in all: counted by the claim thread."""
+        self.excess = 0
+        """Jobs that are held beyond what HOARD_S allow: set by the claim thread, taken down by take_excess()."""
+        self._hoards_since = float("inf")
         self.held_by: frozenset[str] = frozenset()
         """Why nothing is claimed for it; empty: nothing keeps it. Replaced as a whole, so that other threads may read it."""
 
@@ -112,11 +117,22 @@ class Lane:
         occupied = sum(generation.occupied for generation in self.generations)
         buffered = self.buffered
         self._pace.note(self.started - occupied, now, is_dry=not buffered and not occupied)
+        self._note_hoard(buffered, now)
         if self.held_by or not self.serving or buffered > self._pace.low:
             return 0
         # What one that is leaving still runs takes nobody's slot: its successor has as many.
         occupied -= sum(generation.occupied for generation in self.generations if generation.leaving)
         return self._pace.high - buffered + max(0, self.slots - occupied)
+
+    def _note_hoard(self, buffered: int, now: float) -> None:
+        beyond = buffered - self.slots - int(self._pace.high * HOARD_S / CLAIM_AHEAD_S)
+        self._hoards_since = min(self._hoards_since, now) if beyond > 0 else float("inf")
+        self.excess = beyond if now - self._hoards_since >= HOARD_S else 0
+
+    def take_excess(self) -> list[HeldJob]:
+        """Give up the last ones of those that wait here, as many as are too many."""
+        excess, self.excess = self.excess, 0
+        return [self.held.pop() for _ in range(min(excess, len(self.held)))]
 
     def appetite(self, now: float) -> Appetite:
         """Return how many jobs its subworkers would be handed now: for slots that have nothing to do, and behind running jobs."""

@@ -9,13 +9,16 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from farm.config.model import Config
+from farm.model import HostRequest
 from farm.shm.frames import HeldJob
 from farm.shm.spill import Spill
 from farm.supervisor.cancel import Cancels, Unwanted
 from farm.supervisor.claimer import Arrival, Claimer
+from farm.supervisor.commands import Commands
+from farm.supervisor.control import Control
 from farm.supervisor.crew import Crew
 from farm.supervisor.deadlines import Deadlines
 from farm.supervisor.desk import Desk, released
@@ -27,7 +30,9 @@ from farm.supervisor.loop import Loop
 from farm.supervisor.memory import MemoryWatch
 from farm.supervisor.origins import Origins
 from farm.supervisor.packing import Packer
+from farm.supervisor.postbox import Postbox
 from farm.supervisor.recycling import Recycling
+from farm.supervisor.snapshot import lane_snapshot, running
 from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
 from farm.supervisor.writer import DESK_NUMBER, Writer
@@ -74,7 +79,7 @@ class Supervisor:
         crew: Crew,
         desk: Desk,
         spill: Spill,
-        inbox: queue.SimpleQueue[Arrival | Retired | Unwanted],
+        inbox: queue.SimpleQueue[Arrival | Retired | Unwanted | HostRequest],
         packer: Packer,
         claimer: Claimer,
         claims: PartThread,
@@ -102,6 +107,9 @@ class Supervisor:
         self.origins = Origins(in_use=lambda: leases_held(crew.lanes))
         self.handover = Handover(crew.lanes, origins=self.origins, give_back=self._give_back)
         self.take_back = TakeBack(crew.lanes, self.handover)
+        self._control: Control | None = None
+        self._commands: Commands | None = None
+        self._postbox: Postbox | None = None
         self._recycling = Recycling(crew)
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
@@ -124,6 +132,12 @@ class Supervisor:
     @property
     def zygote(self) -> Zygote:
         return self._zygote
+
+    def obey(self, commands: Commands, *, control: Control, postbox: Postbox) -> None:
+        """Do from now on what comes through the control socket and the database."""
+        self._commands, self._control, self._postbox = commands, control, postbox
+        control.serve(commands.perform)
+        self._loop.watch(control.fd, control.hear)
 
     def run(self) -> int:
         """Work until drained; returns the number of jobs whose outcome could not be committed."""
@@ -176,6 +190,7 @@ class Supervisor:
         if self._drain is None:
             changed = self._crew.finish_recalls() or changed or bool(consumed) or any(lane.loners.any for lane in self._crew.lanes)
             if changed:
+                self.handover.sweep()
                 # There are jobs to hand out again, or somebody new to have them.
                 self._dispatch(now)
         self._desk.step()
@@ -185,6 +200,8 @@ class Supervisor:
         if self._drain is None:
             wait_s = min(wait_s, self.handover.step(now), self.take_back.step(now))
         self._tell_first_ready()
+        if self._control is not None:
+            wait_s = min(wait_s, self._control.step(now))
         if self._drain is not None:
             self._writer.drain()
             wait_s = min(wait_s, self._drain.step(now))
@@ -209,6 +226,33 @@ class Supervisor:
         self._claimer.closed = True
         self._drain = Drain(crew=self._crew, desk=self._desk, deadline=now + self._config.drain_timeout_s)
 
+    def drain(self, hurry: bool) -> tuple[float, list[str]]:
+        """Leave when all is done, or hurry; asked again, go on with it. Returns the seconds that running jobs have, and that in words."""
+        begun = self._drain is not None
+        if not begun:
+            self.begin_drain()
+        if hurry:
+            self.begin_drain()
+            return 0.0, ["running jobs are ended now"]
+        assert self._drain is not None
+        left_s = self._drain.left_s(time.monotonic())
+        return left_s, [f"{'draining already' if begun else 'draining'}: running jobs may end within {left_s:.0f} s"]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the farm as it stands, as data."""
+        return {
+            "pid": os.getpid(),
+            "host_id": self._crew.host_id,
+            "config": self._config.path,
+            "served": self._served,
+            "draining": self._drain is not None,
+            "left_s": None if self._drain is None else self._drain.left_s(time.monotonic()),
+            "running": running(self._crew.lanes),
+            "settled": self.settled,
+            "refused": self.refused,
+            "lanes": [lane_snapshot(lane) for lane in self._crew.lanes],
+        }
+
     def _obey(self, number: int) -> None:
         if number == signal.SIGCHLD:
             self._reap_children()
@@ -228,6 +272,10 @@ class Supervisor:
                 self._unpacked = None
             elif isinstance(news, Unwanted):
                 self._cancels.act(news.requests, draining=self._drain is not None)
+                self._unpacked = None
+            elif isinstance(news, HostRequest):
+                if self._commands is not None and self._postbox is not None:
+                    self._commands.answer(news, self._postbox)
                 self._unpacked = None
             else:
                 self._unpacked = news
@@ -357,7 +405,7 @@ class Supervisor:
         return LOOK_S
 
 
-def deliverer(inbox: queue.SimpleQueue[Arrival | Retired | Unwanted], loop: Loop) -> Callable[[Arrival], None]:
+def deliverer(inbox: queue.SimpleQueue[Arrival | Retired | Unwanted | HostRequest], loop: Loop) -> Callable[[Arrival], None]:
     """Return what the claim thread calls with a batch: the main thread is woken for it."""
 
     def deliver(arrival: Arrival) -> None:
