@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from farm import linux
 from farm.embedded.account import Account, server_account
 from farm.embedded.cluster import LOG_BYTES_MAX, Cluster
 from farm.embedded.postmaster import Postmaster, wait_until_ready
@@ -150,6 +151,8 @@ def main(arguments: list[str]) -> None:
     os.closerange(REPORT_FD + 1, 1 << 20)
     os.set_inheritable(REPORT_FD, False)
     os.chdir("/")
+    # For the server, which inherits it: whoever commits passes through several of its processes.
+    linux.ask_for_slices(linux.SLICE_NS)
     for number in (*IGNORED_SIGNALS, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     home, major, binaries, adopt_only = arguments

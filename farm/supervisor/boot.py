@@ -66,6 +66,8 @@ def start(config: Config, *, load: Callable[[], Config] | None = None, burst: bo
     load: reads the configuration again, for a reload.
     """
     linux.hide_memory()
+    # Before anything is started, which inherits it: a job that is claimed passes through many hands, and each may be woken late.
+    linux.ask_for_slices(linux.SLICE_NS)
     inherit_nothing()
     logs.set_up(log_format)
     sys.setswitchinterval(SWITCH_S)
