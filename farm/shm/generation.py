@@ -35,7 +35,7 @@ JOB_RING_BYTES: Final = 256 << 10
 RESULT_RING_BYTES: Final = 1 << 20
 ACK_RING_BYTES: Final = 256 << 10
 SLOTS_MAX: Final = CONCURRENCY_MAX
-VERSION: Final = 3
+VERSION: Final = 4
 _GENERATION_MAGIC: Final = int.from_bytes(b"FARMGEN1", "little")
 _RING_FILE_MAGIC: Final = int.from_bytes(b"FARMRNF1", "little")
 

@@ -308,7 +308,7 @@ class ConcurrentSubworker(Workbench):
             return
         # It has ended in time, though nobody can be told yet: it is not to be killed for that.
         self._slots.lift_deadline(slot)
-        head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, position, attempt)
+        head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, 0, position, attempt)
         self._unpublished.append(Unpublished(slot, kind, WHOLE, head, payload))
         self._awake = True
 
