@@ -31,12 +31,13 @@ class Whole(Key):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duration(Key):
-    """A duration from low_s to high_s."""
+    """A duration from low_s to high_s, or the word."""
 
     low_s: float
     high_s: float
     default: str | None
     """None: nothing is limited."""
+    word: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +54,37 @@ class Names(Key):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size(Key):
-    """A size from low_bytes to high_bytes, or the word."""
+    """A size from low_bytes to high_bytes, or one of the words."""
 
     low_bytes: int
     high_bytes: int
     default: str
     word: str | None = None
+    never: str | None = None
+    """A word for 0, where that means that there is no limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Percent(Key):
+    """A number from 0 to 100, or the word, which is 0."""
+
+    default: float
+    word: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Functions(Key):
+    """A function as `module:function`, or a list of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variables(Key):
+    """A mapping of names of environment variables to what they hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cpus(Key):
+    """A list of the numbers of CPUs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +145,7 @@ class RunnerOptions(Key):
     """A mapping of runners; each declares its own options."""
 
 
-AUTO = "auto"
+AUTO, NEVER = "auto", "never"
 ATTEMPTS_MAX, TIMEOUT_S_MAX = 10_000, 2_000_000.0
 """As an enqueue allows them."""
 SIZE_MAX = 1 << 50
@@ -146,10 +172,38 @@ HOST = Group(
             word=AUTO,
         ),
         "overcommit": Flag(about="Accept explicit sizes that add up to more than there is.", default=False),
+        "memory_floor": Size(
+            about="No lane claims jobs while the machine has less memory free than this; `auto` is 5 % of it, up to 512 MB.",
+            low_bytes=0,
+            high_bytes=SIZE_MAX,
+            default=AUTO,
+            word=AUTO,
+        ),
+        "pressure": Percent(
+            about="No lane claims jobs while processes of the machine wait for memory for more than this share of the time, in percent.",
+            default=20,
+            word=NEVER,
+        ),
     },
 )
 
 RUNNERS = RunnerOptions(about="What can run here, and which tasks may. Nothing is allowed by default.", required=True)
+
+RECYCLE = Group(
+    about="When a subworker is replaced by a new one, between two jobs and without a gap. Whichever comes first.",
+    keys={
+        "max_jobs": Whole(about="After so many jobs.", low=1, high=10**12, default=NEVER, word=NEVER),
+        "rss_growth": Size(
+            about="When it holds so much more memory than when it was new; `auto` is a quarter of `memory`, up to 128 MB.",
+            low_bytes=1_000_000,
+            high_bytes=SIZE_MAX,
+            default=AUTO,
+            word=AUTO,
+            never=NEVER,
+        ),
+        "max_age": Duration(about="When it is so old.", low_s=1.0, high_s=TIMEOUT_S_MAX, default=NEVER, word=NEVER),
+    },
+)
 
 LANES = Groups(
     about="The capacity of this host. Every lane has subworkers (processes) of its own.",
@@ -172,6 +226,13 @@ LANES = Groups(
             high_s=TIMEOUT_S_MAX,
             default=None,
         ),
+        "setup": Functions(
+            about="`module:function`, called in every new subworker before its first job; or a list of them, in their order."
+        ),
+        "env": Variables(about="Environment variables of its subworkers, beside the few that all have."),
+        "cpus": Cpus(about="The CPUs that its subworkers may run on. Without it all that farm itself may use."),
+        "nice": Whole(about="Added to farm's own niceness: 19 gives way to everything else on the machine.", low=-20, high=19, default=0),
+        "recycle": RECYCLE,
     },
 )
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from farm.config.keys import LANES
+from farm.config.keys import LANES, RECYCLE
 from farm.config.machine import Machine
-from farm.config.model import Host, Lane
+from farm.config.model import Host, Lane, Recycle
 from farm.config.problems import Place
 from farm.config.section import Section, check_name, describe
 from farm.config.share import LaneDemand, share_memory
+from farm.config.surroundings import read_cpus, read_env, read_nice, read_setup
 from farm.config.tree import Items, Scalar, Table
 from farm.units import format_size
 
 ANYTHING = "*"
+GROWTH_BYTES_MAX, GROWTH_SHARE = 128_000_000, 4
+"""Unless it is said otherwise, a subworker is replaced when it has grown by a quarter of its memory, or by this much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,10 @@ class _Asked:
     concurrency: int
     keep_result: bool
     timeout_s: float
+    setup: tuple[str, ...]
+    env: Mapping[str, str]
+    cpus: tuple[int, ...]
+    nice: int
     demand: LaneDemand
 
 
@@ -52,14 +60,20 @@ def read_lanes(top: Section, host: Host, machine: Machine, overcommit: bool) -> 
             memory_bytes=memory_bytes,
             keep_result=lane.keep_result,
             timeout_s=lane.timeout_s,
+            setup=lane.setup,
+            env=lane.env,
+            cpus=lane.cpus,
+            nice=lane.nice,
+            recycle=_read_recycle(lane.section, memory_bytes),
         )
         for lane, (subworkers, memory_bytes) in zip(asked, shares.lanes, strict=True)
     )
 
 
 def _read_lane(name: str, section: Section, machine: Machine) -> _Asked:
+    cpus = read_cpus(section, machine)
     auto_subworkers = section.says("subworkers", "auto")
-    subworkers = section.integer("subworkers", auto=machine.cores)
+    subworkers = section.integer("subworkers", auto=min(machine.cores, len(cpus) or machine.cores))
     concurrency = section.integer("concurrency")
     memory_bytes = section.size("memory", auto=0) or None
     demand = LaneDemand(name=name, subworkers=subworkers, may_have_fewer=auto_subworkers, memory_bytes=memory_bytes)
@@ -70,15 +84,32 @@ def _read_lane(name: str, section: Section, machine: Machine) -> _Asked:
         concurrency=concurrency,
         keep_result=section.boolean("keep_result"),
         timeout_s=section.duration("timeout"),
+        setup=read_setup(section),
+        env=read_env(section),
+        cpus=cpus,
+        nice=read_nice(section),
         demand=demand,
     )
 
 
+def _read_recycle(lane: Section, memory_bytes: int) -> Recycle:
+    section = lane.section("recycle", RECYCLE.keys)
+    return Recycle(
+        max_jobs=section.integer("max_jobs", auto=0),
+        rss_growth_bytes=section.size("rss_growth", auto=min(GROWTH_BYTES_MAX, memory_bytes // GROWTH_SHARE)),
+        max_age_s=section.duration("max_age"),
+    )
+
+
 def _refuse_twins(lanes: list[_Asked]) -> None:
-    """Refuse a lane that says what another says: which of the two a job ran in would be chance, and one lane does the same."""
+    """Refuse a lane that says what another says: which of the two a job ran in would be chance, and one lane does the same.
+
+    What their subworkers find around them may be the whole difference, such as other CPUs or, by a variable, another GPU.
+    """
     seen: dict[tuple[object, ...], str] = {}
     for lane in lanes:
-        said = (lane.queues, lane.concurrency, lane.demand.memory_bytes)
+        around = (lane.cpus, lane.nice, lane.setup, tuple(sorted(lane.env.items())))
+        said = (lane.queues, lane.concurrency, lane.demand.memory_bytes, around)
         twin = seen.setdefault(said, lane.name)
         if twin != lane.name and lane.queues:
             lane.section.note("queues", f"the same lane as {twin}: make one of the two, with the subworkers of both")

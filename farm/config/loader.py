@@ -23,6 +23,8 @@ from farm.ports import Runner
 from farm.units import format_duration, format_size
 
 INSTANCE_DEFAULT = "default"
+FLOOR_PERCENT, FLOOR_BYTES_MAX = 5, 512_000_000
+"""Of the machine, whatever host.memory says: the floor is compared with what the whole machine has left."""
 
 # The relations that PROTOCOL section 6 asks for, at the defaults: a host that lost only its connection gets it back within a lease.
 assert RECONNECT_PAUSE_S_MAX + CONNECT_S_MAX + 1.0 < 10.0
@@ -87,7 +89,13 @@ def _read_host(top: Section, machine: Machine) -> tuple[Host, bool]:
     memory_bytes = section.size("memory", auto=machine.memory_bytes)
     if memory_bytes > machine.memory_bytes and not overcommit:
         section.note("memory", f"this machine has {format_size(machine.memory_bytes)}; or set host.overcommit: true")
-    return Host(name=name or INSTANCE_DEFAULT, memory_bytes=memory_bytes), overcommit
+    host = Host(
+        name=name or INSTANCE_DEFAULT,
+        memory_bytes=memory_bytes,
+        memory_floor_bytes=section.size("memory_floor", auto=min(FLOOR_BYTES_MAX, machine.memory_bytes * FLOOR_PERCENT // 100)),
+        pressure_percent=section.percent("pressure"),
+    )
+    return host, overcommit
 
 
 def _read_runners(top: Section) -> dict[str, dict[str, Any]]:

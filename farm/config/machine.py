@@ -15,17 +15,33 @@ class Machine(NamedTuple):
     """Cores and memory that may be used."""
 
     cores: int
+    """How many can be kept busy: CPUs, fewer where a control group allows less CPU time."""
     memory_bytes: int
+    cpus: frozenset[int] = frozenset()
+    """The numbers of the CPUs that this process may run on."""
 
 
 def detect(root: Path = Path("/")) -> Machine:
     """Ask the system. `root` is the directory that holds proc and sys, for tests."""
     groups = _groups(root)
-    return Machine(_cores(root, groups), _memory_bytes(root, groups))
+    cpus = frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    return Machine(_cores(root, groups, len(cpus)), _memory_bytes(root, groups), cpus)
 
 
-def _cores(root: Path, groups: dict[str, str]) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def can_take_nice(nice: int) -> bool:
+    """Say whether this process may add so much to its niceness: tried with this thread, since rights and limits do not tell all."""
+    if nice >= 0:
+        return True
+    mine = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, mine + nice)
+    except OSError:
+        return False
+    os.setpriority(os.PRIO_PROCESS, 0, mine)
+    return True
+
+
+def _cores(root: Path, groups: dict[str, str], cores: int) -> int:
     for directory in _directories(root, groups, "cpu"):
         quota, period = _quota(directory)
         if quota > 0 and period > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -37,6 +38,21 @@ class Host:
     name: str
     """Instance name, the directory below FARM_HOME/instances; `auto` became `default`."""
     memory_bytes: int
+    """What the jobs of all lanes together may use."""
+    memory_floor_bytes: int = 0
+    """No lane claims while the machine has less memory available than this."""
+    pressure_percent: float = 0.0
+    """No lane claims while more than this share of time passes with somebody waiting for memory (PSI, `some avg10`); 0: never mind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recycle:
+    """When a subworker is replaced by a new one, between two batches: whichever comes first. 0: not for this reason."""
+
+    max_jobs: int = 0
+    rss_growth_bytes: int = 0
+    """Resident memory above what it held when it was set up."""
+    max_age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +69,17 @@ class Lane:
     """What a job may allocate above its subworker's baseline; with a concurrency above 1 all jobs of a subworker together."""
     timeout_s: float = 0.0
     """How long a job may run for which nobody says anything else; 0: as long as it likes."""
-
     keep_result: bool = True
     """False: what its jobs return is dropped, and null is stored."""
+    setup: tuple[str, ...] = ()
+    """Functions, each `module:function`, that a new subworker calls in this order before it takes work."""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Variables of its subworkers. Never shown: they may hold secrets."""
+    cpus: tuple[int, ...] = ()
+    """Numbers of the CPUs that its subworkers may run on; none: all that farm may use."""
+    nice: int = 0
+    """Added to farm's own niceness."""
+    recycle: Recycle = field(default_factory=Recycle)
 
     @property
     def capacity(self) -> str:

@@ -12,10 +12,12 @@ from typing import Any
 import runners
 from farm.config.keys import (
     CONFIG,
+    Cpus,
     DatabaseChoice,
     Dsn,
     Duration,
     Flag,
+    Functions,
     Group,
     Groups,
     Key,
@@ -23,11 +25,14 @@ from farm.config.keys import (
     Names,
     Patterns,
     Pause,
+    Percent,
     Queues,
     RunnerOptions,
     Size,
+    Variables,
     Whole,
 )
+from farm.config.surroundings import VARIABLE_PATTERN
 from farm.model import NAME_PATTERN
 from farm.units import DURATION_PATTERN, RETRY_S_MAX, SIZE_PATTERN
 
@@ -60,6 +65,7 @@ DEFINITIONS: Schema = {
         "type": "string",
         "pattern": f"^{NAME_PATTERN}$",
     },
+    "function": {"description": "A function, such as myapp.pools:open.", "type": "string", "pattern": "^[^:\\s]+:[^:\\s]+$"},
     "dsn": {"description": "A PostgreSQL DSN, such as postgresql://user@host/database.", "type": "string", "pattern": "=|://"},
     "environment": {
         "description": "Text with environment variables in it: ${NAME} or ${NAME:-default}.",
@@ -85,15 +91,27 @@ def _shape(key: Key) -> Schema:
     match key:
         case Whole(low=low, high=high, word=word):
             return _any({"type": "integer", "minimum": low, "maximum": high}, *_word(word), ENVIRONMENT)
-        case Duration(low_s=low_s, high_s=high_s):
-            return _any({"$ref": "#/$defs/duration"}, {"type": "number", "minimum": low_s, "maximum": high_s}, ENVIRONMENT)
+        case Duration(low_s=low_s, high_s=high_s, word=word):
+            number = {"type": "number", "minimum": low_s, "maximum": high_s}
+            return _any({"$ref": "#/$defs/duration"}, number, *_word(word), ENVIRONMENT)
         case Pause():
             return _any({"$ref": "#/$defs/pause"}, {"type": "number", "minimum": 0, "maximum": RETRY_S_MAX}, ENVIRONMENT)
         case Names():
             return {"type": "array", "items": {"type": "string", "minLength": 1}}
-        case Size(low_bytes=low_bytes, high_bytes=high_bytes, word=word):
+        case Size(low_bytes=low_bytes, high_bytes=high_bytes, word=word, never=never):
             number = {"type": "number", "minimum": low_bytes, "maximum": high_bytes}
-            return _any({"$ref": "#/$defs/size"}, number, *_word(word), ENVIRONMENT)
+            return _any({"$ref": "#/$defs/size"}, number, *_word(word), *_word(never), ENVIRONMENT)
+        case Percent(word=word):
+            return _any({"type": "number", "minimum": 0, "maximum": 100}, *_word(word), ENVIRONMENT)
+        case Functions():
+            one = _any({"$ref": "#/$defs/function"}, ENVIRONMENT)
+            return _any(*one["anyOf"], {"type": "array", "items": one, "minItems": 1, "uniqueItems": True})
+        case Variables():
+            names = {"pattern": f"^{VARIABLE_PATTERN}$"}
+            return {"type": "object", "propertyNames": names, "additionalProperties": {"type": ["string", "number"]}}
+        case Cpus():
+            entry = _any({"type": "integer", "minimum": 0}, ENVIRONMENT)
+            return {"type": "array", "items": entry, "minItems": 1, "uniqueItems": True}
         case Flag():
             return _any({"type": "boolean"}, ENVIRONMENT)
         case Name():

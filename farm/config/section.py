@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from farm.config.keys import Duration, Flag, Key, Names, Pause, Size, Whole
+from farm.config.keys import Duration, Flag, Key, Names, Pause, Percent, Size, Whole
 from farm.config.problems import Place, Problems, did_you_mean, shown
 from farm.config.scalars import Value, read_plain
 from farm.config.tree import Items, Node, Scalar, Table
@@ -113,10 +113,12 @@ class Section:
         return value if type(value) is bool else self._wrong(key, "true or false", default)
 
     def duration(self, key: str) -> float:
-        """Read a duration in seconds; 0 for one that is missing and has no default."""
+        """Read a duration in seconds; 0 for one that is missing and has no default, and for the key's word."""
         declared = self._declared(key, Duration)
-        default = parse_duration(declared.default or 0)
-        return self._quantity(key, parse_duration, format_duration, default, declared.low_s, declared.high_s, "")
+        default = 0.0 if declared.default in (None, declared.word) else parse_duration(declared.default)
+        if declared.word is not None and self.has(key) and self.says(key, declared.word):
+            return 0.0
+        return self._quantity(key, parse_duration, format_duration, default, declared.low_s, declared.high_s, _or(declared.word))
 
     def pause(self, key: str) -> tuple[float, float | None]:
         """Read how long to wait before another attempt: (base_s, cap_s or None), as parse_retry gives them."""
@@ -142,13 +144,29 @@ class Section:
         return tuple(names)
 
     def size(self, key: str, auto: int | None = None) -> int:
-        """Read a size in bytes; auto is what the key's word (`auto`) comes to."""
+        """Read a size in bytes; auto is what the key's word (`auto`) comes to, and `never` is 0."""
         declared = self._declared(key, Size)
         default = auto if declared.default == declared.word else parse_size(declared.default)
         assert default is not None, f"{key} can be {declared.word}: what is that?"
         if declared.word is not None and self.says(key, declared.word):
             return default
-        return self._quantity(key, parse_size, format_size, default, declared.low_bytes, declared.high_bytes, _or(declared.word))
+        if declared.never is not None and self.has(key) and self.says(key, declared.never):
+            return 0
+        words = _or(declared.word) + _or(declared.never)
+        return self._quantity(key, parse_size, format_size, default, declared.low_bytes, declared.high_bytes, words)
+
+    def percent(self, key: str) -> float:
+        """Read a number from 0 to 100; 0 for the key's word."""
+        declared = self._declared(key, Percent)
+        scalar = self._scalar(key)
+        if scalar is None:
+            return declared.default
+        value = value_of(scalar)
+        if value == declared.word:
+            return 0.0
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100:
+            return float(value)
+        return self._wrong(key, f"{_or(declared.word)}a number of percent from 0 to 100", declared.default)
 
     def says(self, key: str, word: str) -> bool:
         """Say whether the key is missing or holds just this word, such as `auto`."""

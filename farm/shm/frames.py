@@ -43,8 +43,9 @@ HeldJob = tuple[int, int, int, int, int, int, int, int, bytes, bytes]
 """(flags, lease id, job id, position, timeout in ms, attempt, lost, runner, task, args): a claimed job on its way into a ring. A plain
 tuple, since there is one for every job. args is JSON text, or the name of a spill file where flags say SPILLED."""
 
+LEASE_ID: Final = 1
 JOB_ID: Final = 2
-"""Where its id stands in such a tuple."""
+"""Where its lease and its id stand in such a tuple."""
 _FLAGS, _LEASE, _TIMEOUT, _RUNNER, _TASK = 0, 1, 4, 7, 8
 _shared = itemgetter(_FLAGS, _LEASE, _TIMEOUT, _RUNNER, _TASK)
 """What the jobs of one frame have in common."""

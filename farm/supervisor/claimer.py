@@ -12,6 +12,7 @@ from farm.failpoints import passing
 from farm.model import Claim, JobRow
 from farm.supervisor.idleness import Declarations, Idleness
 from farm.supervisor.lane import Lane
+from farm.supervisor.origins import Origin
 from farm.supervisor.sweep import Sweep
 from farm.supervisor.worklist import ENDLESS, Pair, Worklist
 
@@ -68,6 +69,7 @@ class Arrival(NamedTuple):
     runner: str
     claim: Claim
     rows: Sequence[JobRow]
+    origin: Origin
 
 
 @dataclass(slots=True)
@@ -99,7 +101,7 @@ class Claimer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        self._lanes = lanes
+        self._lanes = tuple(lanes)
         self._host_id = host_id
         self._deliver = deliver
         self._claim_max = claim_max
@@ -120,6 +122,10 @@ class Claimer:
         self._clock = clock
         self._rumours: list[tuple[int, int]] = []
         self._new_host: int | None = None
+        self._wanted_lanes = self._lanes
+        """Set by others, as is the next one; each as a whole, and taken over by the next step."""
+        self._wanted_pause = self._paused = frozenset[str]()
+        self._unheld: frozenset[str] = frozenset()
         self.news = False
         """Set by others before they wake the thread: something may have become claimable."""
         self.closed = False
@@ -153,9 +159,24 @@ class Claimer:
         """Claim for a new host row from the next step on: the old one was retired by another host."""
         self._new_host = host_id
 
+    def set_lanes(self, lanes: Sequence[Lane]) -> None:
+        """Claim for these lanes from the next step on; from any thread, which then wakes the one that steps.
+
+        What was asked for a lane that is no longer among them is delivered to it all the same.
+        """
+        self._wanted_lanes = tuple(lanes)
+
+    def pause_queues(self, queues: frozenset[str]) -> None:
+        """Claim nothing of these queues from the next step on, and again of those that were paused before and are not among them.
+
+        From any thread, which then wakes the one that steps. What was claimed before is not touched.
+        """
+        self._wanted_pause = queues
+
     def step(self, now: float) -> float:
         """Finish what was asked, look for work when it is time or there is news, claim for each lane with demand."""
         self._become_new_host()
+        self._take_orders()
         if self._asked is not None:
             self._finish(self._asked, now)
         if self.closed:
@@ -175,6 +196,23 @@ class Claimer:
             self._claims_made = 0
             self._asked = None
             self._idleness.forget()
+
+    def _take_orders(self) -> None:
+        """Do what others have set since the last step."""
+        if self._wanted_lanes is not self._lanes:
+            self._lanes = self._wanted_lanes
+            self.news = True
+        if self._wanted_pause != self._paused:
+            self._paused = self._wanted_pause
+            self._worklist.pause(self._paused)
+            self.news = True
+        unheld = frozenset(lane.name for lane in self._lanes if not lane.held_by)
+        if unheld != self._unheld:
+            self._unheld = unheld
+            self.news = True
+            for name in self._idleness.declared - unheld:
+                # Nobody need ring for a lane that would not claim.
+                self._idleness.leave(self._host_id, name)
 
     def _heed_rumours(self) -> None:
         """Believe what was heard: a claim tells whether it is true, and costs no more than a look. Unknown classes need the look."""
@@ -203,7 +241,7 @@ class Claimer:
         self._worklist.note_found(found)
         if everywhere:
             self.nothing_left_since = float("-inf") if found else now
-        self._look_at = now + self._idleness.pause_s(len(self._lanes))
+        self._look_at = now + self._idleness.pause_s(len(self._unheld))
         if self._sweep_owed:
             self._look_at = min(self._look_at, self._sweep_at)
 
@@ -294,7 +332,10 @@ class Claimer:
             rows = self._store.read_jobs(claim.job_ids)
             passing("claimer.before_deliver")
             asked.lane.claimed += len(claim.job_ids)
-            self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, self._worklist.runner(asked.pairs[0].class_id), claim, rows))
+            runner = self._worklist.runner(asked.pairs[0].class_id)
+            # Of a claim whose first answer was lost nobody knows what it brought: of any of what it asked for.
+            origin = self._worklist.origin([share.class_id for share in claim.shares] or [pair.class_id for pair in asked.pairs])
+            self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, runner, claim, rows, origin))
         self._asked = None
         return claim is not None
 

@@ -70,6 +70,18 @@ class Idleness:
         self._store.withdraw_idle(host_id, lane)
         return True
 
+    @property
+    def declared(self) -> frozenset[str]:
+        """The lanes whose idleness is declared."""
+        return frozenset(self._declared)
+
+    def leave(self, host_id: int, lane: str) -> None:
+        """Withdraw the idleness of a lane that is not to be woken, whatever comes."""
+        self._working_since.pop(lane, None)
+        # Before it is withdrawn, as above.
+        del self._declared[lane]
+        self._store.withdraw_idle(host_id, lane)
+
     def forget(self) -> None:
         """What was declared may be gone: it was of another host row, or the database was away."""
         self._declared.clear()

@@ -7,9 +7,10 @@ from collections.abc import Container, Iterable, Sequence
 
 from farm.config.model import Lane as LaneConfig
 from farm.failpoints import passing
-from farm.shm.frames import HeldJob
+from farm.shm.frames import LEASE_ID, HeldJob
 from farm.supervisor.generation import FULL, Appetite, Generation, Phase
 from farm.supervisor.loners import Loners, take_out
+from farm.supervisor.origins import Origin
 from farm.supervisor.pace import Pace
 from farm.supervisor.witness import Wary, Witness, split
 
@@ -20,6 +21,9 @@ CLAIMS_AHEAD_MAX = 4
 """Batches of claim_max held at the most."""
 CLAIMED_MIN = 2
 """Jobs claimed ahead, however long they take."""
+ANY_QUEUE = "*"
+PAUSED, SHORT_OF_MEMORY, LEAVING = "paused", "memory", "leaving"
+"""Why a lane is held: by hand; while the host is short of memory; for good, since the configuration no longer has it."""
 
 
 class Lane:
@@ -46,6 +50,29 @@ class Lane:
         """Jobs that came from claims, in all: counted by the main thread."""
         self.claimed = 0
         """Jobs that were claimed, in all: counted by the claim thread."""
+        self.held_by: frozenset[str] = frozenset()
+        """Why nothing is claimed for it; empty: nothing keeps it. Replaced as a whole, so that other threads may read it."""
+
+    def hold(self, reason: str) -> None:
+        """Claim nothing more, for this reason; called again with the same one it changes nothing. Main thread only.
+
+        PAUSED and LEAVING have it stand back as well: it starts nothing, and what it has not started goes to others (handover.py).
+        """
+        self.held_by |= {reason}
+
+    def let_go(self, reason: str) -> None:
+        """Take a reason back; with none left it claims and starts jobs again. Main thread only."""
+        self.held_by -= {reason}
+
+    @property
+    def stands_back(self) -> bool:
+        """True while it is to start nothing."""
+        return not self.held_by.isdisjoint((PAUSED, LEAVING))
+
+    def serves(self, origin: Origin) -> bool:
+        """Tell whether it could have claimed those jobs itself."""
+        queues = self.config.queues
+        return origin.memory_mb <= self.memory_mb and bool(origin.queues) and (ANY_QUEUE in queues or origin.queues.issubset(queues))
 
     @property
     def started(self) -> int:
@@ -68,17 +95,18 @@ class Lane:
         return any(generation.phase is Phase.SERVING for generation in self.generations)
 
     def demand(self, now: float) -> int:
-        """Return how many jobs to claim: 0 above the low watermark, else up to the high one and one for each free slot."""
+        """Return how many jobs to claim: 0 above the low watermark and while it is held, else up to the high one and one for each free
+        slot."""
         occupied = sum(generation.occupied for generation in self.generations)
         buffered = self.buffered
         self._pace.note(self.started - occupied, now, is_dry=not buffered and not occupied)
-        if not self.serving or buffered > self._pace.low:
+        if self.held_by or not self.serving or buffered > self._pace.low:
             return 0
         return self._pace.high - buffered + max(0, self._slots - occupied)
 
     def wants_more(self) -> bool:
-        """True at or below the low watermark, as last measured."""
-        return self.buffered <= self._pace.low
+        """True at or below the low watermark, as last measured, and nothing keeps it from claiming."""
+        return not self.held_by and self.buffered <= self._pace.low
 
     def arrive(self, claimed: int, jobs: list[HeldJob], *, some_lost: bool = False) -> None:
         """Take in the jobs of a claim of so many; fewer where some were refused, or are no longer ours."""
@@ -104,6 +132,11 @@ class Lane:
         self.held.clear()
         return jobs
 
+    def leases(self) -> set[int]:
+        """Return the leases of all jobs that it holds or has handed out."""
+        leases = {job[LEASE_ID] for job in (*self.held, *self.loners.waiting, *self.wary.waiting)}
+        return leases.union(*({job[LEASE_ID] for job in generation.handed.values()} for generation in self.generations))
+
     def take_out(self, job_ids: Container[int]) -> list[HeldJob]:
         """Give up those of these jobs that wait here."""
         return [*take_out(self.held, job_ids), *self.loners.take_out(job_ids), *self.wary.take_out(job_ids)]
@@ -123,6 +156,8 @@ class Lane:
 
     def dispatch(self, now: float) -> None:
         """Put held jobs into rings: for free slots first, then behind running jobs as far ahead as their pace allows."""
+        if self.stands_back:
+            return
         if self.loners.any:
             self.loners.hand_out(self.generations)
         takers = self.generations
@@ -151,6 +186,11 @@ class Lane:
         """Forget a buried generation; what it started still counts."""
         self._started_before += generation.started
         self.generations = [other for other in self.generations if other is not generation]
+
+
+def leases_held(lanes: Iterable[Lane]) -> set[int]:
+    """Return the leases of all jobs that these lanes hold or have handed out."""
+    return set[int]().union(*(lane.leases() for lane in lanes))
 
 
 def share_out(jobs: int, appetites: Sequence[Appetite]) -> list[int]:

@@ -29,6 +29,11 @@ class Loners:
         """True while there is something to do for them."""
         return bool(self._waiting) or self._reserving
 
+    @property
+    def waiting(self) -> Sequence[HeldJob]:
+        """Those that are not handed out."""
+        return self._waiting
+
     def know(self, job_ids: Iterable[int]) -> None:
         """Have these jobs run alone when they come back. So it stays for those of them that come back more often; only the last
         KNOWN_MAX are known."""

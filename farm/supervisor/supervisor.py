@@ -20,8 +20,10 @@ from farm.supervisor.deadlines import Deadlines
 from farm.supervisor.desk import Desk
 from farm.supervisor.drain import Drain
 from farm.supervisor.generation import Phase, signal_group
+from farm.supervisor.lane import leases_held
 from farm.supervisor.loop import Loop
 from farm.supervisor.memory import MemoryWatch
+from farm.supervisor.origins import Origins
 from farm.supervisor.packing import Packer
 from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
@@ -94,6 +96,7 @@ class Supervisor:
         self._deadlines = Deadlines(crew)
         self._cancels = Cancels(crew=crew, desk=desk)
         self._memory = MemoryWatch(crew)
+        self.origins = Origins(in_use=lambda: leases_held(crew.lanes))
         self._take_back = TakeBack(crew.lanes)
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
@@ -226,6 +229,7 @@ class Supervisor:
     def _unpack(self, arrival: Arrival) -> bool:
         first, claimed = self._packed_to, len(arrival.claim.job_ids)
         self._packed_to = 0
+        self.origins.note(arrival.claim.lease_id, arrival.origin)
         if arrival.host_id != self._crew.host_id:
             # Claimed just before our host row was retired: they are somebody else's now, too.
             arrival.lane.arrive(claimed - first, [])

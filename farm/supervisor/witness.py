@@ -76,6 +76,11 @@ class Wary:
         """True while there is something to do for them."""
         return bool(self._waiting or self._asked or self._handed)
 
+    @property
+    def waiting(self) -> list[HeldJob]:
+        """Those that are not handed out."""
+        return [*self._asked, *self._waiting]
+
     def add(self, jobs: Iterable[HeldJob]) -> None:
         self._waiting.extend(jobs)
 

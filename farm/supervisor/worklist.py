@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from farm.model import Share
-from farm.supervisor.lane import Lane
+from farm.supervisor.lane import ANY_QUEUE, Lane
+from farm.supervisor.origins import Origin
 
-ANY_QUEUE = "*"
 PAIRS_MAX = 16
 """Classes in one claim: more would share a batch out in pieces of a few jobs, each with a look of its own."""
 ENDLESS = (1 << 63) - 1
@@ -79,7 +79,11 @@ class Worklist:
 
     def __init__(self, *, runner_names: Iterable[str]) -> None:
         self._runner_names = frozenset(runner_names)
+        self._known: Mapping[int, tuple[str, str, int]] = {}
+        """All classes of our runners."""
         self._classes: dict[int, tuple[str, str, int]] = {}
+        """Of these, the ones whose queue is not paused."""
+        self._paused: frozenset[str] = frozenset()
         self._pairs: dict[Key, Pair] = {}
         """In the order in which they are served: what was claimed from goes to the end, what got least first."""
         self.ready, self.returned = Reach(), Reach()
@@ -92,7 +96,19 @@ class Worklist:
 
     def learn(self, classes: Mapping[int, tuple[str, str, int]]) -> None:
         """Take in the class table: class id -> (queue, runner, memory class)."""
-        self._classes = {class_id: of for class_id, of in classes.items() if of[1] in self._runner_names}
+        self._known = {class_id: of for class_id, of in classes.items() if of[1] in self._runner_names}
+        self.pause(self._paused)
+
+    def pause(self, queues: frozenset[str]) -> None:
+        """Give out nothing of these queues, until they are paused no longer; then a look has to tell what there is."""
+        self._paused = queues
+        self._classes = {class_id: of for class_id, of in self._known.items() if of[0] not in queues}
+        self._pairs = {key: pair for key, pair in self._pairs.items() if key[0] in self._classes}
+
+    def origin(self, class_ids: Iterable[int]) -> Origin:
+        """Return where jobs of these classes come from; claimed together, they need the same of a lane."""
+        classes = [self._known[class_id] for class_id in class_ids]
+        return Origin(frozenset(of[0] for of in classes), max((of[2] for of in classes), default=0))
 
     def class_ids(self, lanes: Sequence[Lane]) -> list[int]:
         """Return the classes that any of these lanes can serve."""
@@ -105,7 +121,7 @@ class Worklist:
         return [class_id for class_id, of in self._classes.items() if of[0] in queues and of[2] <= memory_mb]
 
     def runner(self, class_id: int) -> str:
-        return self._classes[class_id][1]
+        return self._known[class_id][1]
 
     def note_found(self, found: Iterable[tuple[int, int, bool, int]]) -> None:
         """Take in a look at the store: (class, priority, whether in `returned`, its first entry); what it did not find has no work."""
@@ -129,8 +145,10 @@ class Worklist:
 
     def note_rumour(self, class_id: int, priority: int) -> bool:
         """Take in that a pair is said to have work in `ready`; False if its class is not known here."""
-        if class_id not in self._classes:
+        if class_id not in self._known:
             return False
+        if class_id not in self._classes:
+            return True
         self._pairs.setdefault((class_id, priority), Pair(class_id, priority)).ready = True
         return True
 
@@ -171,8 +189,9 @@ class Worklist:
             elif key in self._pairs and (share.fresh or share.returned):
                 self._pairs[key] = self._pairs.pop(key)
 
-    @staticmethod
-    def _mark(pairs: dict[Key, Pair], key: Key, from_returned: bool) -> None:
+    def _mark(self, pairs: dict[Key, Pair], key: Key, from_returned: bool) -> None:
+        if key[0] not in self._classes:
+            return
         pair = pairs.setdefault(key, Pair(*key))
         if from_returned:
             pair.returned = True

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.config import Config, Database, Lane, WriterOptions, load
+from farm.config import Config, Database, Lane, Recycle, WriterOptions, load
 from farm.config.machine import Machine
 from farm.errors import ConfigError
 
@@ -35,7 +35,9 @@ def problems(tmp_path: Path, text: str | bytes) -> list[str]:
 
 def test_what_is_not_said_has_the_documented_default(tmp_path: Path) -> None:
     config = load_text(tmp_path, BASE)
-    assert config.lanes == (Lane(name="default", queues=("*",), subworkers=4, concurrency=1, memory_bytes=512_000_000),)
+    grown = Recycle(rss_growth_bytes=128_000_000)
+    assert config.lanes == (Lane(name="default", queues=("*",), subworkers=4, concurrency=1, memory_bytes=512_000_000, recycle=grown),)
+    assert (config.host.memory_floor_bytes, config.host.pressure_percent) == (400_000_000, 20.0)
     assert config.host.name == "default"
     assert config.host.memory_bytes == 8_000_000_000
     assert config.writer == WriterOptions(batch_max=4000, age_max_s=0.050)
@@ -124,7 +126,8 @@ spill: {max: 1}
         "c.yaml:9:45: lanes.b.concurrency: expected a whole number from 1 to 4096, got 0",
         f"c.yaml:9:56: lanes.b.memory: {size}, got '12XB' (units are B, kB, KB, MB, GB, TB, KiB, MiB, GiB, TiB)",
         "c.yaml:9:74: lanes.b.subworkers: expected auto or a whole number from 1 to 1000, got true",
-        "c.yaml:10:5: lanes.c: expected a mapping with queues, subworkers, concurrency, memory, keep_result, timeout, got nothing",
+        "c.yaml:10:5: lanes.c: expected a mapping with queues, subworkers, concurrency, memory, keep_result, timeout, setup, env, cpus, "
+        "nice, recycle, got nothing",
         "c.yaml:11:15: lanes.d.queues: expected a list, got 'x'",
         "c.yaml:12:3: lanes.b: duplicate key, first defined on line 9",
         "c.yaml:13:21: writer.batch_max: expected a whole number from 1 to 20000, got 1e3",

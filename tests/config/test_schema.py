@@ -24,7 +24,7 @@ from farm.store import newjobs
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "configs" / "farm.schema.json"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
-MACHINE = Machine(cores=4, memory_bytes=8_000_000_000)
+MACHINE = Machine(cores=4, memory_bytes=8_000_000_000, cpus=frozenset(range(4)))
 MINIMAL: dict[str, Any] = {"runners": {"python": {}}, "lanes": {"a": {"queues": ["q"]}}}
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
@@ -74,6 +74,16 @@ GOOD: list[tuple[str, list[object]]] = [
     ("lanes.a.concurrency", [1]),
     ("lanes.a.memory", ["auto", "1MB", "512MiB", 64e6]),
     ("lanes.a.keep_result", [True, False, "${M:-true}"]),
+    ("lanes.a.setup", ["m:f", "a.b:f", ["a.b:f", "a.b:g"], "${M:-m:f}", ["${M:-m:f}"]]),
+    ("lanes.a.env", [{}, {"A": "", "_b1": "x ${M:-y}", "C": 1, "D": 1.5}]),
+    ("lanes.a.cpus", [[0], [1, 0], ["${M:-1}"]]),
+    ("lanes.a.nice", [0, 19, "${M:-5}"]),
+    ("lanes.a.recycle", [{}, {"max_jobs": 5, "rss_growth": "1MB", "max_age": "1h"}]),
+    ("lanes.a.recycle.max_jobs", ["never", 1, "${M:-never}"]),
+    ("lanes.a.recycle.rss_growth", ["auto", "never", "64MiB", 2_000_000, "${M:-never}"]),
+    ("lanes.a.recycle.max_age", ["never", "1s", 3600, "${M:-never}"]),
+    ("host.memory_floor", ["auto", 0, "1GB"]),
+    ("host.pressure", ["never", 0, 12.5, 100, "${M:-never}"]),
     ("tasks", [{}, {"mail:*": {"retry": "5s"}, "*": {}}]),
     ("tasks.*", [{}, {"retry": "10s", "max_attempts": 1, "timeout": "30s", "final_errors": []}]),
     ("tasks.*.retry", ["0s", 0, 2.5, "10s", "1s to 10m", " 250 ms  to  1d ", "${M:-5s}"]),
@@ -108,6 +118,16 @@ BAD: list[tuple[str, list[object]]] = [
     ("lanes.a.concurrency", [None, 0, -1, "auto", True, 1.5, 10**9]),
     ("lanes.a.memory", [None, "lots", 1, -1, True, []]),
     ("lanes.a.keep_result", [None, 0, "no", "never", []]),
+    ("lanes.a.setup", [None, "", "f", "a:", ":f", [], ["m:f", "m:f"], [["m:f"]], {"m": "f"}, 1, True]),
+    ("lanes.a.env", [None, [], "A=b", {"a-b": "c"}, {"1a": "c"}, {"A": None}, {"A": True}, {"A": []}]),
+    ("lanes.a.cpus", [None, [], 0, "0", [0, 0], [-1], ["0"], [1.5], [True], [None], {}]),
+    ("lanes.a.nice", [None, -21, 20, "low", 0.5, True]),
+    ("lanes.a.recycle", [None, [], "never", {"max_jos": 1}]),
+    ("lanes.a.recycle.max_jobs", [None, 0, -1, "auto", 1.5, True]),
+    ("lanes.a.recycle.rss_growth", [None, 0, "none", True]),
+    ("lanes.a.recycle.max_age", [None, 0, 0.5, "soon", True]),
+    ("host.memory_floor", [None, -1, "never", True]),
+    ("host.pressure", [None, -1, 101, "auto", "5", True]),
     ("tasks", [None, [], "*", {"*": None}, {"*": {"retries": 3}}]),
     ("tasks.*.retry", [None, -1, "", "soon", "1s to", "to 10m", "1s-10m", "1s to 2s to 3s", [], True, 1e9]),
     ("tasks.*.max_attempts", [None, 0, 10_001, "3", True]),
@@ -131,6 +151,11 @@ LOADER_ALONE: list[tuple[str, object]] = [
     ("tasks", {"*": {}, "mail:*": {}}),
     ("tasks", {"x" * 20_000: {}}),
     ("lanes.a.queues", ["*", "a"]),
+    ("lanes.a.setup", "m:f.g"),
+    ("lanes.a.setup", [f"m:f{n}" for n in range(51)]),
+    ("lanes.a.env", {"A": "x" * (16 << 10)}),
+    ("lanes.a.cpus", [7]),
+    ("lanes.a.recycle.max_age", "1ms"),
     ("writer.age_max", "11s"),
     ("host.memory", "1kB"),
     ("host.memory", "1"),

@@ -35,6 +35,7 @@ class SleepyLane:
         self.config = SimpleNamespace(queues=("*",))
         self.memory_mb = 1000
         self.claimed = 0
+        self.held_by = frozenset[str]()
 
     def demand(self, now: float) -> int:
         return 1

@@ -199,7 +199,8 @@ def look() -> dict[str, Any]:
 
 
 def change_everything(directory: str) -> int:
-    """Change all that a job can change in its process; the directory is removed, and the alarm would end the process."""
+    """Change all that a job can change in its process; the directory is removed, and the alarm would end the process
+    if it were not put off: not so soon that a busy machine could not come to that in time."""
     os.chdir(directory)
     os.rmdir(directory)
     os.umask(0o777)
@@ -207,7 +208,7 @@ def change_everything(directory: str) -> int:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    signal.setitimer(signal.ITIMER_REAL, 60)
     locale.setlocale(locale.LC_ALL, "C")
     os.environ["FARM_HOME"] = os.environ["PYTHONPATH"] = "/nowhere"
     sys.excepthook = lambda *_: os.abort()
