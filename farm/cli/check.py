@@ -48,4 +48,4 @@ def _attempts_max(args: argparse.Namespace) -> int:
         return ATTEMPTS_MAX
     from farm.config import load
 
-    return max(ATTEMPTS_MAX_USUAL, *(policy.max_attempts or 0 for policy in load(args.config).tasks), 0)
+    return max(ATTEMPTS_MAX_USUAL, *(policy.max_attempts or 0 for policy in load(args.config, to_run=False).tasks), 0)

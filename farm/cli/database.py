@@ -50,7 +50,7 @@ def chosen_database(args: argparse.Namespace) -> Database:
     if args.dsn is None and getattr(args, "config", None) is not None:
         from farm.config import load
 
-        return load(args.config).database
+        return load(args.config, to_run=False).database
     return choose_database(args.dsn, None, os.environ)
 
 

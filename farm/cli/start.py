@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 EPILOG = """\
@@ -13,6 +14,10 @@ examples:
   farm start configs/quickstart.yaml
   farm start configs/quickstart.yaml --burst              run what is there, then leave
   farm start /etc/farm.yaml --log-format json
+  farm start configs/one-line.yaml --lanes "fast:1 manual>*:4"
+
+lanes in one line, instead of those of the file: --lanes, or FARM_LANES in the environment. A lane is a chain of queues, the first
+first, `*` for any other one, and behind a colon its number of subworkers, each of which runs one job at a time.
 """
 
 
@@ -27,17 +32,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--log-format", choices=("text", "json"), default="text", help="how log lines look (default: text)")
     parser.add_argument("--dsn", metavar="DSN", help="the database, instead of the one that the configuration names")
+    parser.add_argument("--lanes", metavar="LANES", help="lanes for a configuration that names none, such as 'fast:1 manual>*:4'")
 
 
 def run(args: argparse.Namespace) -> int:
     """Load the configuration and run the farm."""
     from farm.cli.database import differs_from_environment
     from farm.cli.platform import require_linux
-    from farm.config import load
+    from farm.config import Sources
     from farm.dsn import describe_dsn
 
     require_linux("farm start")
-    config = load(args.config, dsn=args.dsn)
+    sources = Sources(path=args.config, dsn=args.dsn, lanes=args.lanes)
+    config = sources.load()
+    if (unused := os.environ.get("FARM_LANES", "").strip()) and config.lanes_source == "--lanes" and unused != args.lanes.strip():
+        print("farm: FARM_LANES names other lanes; --lanes comes first", file=sys.stderr)
     if differs_from_environment(config.database):
         used = describe_dsn(config.database.dsn) if config.database.dsn else "the embedded PostgreSQL"
         print(f"farm: FARM_DSN names another database; {config.database.source} comes first: using {used}", file=sys.stderr)

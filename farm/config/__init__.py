@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from farm.config.model import Config, Database, Host, Lane, Recycle, WriterOptions
+from farm.config.sources import Sources
 
 if TYPE_CHECKING:
     from farm.config.loader import load
 
-__all__ = ["Config", "Database", "Host", "Lane", "Recycle", "WriterOptions", "load"]
+__all__ = ["Config", "Database", "Host", "Lane", "Recycle", "Sources", "WriterOptions", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -206,8 +206,7 @@ RECYCLE = Group(
 )
 
 LANES = Groups(
-    about="The capacity of this host. Every lane has subworkers (processes) of its own.",
-    required=True,
+    about="The capacity of this host. Every lane has subworkers (processes) of its own. Not in the file if --lanes or FARM_LANES says it.",
     keys={
         "queues": Queues(about="What the lane serves, the first first; '*' is every other queue and must be the last.", required=True),
         "subworkers": Whole(about="How many processes; `auto` is one for each core.", low=1, high=1000, default=AUTO, word=AUTO),

@@ -41,7 +41,7 @@ def read_lanes(top: Section, host: Host, machine: Machine, overcommit: bool) -> 
     """Read the section `lanes` of a configuration. Problems are noted."""
     section = top.section("lanes", None)
     asked = [_read_lane(name, entry, machine) for name, entry in section.entries(LANES.keys)]
-    if top.require("lanes") and not asked and isinstance(top.node("lanes"), Table):
+    if not asked and isinstance(top.node("lanes"), Table):
         top.note("lanes", "expected at least one lane")
     _refuse_twins(asked)
     shares = share_memory([lane.demand for lane in asked], host.memory_bytes)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import runners
 from farm.config.database import choose_database, read_database
 from farm.config.keys import CONFIG, HOST, SPILL, WRITER
 from farm.config.lanes import read_lanes
 from farm.config.machine import Machine, detect
-from farm.config.model import CONNECT_S_MAX, GATE_SHARE, RECONNECT_PAUSE_S_MAX, Config, Database, Host, WriterOptions
+from farm.config.model import CONNECT_S_MAX, GATE_SHARE, RECONNECT_PAUSE_S_MAX, Config, Database, Host, LanesSource, WriterOptions
+from farm.config.oneline import FLAG, VARIABLE, read_one_line
 from farm.config.problems import START, Problems, did_you_mean
 from farm.config.section import Section, check_name, describe, filled_in, has_refused, plain
 from farm.config.source import read_source
@@ -33,15 +35,23 @@ assert GATE_SHARE < 1.0
 
 
 def load(
-    path: str | os.PathLike[str], *, dsn: str | None = None, environ: Mapping[str, str] | None = None, machine: Machine | None = None
+    path: str | os.PathLike[str],
+    *,
+    dsn: str | None = None,
+    lanes: str | None = None,
+    to_run: bool = True,
+    environ: Mapping[str, str] | None = None,
+    machine: Machine | None = None,
 ) -> Config:
     """Read a configuration file.
 
-    `dsn` is what --dsn said; environ (os.environ) may hold FARM_DSN; machine (this one) gives `auto` its meaning.
+    `dsn` is what --dsn said, lanes what --lanes said; environ (os.environ) may hold FARM_DSN and FARM_LANES; machine (this one) gives
+    `auto` its meaning. to_run: False for a command that only asks the file where the jobs are: it need not name lanes then.
     Raises ConfigError with every problem found, each as `file:line:column: path: message`.
     """
     file = os.fspath(path)
     environ = os.environ if environ is None else environ
+    one_line = _choose_lanes(lanes, environ) if to_run else None
     text = read_source(file)
     problems = Problems(file)
     root = read_tree(text, problems, environ)
@@ -49,7 +59,39 @@ def load(
         if not problems.lines():
             problems.add(START, "", f"the file is empty: expected a mapping with {', '.join(list(CONFIG.keys)[:4])}")
         problems.raise_if_any()
-    return _read(file, Section(root, "", problems, START, CONFIG.keys), dsn, environ, machine or detect())
+    if one_line is not None:
+        _put_in(one_line, root, problems)
+    top = Section(root, "", problems, START, CONFIG.keys)
+    if to_run and one_line is None and not top.has("lanes"):
+        top.missing("lanes", f"; or give {FLAG}, such as {FLAG} 'fast:1 manual>*:4'")
+    config = _read(file, top, dsn, environ, machine or detect())
+    return config if one_line is None else replace(config, lanes_source=one_line.source)
+
+
+class _OneLine(NamedTuple):
+    """Lanes that were not named in the file."""
+
+    source: LanesSource
+    lanes: Table
+
+
+def _choose_lanes(lanes: str | None, environ: Mapping[str, str]) -> _OneLine | None:
+    """Return what --lanes says, else what FARM_LANES says. An empty variable is none."""
+    if lanes is not None:
+        return _OneLine(FLAG, read_one_line(lanes, FLAG))
+    text = environ.get(VARIABLE, "")
+    return _OneLine(VARIABLE, read_one_line(text, VARIABLE)) if text.strip() else None
+
+
+def _put_in(one_line: _OneLine, root: Node | None, problems: Problems) -> None:
+    """Let the file say what the one-line form says. A file with lanes of its own may not be meant: neither is preferred."""
+    if not isinstance(root, Table):
+        return
+    if "lanes" in root.keys:
+        drop = "leave --lanes out" if one_line.source == FLAG else f"unset {VARIABLE}"
+        problems.add(root.keys["lanes"], "lanes", f"{one_line.source} says which lanes there are, too: {drop}, or drop these")
+        return
+    root.keys["lanes"], root.nodes["lanes"] = START, one_line.lanes
 
 
 def _read(file: str, top: Section, dsn: str | None, environ: Mapping[str, str], machine: Machine) -> Config:

@@ -10,6 +10,7 @@ from farm.retry import Policy
 from farm.units import counted
 
 DatabaseSource = Literal["--dsn", "config", "FARM_DSN", "default"]
+LanesSource = Literal["config", "--lanes", "FARM_LANES"]
 
 GATE_SHARE = 0.8
 """A host stops starting jobs this share of the lease after its last good heartbeat: the rest is kept for clocks that run apart."""
@@ -117,6 +118,8 @@ class Config:
     poll_s: float
     claim_max: int
     spill_bytes_max: int
+    lanes_source: LanesSource = "config"
+    """Who named the lanes."""
 
     @property
     def gate_s(self) -> float:

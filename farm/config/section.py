@@ -64,9 +64,14 @@ class Section:
 
     def require(self, key: str) -> bool:
         """Say whether the key is there, and note it if not (unless there is no mapping at all, which has been noted)."""
-        if key not in self._table.keys and self._is_mapping:
-            self.problems.add(self.place, self.path, f"required key '{key}' is missing")
+        if not self.has(key):
+            self.missing(key)
         return key in self._table.nodes
+
+    def missing(self, key: str, hint: str = "") -> None:
+        """Note that a key is missing, unless there is no mapping at all."""
+        if self._is_mapping:
+            self.problems.add(self.place, self.path, f"required key '{key}' is missing{hint}")
 
     def entries(self, keys: Mapping[str, Key] | None) -> Iterator[tuple[str, Section]]:
         """Go through a mapping of names; each must be a name as queues and lanes have it, each value a mapping with `keys`."""
