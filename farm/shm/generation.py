@@ -15,6 +15,7 @@ process is ever used again. Only the two parties of a file write into it; a new 
 | 896 | supervisor | refill, post; in its desk file: waiters_ns |
 | 1024 | writer, in its ack file | counters (farm/shm/counters.py) |
 | 1152 | supervisor | stopping |
+| 1536 | subworker | crowded, and the ids of the last 15 such jobs |
 """
 
 from __future__ import annotations
@@ -49,8 +50,12 @@ MARKED_WORD: Final = 80
 REFILL_WORD: Final = 112
 POST_WORD: Final = 113
 STOPPING_WORD: Final = 144
+CROWDED_WORD: Final = 192
 WAITERS_WORD: Final = 112
 BROKEN_WORD: Final = 96
+
+CROWDED_MAX: Final = 15
+"""Ids of jobs that are remembered there."""
 
 NOT_READY: Final = 0
 READY: Final = 1
@@ -129,6 +134,8 @@ class GenerationFile(HeaderPage):
     """Number of the post that it holds, counted from 1; 0: a spare, which waits for one."""
     stopping = Word(STOPPING_WORD)
     """How often a job was asked to stop; stored after the asking (farm/shm/stops.py)."""
+    crowded = Word(CROWDED_WORD)
+    """How many jobs came up against the memory limit beside others, and are to run alone. The ids of the last ones follow."""
     broken = Word(BROKEN_WORD)
     """1: the writer found that the result ring makes no sense. The supervisor kills the subworker."""
 

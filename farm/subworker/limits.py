@@ -11,6 +11,12 @@ from contextlib import contextmanager
 RESERVE_BYTES = 32 << 20
 """Opened for the moment in which a job that hit its limit is turned into an outcome."""
 HARD_FACTOR = 1.25
+FULL_SHARE = 0.25
+"""Of what jobs may allocate: a subworker in which one that hit the limit has left as much is replaced, else it would harm the next one."""
+LEAVES_FULL = 75
+"""The exit code of such a one."""
+EXHAUSTED = 76
+"""The exit code of one that got a MemoryError outside of any job."""
 THREAD_STACK_BYTES = 512 << 10
 """For threads that jobs make."""
 RESET_PEAK = b"5"
@@ -87,6 +93,15 @@ class MemoryLimit:
             yield
         finally:
             resource.setrlimit(resource.RLIMIT_DATA, (self._soft, self._hard))
+
+    @property
+    def is_full(self) -> bool:
+        """True when much is still allocated of what jobs may allocate: 30 us. Only between jobs, or what they hold counts too."""
+        try:
+            return baseline_bytes() > self.baseline_bytes + FULL_SHARE * self.memory_bytes
+        except OSError:
+            # No descriptor is left: whoever has them all may have more.
+            return True
 
     def _allow(self, more_bytes: int) -> None:
         self._soft += more_bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import select
 import signal
@@ -23,7 +24,7 @@ from farm.shm.generation import CLOCK_WORD, REFILL_WORD, SETUP_FAILED, Generatio
 from farm.shm.ring import CWAIT_WORD, Frame
 from farm.shm.slots import FREE
 from farm.subworker.failures import FAILED, MEMORY, failure_of
-from farm.subworker.limits import Peak
+from farm.subworker.limits import EXHAUSTED, Peak
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.ways import way_to_bind, way_to_run
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench, name_of
@@ -131,6 +132,9 @@ class Subworker(Workbench):
                 peak_bytes = self._peak.read() if finished_ns > measured_at_ns or kind == MEMORY else 0
                 head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, peak_bytes, position, attempt)
                 self._publish(kind, head, text)
+                if kind == MEMORY:
+                    states[0] = FREE
+                    self._make_room()
                 finished_ns = monotonic_ns()
                 finished_us = clock_us + finished_ns // 1000
             # What gate.finish() does.
@@ -141,6 +145,13 @@ class Subworker(Workbench):
             # The next one starts when this one ended: nothing of note lies between.
             started_ns, started_us = finished_ns, finished_us
         return True
+
+    def _make_room(self) -> None:
+        """Leave when what a job has left behind is no garbage: the next one would come up against the limit for it."""
+        if self._limit.is_full:
+            gc.collect()
+            if self._limit.is_full:
+                self._leave_full()
 
     def _look_around(self, seq: int) -> None:
         """Wake the writer if it sleeps, and the supervisor if it wants to know that this job was reached."""
@@ -275,6 +286,9 @@ def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
         with suppress(OSError):
             print(f"farm: this process cannot go on: {error}", file=sys.stderr)
         os._exit(70)
+    except MemoryError:
+        # Between jobs, or beside them: what they hold leaves nothing for ourselves.
+        os._exit(EXHAUSTED)
     sys.stdout.flush()
     os._exit(0)
 

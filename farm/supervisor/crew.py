@@ -20,10 +20,10 @@ from farm.shm.generation import GenerationFile
 from farm.shm.place import Place
 from farm.shm.spill import Spill, owner_of
 from farm.subworker.order import Descriptors, ForkOrder
-from farm.supervisor.burial import how_it_ended, judge
+from farm.supervisor.burial import exhausted, how_it_ended, judge
 from farm.supervisor.desk import Desk
-from farm.supervisor.footprint import held_bytes
-from farm.supervisor.generation import ALL_THAT_RUN, Doom, Generation, Phase, signal_group
+from farm.supervisor.footprint import KernelKills, held_bytes
+from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generation, Phase, signal_group
 from farm.supervisor.lane import Lane
 from farm.supervisor.output import Output
 from farm.supervisor.shortage import Shortage
@@ -106,6 +106,7 @@ class Crew:
         self._outputs: dict[str, Output] = {}
         self._numbers = itertools.cycle(range(1, NUMBERS_MAX + 1))
         self._born = itertools.count(1)
+        self._kernel_kills = KernelKills()
 
     @property
     def generations(self) -> list[Generation]:
@@ -196,10 +197,13 @@ class Crew:
                 generation.kill(Doom(OutcomeKind.CRASHED, "its subworker's result ring was overwritten, so it was killed", ALL_THAT_RUN))
         return any_ready
 
-    def note_death(self, pid: int, status: int) -> bool:
-        """Take in that a child was reaped; False if it is none of ours."""
+    def note_death(self, pid: int, status: int, peak_bytes: int = 0) -> bool:
+        """Take in that a child was reaped, with the largest size that it had; False if it is none of ours."""
         for generation in self.generations:
             if generation.pid == pid and generation.phase is not Phase.DEAD:
+                generation.peak_bytes = peak_bytes
+                if status == signal.SIGKILL and generation.doom is None:
+                    generation.killed_by_kernel = self._kernel_kills.are_new(time.monotonic())
                 self._note_death(generation, status)
                 return True
         return False
@@ -286,6 +290,7 @@ class Crew:
             file = GenerationFile.create(path, slots=lane.config.concurrency, host_id=self.host_id)
             undo.pop_all()
         generation = Generation(name=name, number=number, lane=lane.name, host_id=self.host_id, file=file, wake_fd=wake_fd)
+        generation.memory_bytes = lane.config.memory_bytes
         if post.is_spare:
             generation.post = SPARE
         else:
@@ -341,6 +346,10 @@ class Crew:
         was_doomed, idle = generation.phase is Phase.DOOMED, not generation.running()
         worked = generation.started > 0 or time.monotonic() - generation.born_at > QUICK_S
         generation.die(status)
+        if generation.doom is None:
+            generation.doom = exhausted(generation)
+            if generation.doom is not None and generation.doom.seq == NONE_OF_THEM:
+                self._lane(generation).loners.know(slot.job_id for slot in generation.running())
         if post is not None:
             post.generation = None
             if served and worked:

@@ -25,8 +25,10 @@ from farm.supervisor.loop import Loop
 from farm.supervisor.memory import MemoryWatch
 from farm.supervisor.origins import Origins
 from farm.supervisor.packing import Packer
+from farm.supervisor.pressure import Level, Meter
 from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
+from farm.supervisor.throttle import Throttle
 from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.supervisor.zygote import Zygote
 from farm.units import counted
@@ -96,6 +98,7 @@ class Supervisor:
         self._deadlines = Deadlines(crew)
         self._cancels = Cancels(crew=crew, desk=desk)
         self._memory = MemoryWatch(crew)
+        self._throttle = Throttle(lanes=lambda: crew.lanes, host=config.host, meter=Meter())
         self.origins = Origins(in_use=lambda: leases_held(crew.lanes))
         self._take_back = TakeBack(crew.lanes)
         self._drain: Drain | None = None
@@ -175,7 +178,7 @@ class Supervisor:
                 self._dispatch(now)
         self._desk.step()
         # Posts last: those who were just told to end have successors at once.
-        wait_s = min(self._memory.step(now), self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
+        wait_s = min(self._look_at_memory(now), self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
         if self._drain is None:
             wait_s = min(wait_s, self._take_back.step(now))
         self._tell_first_ready()
@@ -185,6 +188,14 @@ class Supervisor:
         elif self._burst:
             wait_s = min(wait_s, self._look_for_end(now))
         return min(wait_s, LOOK_S) if dying or self._unpacked is not None else wait_s
+
+    def _look_at_memory(self, now: float) -> float:
+        """End what takes more memory than it may, and claim nothing more while the host is short of it."""
+        wait_s = self._memory.step(now)
+        wait_s = min(wait_s, self._throttle.step(now, busy=wait_s < float("inf")))
+        if self._throttle.level is Level.VERY_SHORT and self._throttle.reading is not None:
+            self._memory.relieve(self._throttle.reading.available_bytes, now)
+        return wait_s
 
     def _dispatch(self, now: float) -> None:
         for lane in self._crew.lanes:
@@ -272,16 +283,16 @@ class Supervisor:
             # Its birth was told before its end, and is heard while its number is still its own.
             self._crew.hear_births(self._zygote)
             signal_group(ended.si_pid, signal.SIGKILL)
-            _pid, status = os.waitpid(ended.si_pid, 0)
-            self._note_death(ended.si_pid, status)
+            _pid, status, used = os.wait4(ended.si_pid, 0)
+            self._note_death(ended.si_pid, status, used.ru_maxrss * 1024)
 
-    def _note_death(self, pid: int, status: int) -> None:
+    def _note_death(self, pid: int, status: int, peak_bytes: int) -> None:
         if pid == self._writer.pid:
             self._replace_writer(status)
         elif pid == self._zygote.pid:
             self._replace_zygote(status)
         else:
-            self._crew.note_death(pid, status)
+            self._crew.note_death(pid, status, peak_bytes)
 
     def _replace_writer(self, status: int) -> None:
         """A new writer reads the same rings from their tails: nothing published is lost, and the fence drops what was committed."""
