@@ -84,25 +84,28 @@ class MemoryWatch:
             self._look_at = now + max(NEAR_LOOK_S if any_near else LOOK_S, 20 * (time.monotonic() - now))
         return self._look_at - now
 
-    def relieve(self, available_bytes: int, now: float) -> None:
+    def relieve(self, now: float) -> int:
         """End who holds most, since the host has next to nothing left: first of those that hold more than they were promised.
 
-        Whoever holds no more than that has done nothing wrong: its jobs go back, and no attempt is used.
+        Whoever holds no more than that has done nothing wrong: its jobs go back, and no attempt is used. Returns how many bytes were
+        taken from it, 0 if nobody holds much, or the last one was ended just now.
         """
         if now < self._relief_at:
-            return
+            return 0
         self._relief_at = now + RELIEF_S
         holders = self._holders()
         most = max(holders, key=lambda one: (one.own_bytes > one.generation.memory_bytes, one.own_bytes), default=None)
         if most is None or most.own_bytes < RELIEF_BYTES_MIN:
-            return
-        generation, own, left = most.generation, format_size(most.own_bytes), f"the host has {format_size(available_bytes)} of memory left"
+            return 0
+        generation = most.generation
         if most.own_bytes > generation.memory_bytes:
-            self._end(generation, most.lane, most.ran, most.taken_bytes, f", and {left}")
-            return
-        generation.recall()
-        why = f"{left}, and this held the most of it, {own}, though no more than its {format_size(generation.memory_bytes)}"
-        generation.kill(Doom(OutcomeKind.MEMORY, f"{why}: what it ran is given back", NONE_OF_THEM))
+            self._end(generation, most.lane, most.ran, most.taken_bytes, ", and the host is very short of memory")
+        else:
+            generation.recall()
+            held = f"its jobs held {format_size(most.own_bytes)} of their {format_size(generation.memory_bytes)}, more than others"
+            why = f"the host is very short of memory: {held}, and are given back"
+            generation.kill(Doom(OutcomeKind.MEMORY, why, NONE_OF_THEM))
+        return most.own_bytes
 
     def _holders(self) -> list[Holder]:
         """Measure all that run something."""

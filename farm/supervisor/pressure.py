@@ -15,6 +15,8 @@ QUIET_S = 2.0
 """And only if it stays so for this long: a job that has just ended may have been followed by another one."""
 CRITICAL_SHARE = 0.5
 """Of the floor: below it the host is very short."""
+OWED_S_MAX = 60.0
+"""What was taken from somebody for want of memory is waited for so long at the most, before its job may come to take it again."""
 UNLIMITED_BYTES = 1 << 60
 
 
@@ -53,6 +55,13 @@ class Pressure:
         self._quiet_level = Level.ENOUGH
         """The worst that it was since then, by the easier measure."""
         self._before: tuple[float, int] | None = None
+        self._owed_bytes = 0
+        self._owed_until = 0.0
+
+    def owe(self, taken_bytes: int, now: float) -> None:
+        """Take in that a job that held so much was ended for want of memory: it is enough again when there is room for it, too."""
+        self._owed_bytes = taken_bytes + (self._owed_bytes if now < self._owed_until else 0)
+        self._owed_until = now + OWED_S_MAX
 
     def step(self, now: float, reading: Reading) -> Level:
         """Judge a reading. now never goes back."""
@@ -62,6 +71,9 @@ class Pressure:
         still_stalls = 0 < self.stalled_percent_max <= stalled_now / CRITICAL_SHARE
         worse = self._judge(reading.available_bytes, stalls)
         better = self._judge(reading.available_bytes / EASE, still_stalls)
+        if self.level and now < self._owed_until:
+            # Small lanes need not wait for that.
+            better = max(better, Level((reading.available_bytes - self._owed_bytes) / EASE < self.floor_bytes))
         assert better >= worse, "what is too little is also not enough to be at ease"
         if better >= self.level:
             self._quiet_since = None
@@ -72,6 +84,7 @@ class Pressure:
             self._quiet_level = max(self._quiet_level, better)
             if now - self._quiet_since >= QUIET_S:
                 self.level, self._quiet_since = self._quiet_level, None
+                self._owed_until = self._owed_until if self.level else now
         return self.level
 
     def _judge(self, available_bytes: float, stalls: bool) -> Level:

@@ -25,7 +25,7 @@ from farm.supervisor.loop import Loop
 from farm.supervisor.memory import MemoryWatch
 from farm.supervisor.origins import Origins
 from farm.supervisor.packing import Packer
-from farm.supervisor.pressure import Level, Meter
+from farm.supervisor.pressure import Meter
 from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
 from farm.supervisor.throttle import Throttle
@@ -193,8 +193,8 @@ class Supervisor:
         """End what takes more memory than it may, and claim nothing more while the host is short of it."""
         wait_s = self._memory.step(now)
         wait_s = min(wait_s, self._throttle.step(now, busy=wait_s < float("inf")))
-        if self._throttle.level is Level.VERY_SHORT and self._throttle.reading is not None:
-            self._memory.relieve(self._throttle.reading.available_bytes, now)
+        if self._throttle.missing and (taken_bytes := self._memory.relieve(now)):
+            self._throttle.owe(taken_bytes, now)
         return wait_s
 
     def _dispatch(self, now: float) -> None:

@@ -31,13 +31,23 @@ class Throttle:
         self._look_at = 0.0
         self._since = 0.0
         self.reading: Reading | None = None
-        """The last look."""
+        """The last look; None while nothing is looked at."""
         self.heed(host)
 
     def heed(self, host: Host) -> None:
         """Have the limits of this configuration hold from now on."""
         self._rule.floor_bytes = host.memory_floor_bytes
         self._rule.stalled_percent_max = host.pressure_percent
+
+    @property
+    def missing(self) -> bool:
+        """True when by the last look so little is left that somebody must give some back."""
+        reading = self.reading
+        return reading is not None and reading.available_bytes < self._rule.floor_bytes * CRITICAL_SHARE
+
+    def owe(self, taken_bytes: int, now: float) -> None:
+        """Be told what was taken from somebody for that: claims go on when there is room for it again, or after a minute."""
+        self._rule.owe(taken_bytes, now)
 
     @property
     def level(self) -> Level:
@@ -54,6 +64,7 @@ class Throttle:
 
     def _look(self, now: float) -> None:
         if not self._rule.level and not self._rule.floor_bytes and not self._rule.stalled_percent_max:
+            self.reading = None
             return
         before, self.reading = self.level, self._meter.read()
         level = self._rule.step(now, self.reading)
