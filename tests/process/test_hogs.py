@@ -8,6 +8,7 @@ from pathlib import Path
 import bench.hogs
 from farm.store.outcomes import SUCCEEDED
 from tests.process.conftest import MakeFarm
+from tests.process.crew import wait_for
 from tests.process.ledger import Ledger
 
 JOBS = Path(bench.hogs.__file__).with_name("jobs")
@@ -41,3 +42,17 @@ def test_hogs_are_named_and_nobody_else_is_harmed(make_farm: MakeFarm, ledger: L
     farm.wait_log("a job has left too much in its memory for the next one")
     farm.stop()
     ledger.check_all_ended()
+
+
+def test_a_host_short_of_memory_claims_nothing(make_farm: MakeFarm, ledger: Ledger) -> None:
+    """No lane of a host that never has as much memory left as it is to leave claims a job, and the log says so once."""
+    farm = make_farm(host={"name": "test", "memory_floor": "900GB", "overcommit": True})
+    farm.start()
+    farm.wait_log("the host is short of memory: .* available, and host.memory_floor is 900 GB: nothing is claimed for default$")
+    job_id = ledger.enqueue("who")
+    (before,) = ledger.query("SELECT beat FROM farm.heartbeat")[0]
+    wait_for(lambda: ledger.query("SELECT beat FROM farm.heartbeat")[0][0] > before + 2, "some time")
+    farm.stop()
+    assert len(farm.log_lines("short of memory")) == 1
+    assert not ledger.results().get(job_id)
+    ledger.check()
