@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
 from itertools import compress, groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PRIORITY_DEFAULT = 4
 PRIORITY_MAX = 9
@@ -230,6 +230,16 @@ class CancelRequest(NamedTuple):
     reason: str
     only_unstarted: bool
     """Its time has expired: once started, it is left alone."""
+
+
+class HostRequest(NamedTuple):
+    """Somebody asks a host for something, through the database."""
+
+    id: int
+    kind: str
+    arguments: Any
+    """Any JSON: whoever may write to the table may have written anything."""
+    made_by: str
 
 
 class Beat(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from farm.config.budget import budget_of
 from farm.config.model import Config
 from farm.errors import ConfigError
 from farm.units import format_size
@@ -14,11 +15,13 @@ examples:
   farm config schema > farm.schema.json
 """
 CHECK_EPILOG = """\
-Every problem is one line, `file:line:column: path: message`. Exit code 2 if there is any.
+Every problem is one line, `file:line:column: path: message`. Exit code 2 if there is any. Of a file that is right it says what `auto`
+comes to on this machine, and what the jobs of all lanes may hold together.
 
 examples:
   farm config check configs/quickstart.yaml
   farm config check /etc/farm/*.yaml
+  farm config check configs/one-line.yaml --lanes "fast:1 manual>*:4"
 """
 SCHEMA_EPILOG = """\
 Editors complete keys and mark mistakes when the first line of a configuration names the file:
@@ -41,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument("files", nargs="+", metavar="FILE", help="a configuration file")
+    check.add_argument("--lanes", metavar="LANES", help="lanes for files that name none, as `farm start` takes them")
     actions.add_parser(
         "schema",
         help="print the JSON Schema of configurations",
@@ -59,17 +63,17 @@ def run(args: argparse.Namespace) -> int:
 
         print(json.dumps(json_schema(), indent=2))
         return 0
-    return _check(args.files)
+    return _check(args.files, args.lanes)
 
 
-def _check(files: list[str]) -> int:
+def _check(files: list[str], lanes: str | None) -> int:
     """Check the files; all of them, even if the first is wrong."""
     from farm.config import load
 
     problems: list[str] = []
     for file in files:
         try:
-            print(_summary(load(file)))
+            print(_summary(load(file, lanes=lanes)))
         except ConfigError as error:
             problems.extend(error.problems)
     if problems:
@@ -85,4 +89,8 @@ def _summary(config: Config) -> str:
         chain = ", ".join(lane.queues)
         share = "for a job" if lane.concurrency == 1 else "for the jobs of a subworker"
         lines.append(f"  lane {lane.name}: {lane.capacity}, {format_size(lane.memory_bytes)} {share}, queues: {chain}")
+    if not config.takes_any_queue:
+        lines.append("  no lane has '*': jobs in any other queue wait for another host")
+    budget = budget_of(config)
+    lines += [f"  {budget.headline}", *(f"    {row}" for row in budget.rows())]
     return "\n".join(lines)

@@ -17,6 +17,11 @@ from farm.errors import ConfigError, FarmError
 
 COMMANDS = {
     "start": "run a farm on this host, in the foreground",
+    "pause": "have lanes or queues start nothing more, on a farm that runs",
+    "resume": "have what was paused go on",
+    "reload": "apply the changed configuration of a farm that runs",
+    "drain": "have a farm end what runs, give the rest back, and leave",
+    "stop": "the same as drain",
     "enqueue": "add a job, or many of the same kind",
     "jobs": "list jobs, the newest first",
     "job": "show one job with all of its attempts",

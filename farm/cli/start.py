@@ -10,14 +10,14 @@ EPILOG = """\
 SIGTERM or SIGINT (Ctrl-C) drains: no more jobs are claimed, running ones may end until drain_timeout, those that had not started
 are given back unharmed, all results are committed, and farm leaves with exit code 0. A second signal hurries.
 
+--lanes, or FARM_LANES in the environment, names lanes in one line, for a file that names none. A lane is a chain of queues, the first
+first, `*` for any other one, and behind a colon its number of subworkers, each of which runs one job at a time.
+
 examples:
   farm start configs/quickstart.yaml
   farm start configs/quickstart.yaml --burst              run what is there, then leave
   farm start /etc/farm.yaml --log-format json
   farm start configs/one-line.yaml --lanes "fast:1 manual>*:4"
-
-lanes in one line, instead of those of the file: --lanes, or FARM_LANES in the environment. A lane is a chain of queues, the first
-first, `*` for any other one, and behind a colon its number of subworkers, each of which runs one job at a time.
 """
 
 

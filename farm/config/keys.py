@@ -192,7 +192,7 @@ RUNNERS = RunnerOptions(about="What can run here, and which tasks may. Nothing i
 RECYCLE = Group(
     about="When a subworker is replaced by a new one, between two jobs and without a gap. Whichever comes first.",
     keys={
-        "max_jobs": Whole(about="After so many jobs.", low=1, high=10**12, default=NEVER, word=NEVER),
+        "max_jobs": Whole(about="After so many jobs.", low=1, high=10**9, default=NEVER, word=NEVER),
         "rss_growth": Size(
             about="When it holds so much more memory than when it was new; `auto` is a quarter of `memory`, up to 128 MB.",
             low_bytes=1_000_000,

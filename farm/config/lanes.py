@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from farm.config.keys import LANES, RECYCLE
 from farm.config.machine import Machine
-from farm.config.model import Host, Lane, Recycle
+from farm.config.model import ANYTHING, Host, Lane, Recycle
 from farm.config.problems import Place
 from farm.config.section import Section, check_name, describe
 from farm.config.share import LaneDemand, share_memory
@@ -15,7 +15,6 @@ from farm.config.surroundings import read_cpus, read_env, read_nice, read_setup
 from farm.config.tree import Items, Scalar, Table
 from farm.units import format_size
 
-ANYTHING = "*"
 GROWTH_BYTES_MAX, GROWTH_SHARE = 128_000_000, 4
 """Unless it is said otherwise, a subworker is replaced when it has grown by a quarter of its memory, or by this much."""
 

@@ -12,6 +12,8 @@ from farm.units import counted
 DatabaseSource = Literal["--dsn", "config", "FARM_DSN", "default"]
 LanesSource = Literal["config", "--lanes", "FARM_LANES"]
 
+ANYTHING = "*"
+"""Stands for every other queue, at the end of a chain."""
 GATE_SHARE = 0.8
 """A host stops starting jobs this share of the lease after its last good heartbeat: the rest is kept for clocks that run apart."""
 RECONNECT_PAUSE_S_MAX = 2.0
@@ -120,6 +122,16 @@ class Config:
     spill_bytes_max: int
     lanes_source: LanesSource = "config"
     """Who named the lanes."""
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Every queue that a lane names, in the order of the lanes."""
+        return tuple(dict.fromkeys(queue for lane in self.lanes for queue in lane.queues if queue != ANYTHING))
+
+    @property
+    def takes_any_queue(self) -> bool:
+        """True if some lane has `*`."""
+        return any(ANYTHING in lane.queues for lane in self.lanes)
 
     @property
     def gate_s(self) -> float:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from farm.config.keys import LANES, Whole
-from farm.config.lanes import ANYTHING
-from farm.config.model import LanesSource
+from farm.config.model import ANYTHING, LanesSource
 from farm.config.problems import START, shown
 from farm.config.section import check_name
 from farm.config.tree import Items, Scalar, Table

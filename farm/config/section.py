@@ -121,7 +121,7 @@ class Section:
         """Read a duration in seconds; 0 for one that is missing and has no default, and for the key's word."""
         declared = self._declared(key, Duration)
         default = 0.0 if declared.default in (None, declared.word) else parse_duration(declared.default)
-        if declared.word is not None and self.has(key) and self.says(key, declared.word):
+        if declared.word is not None and self.holds(key, declared.word):
             return 0.0
         return self._quantity(key, parse_duration, format_duration, default, declared.low_s, declared.high_s, _or(declared.word))
 
@@ -155,7 +155,7 @@ class Section:
         assert default is not None, f"{key} can be {declared.word}: what is that?"
         if declared.word is not None and self.says(key, declared.word):
             return default
-        if declared.never is not None and self.has(key) and self.says(key, declared.never):
+        if declared.never is not None and self.holds(key, declared.never):
             return 0
         words = _or(declared.word) + _or(declared.never)
         return self._quantity(key, parse_size, format_size, default, declared.low_bytes, declared.high_bytes, words)
@@ -175,8 +175,12 @@ class Section:
 
     def says(self, key: str, word: str) -> bool:
         """Say whether the key is missing or holds just this word, such as `auto`."""
+        return not self.has(key) or self.holds(key, word)
+
+    def holds(self, key: str, word: str) -> bool:
+        """Say whether the key is there and holds just this word, such as `never`."""
         node = self.node(key)
-        return key not in self._table.keys or (isinstance(node, Scalar) and node.value == word)
+        return isinstance(node, Scalar) and node.value == word
 
     def text(self, key: str) -> str | None:
         """Read a string; None if the key is missing or holds something else (noted)."""

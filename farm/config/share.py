@@ -12,7 +12,8 @@ AUTO_BYTES_MIN = 128_000_000
 HOST_SHARE_PERCENT = 80
 """What `auto` gives away; the rest is for the supervisor, the writer, PostgreSQL and the interpreters themselves."""
 SPARE = 1
-"""Every lane has a spare subworker. It may already run a job while the one that was told to end, whose place it took, is still there."""
+"""Every lane has a spare subworker. It may already run a job while the one that was told to end, whose place it took, is still there.
+The crew lets no more end at once, and makes another spare, which has no job and holds nothing but its interpreter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ class Burst:
         config = directory / "demo.yaml"
         database = "database: embedded" if dsn is None else "# The database is that of FARM_DSN."
         config.write_text(CONFIG.format(database=database, queue=queue, drain_timeout_s=DRAIN_TIMEOUT_S), encoding="utf-8")
-        environ = {name: value for name, value in os.environ.items() if name != "FARM_DSN"}
+        environ = {name: value for name, value in os.environ.items() if name not in ("FARM_DSN", "FARM_LANES")}
         if dsn is not None:
             environ["FARM_DSN"] = dsn
         with self.log_path.open("wb") as log:

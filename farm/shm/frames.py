@@ -40,8 +40,8 @@ _new_tuple = tuple.__new__
 
 
 HeldJob = tuple[int, int, int, int, int, int, int, int, bytes, bytes]
-"""(flags, lease id, job id, position, timeout in ms, attempt, lost, runner, task, args): a claimed job on its way into a ring. A plain
-tuple, since there is one for every job. args is JSON text, or the name of a spill file where flags say SPILLED."""
+"""(flags, lease id, job id, position, timeout in ms (0: what its lane says), attempt, lost, runner, task, args): a claimed job on its way
+into a ring. A plain tuple, since there is one for every job. args is JSON text, or the name of a spill file where flags say SPILLED."""
 
 LEASE_ID: Final = 1
 JOB_ID: Final = 2
@@ -66,13 +66,16 @@ class JobFrame(NamedTuple):
     args: Sequence[bytes]
 
 
-def pack_jobs(jobs: Sequence[HeldJob], first_seq: int) -> Iterator[tuple[int, bytes, int]]:
-    """Pack jobs, whose sequences begin with first_seq, into as few frames as possible: (flags, payload, number of jobs) for each."""
+def pack_jobs(jobs: Sequence[HeldJob], first_seq: int, timeout_ms: int = 0) -> Iterator[tuple[int, bytes, int]]:
+    """Pack jobs, whose sequences begin with first_seq, into as few frames as possible: (flags, payload, number of jobs) for each.
+
+    timeout_ms: for those of which nothing is said; 0: no limit.
+    """
     for _shared_by, alike in groupby(jobs, _shared):
         group = list(alike)
         for start in range(0, len(group), FRAME_JOBS_MAX):
             for part in _parts(group[start : start + FRAME_JOBS_MAX]):
-                yield part[0][0], _pack_frame(part, first_seq), len(part)
+                yield part[0][0], _pack_frame(part, first_seq, timeout_ms), len(part)
                 first_seq += len(part)
 
 
@@ -106,10 +109,10 @@ def _parts(jobs: list[HeldJob]) -> Iterator[list[HeldJob]]:
         yield jobs
 
 
-def _pack_frame(jobs: Sequence[HeldJob], first_seq: int) -> bytes:
+def _pack_frame(jobs: Sequence[HeldJob], first_seq: int, timeout_ms: int) -> bytes:
     _flags, leases, job_ids, positions, timeouts, attempts, losts, runners, tasks, args = zip(*jobs, strict=True)
     count, task = len(jobs), tasks[0]
-    head = JOB_HEAD.pack(leases[0], first_seq, timeouts[0], count, len(task), runners[0])
+    head = JOB_HEAD.pack(leases[0], first_seq, timeouts[0] or timeout_ms, count, len(task), runners[0])
     columns = _columns(count).pack(*job_ids, *positions, *map(len, args), *attempts, *losts)
     return b"".join((head, task, columns, *args))
 

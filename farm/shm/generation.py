@@ -15,6 +15,7 @@ process is ever used again. Only the two parties of a file write into it; a new 
 | 896 | supervisor | refill, post; in its desk file: waiters_ns |
 | 1024 | writer, in its ack file | counters (farm/shm/counters.py) |
 | 1152 | supervisor | stopping |
+| 1280 | subworker | reason_bytes: before it leaves; from byte 2048 on the text itself |
 | 1536 | subworker | crowded, and the ids of the last 15 such jobs |
 """
 
@@ -53,15 +54,19 @@ STOPPING_WORD: Final = 144
 CROWDED_WORD: Final = 192
 WAITERS_WORD: Final = 112
 BROKEN_WORD: Final = 96
+REASON_WORD: Final = 160
+REASON_AT: Final = 2048
+REASON_BYTES_MAX: Final = 1024
+"""Room for 300 characters, whatever they are in UTF-8."""
 
 CROWDED_MAX: Final = 15
 """Ids of jobs that are remembered there."""
 
 NOT_READY: Final = 0
 READY: Final = 1
-"""The runners are set up: frames may be sent."""
+"""All is set up: frames may be sent."""
 SETUP_FAILED: Final = 2
-"""A runner cannot be set up; the subworker says why on its standard error and leaves."""
+"""Something cannot be set up; the subworker has left the reason (`tell_reason`), and leaves."""
 
 
 class Word:
@@ -115,7 +120,7 @@ class GenerationFile(HeaderPage):
     ready = Word(19)
     """NOT_READY, READY or SETUP_FAILED."""
     baseline_bytes = Word(20)
-    """Memory of the subworker after its runners were set up, before its first job."""
+    """Memory of the subworker after all was set up, before its first job."""
     recall = Word(RECALL_WORD)
     """Number of the recall that stands, 0 = none."""
     gate_ns = Word(GATE_WORD)
@@ -152,7 +157,8 @@ class GenerationFile(HeaderPage):
         self.result_ring = file.memory[results_at:stops_at]
         """Subworker to writer."""
         self.stops = StopTable(file.memory[stops_at : stops_at + stops_bytes(slots)], slots)
-        self._views = (self.job_ring, self.result_ring)
+        self._page = file.memory[:PAGE_BYTES]
+        self._views = (self.job_ring, self.result_ring, self._page)
 
     @classmethod
     def create(
@@ -180,6 +186,18 @@ class GenerationFile(HeaderPage):
             file.close()
             raise RingBroken(f"{path} is no generation file of version {VERSION}")
         return cls(file)
+
+    def tell_reason(self, text: str) -> None:
+        """Leave word why this subworker cannot work, cut to REASON_BYTES_MAX bytes. Before `ready` is set to SETUP_FAILED."""
+        raw = text.encode("utf-8", "backslashreplace")[:REASON_BYTES_MAX]
+        self._page[REASON_AT : REASON_AT + len(raw)] = raw
+        self.words[REASON_WORD] = len(raw)
+
+    @property
+    def reason(self) -> str:
+        """What was left there, "" if nothing was. Foreign code may have written here: anything may stand in it."""
+        length = min(self.words[REASON_WORD], REASON_BYTES_MAX)
+        return bytes(self._page[REASON_AT : REASON_AT + length]).decode("utf-8", "replace")
 
     def close(self) -> None:
         """Unmap the file, as HeaderPage.close."""

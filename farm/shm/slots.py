@@ -23,7 +23,7 @@ RUNNING: Final = 2
 SOLE_ROW: Final = Struct("<10Q")
 """The whole row of a table of one slot, whose columns lie side by side: version, state, and the others as Slot names them."""
 
-_DEADLINE_COLUMN = 8
+_STARTED_COLUMN, _DEADLINE_COLUMN = 7, 8
 
 
 class Slot(NamedTuple):
@@ -123,6 +123,10 @@ class SlotTable:
         """Count the jobs that have started and not ended. In one pass over the column: cheap beside a batch, not beside a job."""
         states = self.states
         return int(states[0] == RUNNING) if self.count == 1 else min(self.count, states.tobytes().count(RUNNING))
+
+    def last_start_ns(self) -> int:
+        """Return the CLOCK_MONOTONIC of the last start, 0 if there was none. Cheap: one pass over one column."""
+        return int(max(self.words[_STARTED_COLUMN * self.count : _DEADLINE_COLUMN * self.count].tolist()))
 
     def running(self) -> list[Slot]:
         """Read the rows whose job has started and has not ended."""

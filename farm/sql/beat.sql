@@ -1,6 +1,6 @@
 -- Say that a host is alive and what runs on it; tells the database's clock, in microseconds since 2000, whether anybody waits for the
--- end of a job, and whether anybody wants one to end. No row: the host was retired. Served by the primary keys of heartbeat, waiter and
--- cancel_request.
+-- end of a job, whether anybody wants one to end, and whether this host is asked for something. No row: the host was retired. Served by
+-- the primary keys of heartbeat, waiter and cancel_request, and by host_request_unanswered.
 UPDATE farm.heartbeat AS h
 SET beat = h.beat + 1,
     beat_at = now(),
@@ -14,4 +14,5 @@ WHERE h.host_id = %(host_id)s::int AND h.state = 'live'
 RETURNING
     (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - 946684800000000,
     EXISTS (SELECT FROM farm.waiter AS w WHERE w.shard = 0),
-    EXISTS (SELECT FROM farm.cancel_request AS c WHERE c.shard = 0)
+    EXISTS (SELECT FROM farm.cancel_request AS c WHERE c.shard = 0),
+    EXISTS (SELECT FROM farm.host_request AS r WHERE r.shard = 0 AND r.host_id = %(host_id)s::int AND r.answered_at IS NULL)

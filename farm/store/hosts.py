@@ -22,6 +22,8 @@ class Answer(NamedTuple):
     """Somebody waits for the end of a job."""
     cancels: bool
     """Somebody wants a job to end."""
+    requests: bool
+    """Somebody asks this host for something."""
 
 
 class HostStore:

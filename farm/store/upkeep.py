@@ -131,6 +131,10 @@ class UpkeepStore:
         """Forget those who waited for the end of a job and are gone."""
         self._session.fetch("prune_waiters")
 
+    def prune_requests(self) -> None:
+        """Forget what was asked of hosts an hour ago."""
+        self._session.fetch("prune_requests")
+
     def end_stuck_commits(self) -> int:
         """End commits whose writer is gone without a word and which hold leases; returns how many."""
         return len(self._session.fetch("end_stuck_commits", {"older_than_s": STUCK_S}))

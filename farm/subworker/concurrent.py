@@ -79,15 +79,15 @@ class Turnstile(selectors.EpollSelector):
     def __init__(self, before: Callable[[float | None], float], after: Callable[[], None]) -> None:
         """before: called with the seconds that the loop would sleep (None: for ever), returns those that it may. after: it slept."""
         super().__init__()
-        self._before = before
-        self._after = after
+        self.before = before
+        self.after = after
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for descriptors, as the base class does."""
-        wait_s = self._before(timeout)
+        wait_s = self.before(timeout)
         if wait_s:
             select.select((self.fileno(),), (), (), wait_s)
-            self._after()
+            self.after()
         return super().select(0)
 
 
@@ -108,11 +108,14 @@ class ConcurrentSubworker(Workbench):
     """
 
     def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile) -> None:
+        # What the lane's setup makes on the loop is for its jobs, so it is one loop. Until all is set up no jobs go round with it.
+        self._turnstile = Turnstile(_sleep_on, lambda: None)
+        self._loop = JobLoop(self._turnstile)
         super().__init__(order, descriptors, generation)
+        self._turnstile.before, self._turnstile.after = self._turn, self._wake_up
         self._slots = generation.slots
         self._free = list(range(self._slots.count))
         self._ways = [ways_at_once(runner) for runner in self._runners]
-        self._loop = JobLoop(Turnstile(self._turn, self._wake_up))
         self._loop.add_reader(self._wake_fd, self._note_wake)
         self._threads = JobThreads(
             start=self._limit.start_thread,
@@ -142,6 +145,10 @@ class ConcurrentSubworker(Workbench):
         """True if the writer has not been looked at since."""
         self._hungry = True
         """True if the supervisor does not know yet how few jobs are left here."""
+
+    def _wait_for_setup(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(coroutine)
 
     def serve(self) -> None:
         """Run what comes until the supervisor is gone and the last job has ended."""
@@ -399,3 +406,7 @@ class ConcurrentSubworker(Workbench):
     def _note_fork(self) -> None:
         super()._note_fork()
         self._loop.forget()
+
+
+def _sleep_on(timeout_s: float | None) -> float:
+    return SLEEP_S_MAX if timeout_s is None else timeout_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,12 +42,19 @@ class ForkOrder:
     lane: str
     concurrency: int
     memory_bytes: int
-    """What its job may allocate above what it needs after its runners are set up."""
+    """What its job may allocate above what it needs after all is set up."""
     keep_result: bool = True
     """False: what its jobs return is dropped."""
     runners: tuple[tuple[str, dict[str, Any]], ...]
     """(name, options) of its runners; a job frame names its runner by position."""
-    env: dict[str, str]
+    env: Mapping[str, str]
+    """Variables of its lane, on top of the few that all have."""
+    cpus: tuple[int, ...] = ()
+    """The CPUs that it may run on; none: all."""
+    nice: int = 0
+    """Added to the niceness that it was born with."""
+    setup: tuple[str, ...] = ()
+    """Functions to call when the runners are set up, `module:function` each."""
     spill_directory: str
     spill_owner: str
     """Begins the names of the files that it spills."""

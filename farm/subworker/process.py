@@ -26,6 +26,7 @@ from farm.shm.slots import FREE
 from farm.subworker.failures import FAILED, MEMORY, failure_of
 from farm.subworker.limits import EXHAUSTED, Peak
 from farm.subworker.order import Descriptors, ForkOrder
+from farm.subworker.preparation import reason_of, surround
 from farm.subworker.ways import way_to_bind, way_to_run
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench, name_of
 
@@ -268,12 +269,12 @@ def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
     linux.name_process(name_of(generation))
     generation.pid_start_time = linux.start_time(os.getpid()) or 0
     generation.pgid = generation.pid = os.getpid()
-    os.environ.update(order.env)
     try:
+        surround(order)
         subworker = _subworker_of(order)(order, descriptors, generation)
     except BaseException as error:
+        generation.tell_reason(reason_of(error, secrets=order.env.values()))
         generation.ready = SETUP_FAILED
-        print(f"farm: a runner cannot be set up: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         os._exit(70)
     _leave_with_supervisor(order, subworker, descriptors)
     if failpoints.armed("subworker."):

@@ -26,6 +26,7 @@ from farm.shm.successes import VALUE_AT, SuccessProducer
 from farm.subworker.failures import FAILED, MEMORY
 from farm.subworker.limits import LEAVES_FULL, MemoryLimit
 from farm.subworker.order import Descriptors, ForkOrder
+from farm.subworker.preparation import Wait, call_setup, setting_up
 from farm.subworker.results import drop_result, encode_result, error_payload, stopped_payload
 from farm.subworker.surroundings import Surroundings
 
@@ -61,6 +62,8 @@ class Workbench:
         self._tasks: dict[bytes, str] = {}
         self._surroundings = Surroundings((1, descriptors.wake, descriptors.writer))
         self._runners = self._set_up_runners()
+        call_setup(order.setup, wait=self._wait_for_setup)
+        # The baseline is taken here: what a setup has loaded is none of a job's.
         self._limit = MemoryLimit(order.memory_bytes, threads_max=order.concurrency if order.concurrency > 1 else 0)
         self._forked = False
         self._next_seq = 1
@@ -68,6 +71,9 @@ class Workbench:
         self._answered = 0
         """The last wish for a wake-up that was granted."""
         self.gate = (SoleGate if generation.slots.count == 1 else StartGate)(generation, self._jobs)
+
+    _wait_for_setup: Wait | None = None
+    """Runs a coroutine of the lane's setup on the loop of its jobs, where there is one."""
 
     def get_ready(self) -> None:
         """Set the limits and say that frames may come."""
@@ -144,7 +150,6 @@ class Workbench:
     def _set_up_runners(self) -> list[Any]:
         made = []
         for name, options in self._order.runners:
-            runner = runners.load(name)()
             path = tuple(options.get("path", ()))
             context = SubworkerContext(
                 lane=self._order.lane,
@@ -153,7 +158,9 @@ class Workbench:
                 awaits=self._note_awaited,
                 imported=self._surroundings.note,
             )
-            runner.setup(options, context)
+            with setting_up(f"runner {name}"):
+                runner = runners.load(name)()
+                runner.setup(options, context)
             made.append(runner)
         return made
 

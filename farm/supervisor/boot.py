@@ -25,12 +25,14 @@ from farm.collector import collect_rarely
 from farm.config.model import Config
 from farm.errors import FarmError
 from farm.failpoints import passing
-from farm.home import StateDir, farm_home
+from farm.home import StateDir, cannot_use, farm_home
 from farm.ports import Part
 from farm.shm.generation import ACK_RING_BYTES, RESULT_RING_BYTES, RingFile, generation_bytes, ring_file_bytes
 from farm.shm.place import Place, find_places, make_place
 from farm.shm.spill import Spill
 from farm.supervisor import logs
+from farm.supervisor.announcement import announce_lanes
+from farm.supervisor.control import Control
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
 from farm.supervisor.generation import Generation
@@ -46,6 +48,8 @@ from farm.supervisor.zygote import Zygote
 from farm.units import counted
 
 if TYPE_CHECKING:
+    from farm.supervisor.commands import Commands
+    from farm.supervisor.pauses import Pauses
     from farm.supervisor.supervisor import Supervisor
 
 SPARE_GENERATIONS = 2
@@ -114,6 +118,9 @@ class Boot:
         stack.callback(self._state.close)
         self._state.lock_supervisor()
         self._home = home
+        self._control = self._make_control()
+        # Before the lock goes: whoever starts a farm here next makes a socket of its own in the same place.
+        stack.callback(self._control.close, 2)
         self._old_places = find_places(state_id=self._state.id, state_dir=self._state.path)
         self._place = self._make_place()
         stack.push(self._clean_up)
@@ -161,13 +168,18 @@ class Boot:
         supervisor = parts.supervisor(
             loop=self._loop, children=self, zygote=zygote, writer=writer, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst
         )
-        self._announce(lanes, host_id)
+        self._announce(host_id)
+        pauses = parts.pauses(self._state.path, crew=crew, handover=supervisor.handover)
+        pauses.restore()
+        supervisor.obey(self._make_commands(supervisor, pauses), control=self._control, postbox=parts.postbox)
         self._working = True
         collect_rarely()
         parts.start(self._late_lock)
         self._desk = desk
         uncommitted = supervisor.run()
-        return self._leave(supervisor, parts, crew, uncommitted)
+        code = self._leave(supervisor, parts, crew, uncommitted)
+        self._control.close(code)
+        return code
 
     def make_zygote(self) -> Zygote:
         """Start a zygote; it imports the runners of the configuration once."""
@@ -227,6 +239,23 @@ class Boot:
             log.warning("%s", place.warning)
         return place
 
+    def _make_control(self) -> Control:
+        try:
+            return Control(self._state.path)
+        except OSError as error:
+            raise cannot_use(self._state.path, error) from error
+
+    def _make_commands(self, supervisor: Supervisor, pauses: Pauses) -> Commands:
+        from farm.supervisor.commands import Commands
+
+        return Commands(
+            pauses=pauses,
+            drain=supervisor.drain,
+            reloader=Unchanging(),
+            snapshot=lambda: {"instance": self._state.instance, "version": _version(), "paused": pauses.as_data(), **supervisor.snapshot()},
+            config=lambda: {"config": self._config.path},
+        )
+
     def _clean_up(self, kind: type[BaseException] | None, _error: object, _trace: object) -> None:
         """Remove our rings if the start failed: nothing has been claimed, so nothing can be in them."""
         if kind is not None and not self._working:
@@ -282,11 +311,10 @@ class Boot:
 
         return check
 
-    def _announce(self, lanes: list[Lane], host_id: int) -> None:
+    def _announce(self, host_id: int) -> None:
         assert self._answering is not None
-        shown = ", ".join(f"{lane.name} ({lane.config.capacity}; queues {' > '.join(lane.config.queues)})" for lane in lanes)
         log.info("farm %s as %r on %s, host %d: %s", _version(), self._state.instance, platform.node(), host_id, self._answering.label)
-        log.info("lanes: %s", shown)
+        announce_lanes(self._config)
 
     def _leave(self, supervisor: Supervisor, parts: Any, crew: Crew, uncommitted: int) -> int:
         """Retire our host row, end the threads, the writer and the zygote. Rings are removed only if everything is committed."""
@@ -311,6 +339,13 @@ class Boot:
         if supervisor.gave_up:
             return 1 if supervisor.served else 2
         return 0
+
+
+class Unchanging:
+    """Reloads nothing."""
+
+    def reload(self) -> list[str]:
+        raise FarmError("this farm does not reload its configuration while it runs: drain it, and start it again")
 
 
 def _wait_for(pid: int, wait_s: float) -> None:

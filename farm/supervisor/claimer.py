@@ -14,6 +14,7 @@ from farm.supervisor.idleness import Declarations, Idleness
 from farm.supervisor.lane import Lane
 from farm.supervisor.origins import Origin
 from farm.supervisor.sweep import Sweep
+from farm.supervisor.turns import FEW_JOBS, Turns
 from farm.supervisor.worklist import ENDLESS, Pair, Worklist
 
 LEASE_SHIFT = 32
@@ -104,11 +105,13 @@ class Claimer:
         self._lanes = tuple(lanes)
         self._host_id = host_id
         self._deliver = deliver
-        self._claim_max = claim_max
         self._poll_s = poll_s
         self._idleness = Idleness(store=store, poll_s=poll_s)
         self._worklist = Worklist(runner_names=runner_names)
         self._claims_made = 0
+        self._turns = Turns(claim_max=claim_max)
+        self._resting: frozenset[str] = frozenset()
+        """Lanes for which nothing of what is known of has work. Replaced as a whole, since the main thread reads it."""
         self._asked: Asked | None = None
         self._look_at = 0.0
         self._learn_at = 0.0
@@ -138,10 +141,9 @@ class Claimer:
         """True when no claim is under way."""
         return self._asked is None
 
-    @property
-    def knows_work(self) -> bool:
-        """True while there is work that a lane with demand could claim: else only news or the next look are worth waking for."""
-        return not self.closed and self._worklist.has_pairs
+    def knows_work(self, lane: Lane) -> bool:
+        """Tell whether there is work that this lane could claim: else only news or the next look are worth waking for."""
+        return not self.closed and self._worklist.has_pairs and lane.name not in self._resting
 
     def hear(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Be told, in the thread that steps, that (class, priority) pairs have work; none at all: that something else is new."""
@@ -184,8 +186,7 @@ class Claimer:
         self._heed_rumours()
         if self.news or now >= self._look_at:
             self._look(now)
-        claimed = [self._serve(lane, now) for lane in self._lanes]
-        if any(claimed):
+        if self._serve_in_turn(now):
             # With nothing more to claim the main thread, which has the jobs now, goes first: the interpreter runs one at a time.
             return 0.0 if self._worklist.has_pairs else GIVE_WAY_S
         return max(0.0, self._look_at - now)
@@ -218,6 +219,8 @@ class Claimer:
         """Believe what was heard: a claim tells whether it is true, and costs no more than a look. Unknown classes need the look."""
         self._sweep_owed = self._sweep_owed or bool(self._rumours)
         rumours, self._rumours = self._rumours, []
+        if rumours:
+            self._resting = frozenset()
         for class_id, priority in rumours:
             if not self._worklist.note_rumour(class_id, priority):
                 self.news = True
@@ -234,11 +237,14 @@ class Claimer:
         self._idleness.settle()
         if now >= self._sweep_at:
             self._sweep()
+        # What only lanes that stand back could have is none of ours for now.
+        lanes = [lane for lane in self._lanes if not lane.stands_back]
         # That nothing is left must be known for certain, but only once nothing is left above the bounds.
-        everywhere = self._burst and not self._worklist.has_pairs
+        everywhere = self._burst and not any(self._worklist.next_pairs(lane.config.queues, lane.memory_mb) for lane in lanes)
         ready, returned = self._worklist.ready.bounds, self._worklist.returned.bounds
-        found = self._store.find_work(self._worklist.class_ids(self._lanes), {} if everywhere else ready, {} if everywhere else returned)
+        found = self._store.find_work(self._worklist.class_ids(lanes), {} if everywhere else ready, {} if everywhere else returned)
         self._worklist.note_found(found)
+        self._resting = frozenset()
         if everywhere:
             self.nothing_left_since = float("-inf") if found else now
         self._look_at = now + self._idleness.pause_s(len(self._unheld))
@@ -276,13 +282,23 @@ class Claimer:
         """However long it is to walk over dead entries: that takes a twentieth of the time at the most."""
         self._sweep_at = max(self._sweep_at, self._clock() + taken_s / SWEEP_SHARE)
 
-    def _serve(self, lane: Lane, now: float) -> bool:
-        """Claim once for a lane that has demand; False if it has none, or there is nothing for it."""
-        wanted = min(lane.demand(now), self._claim_max)
-        if wanted <= 0:
-            return False
+    def _serve_in_turn(self, now: float) -> bool:
+        """Claim once for each lane that has demand, up to a large claim: then it is to be heard what has come meanwhile, for those that
+        want few and come first. True if anything was claimed."""
+        any_claimed = False
+        for lane, demand in self._turns.order(self._lanes, now):
+            claimed = self._serve(lane, demand, now)
+            any_claimed = any_claimed or claimed
+            if claimed and demand > FEW_JOBS:
+                break
+        return any_claimed
+
+    def _serve(self, lane: Lane, demand: int, now: float) -> bool:
+        """Claim once for a lane that has this demand; False if there is nothing for it."""
+        wanted = min(demand, self._turns.jobs_max(len(self._unheld)))
         pairs = self._worklist.next_pairs(lane.config.queues, lane.memory_mb)[:wanted]
         if not pairs:
+            self._resting |= {lane.name}
             if self._idleness.rest(self._host_id, lane.name, self._worklist.classes_wanted(lane.config.queues, lane.memory_mb)):
                 self._look_at = now
             return False
@@ -312,8 +328,8 @@ class Claimer:
 
     def _finish(self, asked: Asked, now: float) -> bool:
         """Bring a claim to its end: ask (again, under the same lease), read the jobs, hand them over."""
+        begun = self._clock()
         if asked.claim is None:
-            begun = self._clock()
             passing("claimer.before_claim")
             asked.claim = self._store.claim(**asked.arguments)
             passing("claimer.after_claim")
@@ -331,6 +347,7 @@ class Claimer:
         if claim is not None:
             rows = self._store.read_jobs(claim.job_ids)
             passing("claimer.before_deliver")
+            self._turns.note(asked.lane, self._claims_made, len(claim.job_ids), self._clock() - begun)
             asked.lane.claimed += len(claim.job_ids)
             runner = self._worklist.runner(asked.pairs[0].class_id)
             # Of a claim whose first answer was lost nobody knows what it brought: of any of what it asked for.

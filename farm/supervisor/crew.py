@@ -4,61 +4,40 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 from farm.errors import FarmError
 from farm.failpoints import passing
 from farm.model import OutcomeKind
 from farm.shm.frames import SPILLED, HeldJob
-from farm.shm.generation import GenerationFile
 from farm.shm.place import Place
 from farm.shm.spill import Spill, owner_of
-from farm.subworker.order import Descriptors, ForkOrder
+from farm.supervisor.births import SPARE, Births
 from farm.supervisor.burial import exhausted, how_it_ended, judge
 from farm.supervisor.desk import Desk
 from farm.supervisor.footprint import KernelKills, held_bytes
 from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generation, Phase, signal_group
 from farm.supervisor.lane import Lane
 from farm.supervisor.output import Output
-from farm.supervisor.shortage import Shortage
+from farm.supervisor.posts import PAUSE_S_MIN, LanePosts, Post
 from farm.supervisor.writer import Writer
 from farm.supervisor.zygote import Zygote
 
 NUMBERS_MAX = 0xFFFF
 """An ack names its generation in 16 bits; 0 is the desk."""
-SPARE = "spare"
 BIRTH_S_MAX = 5.0
-PAUSE_S_MIN, PAUSE_S_MAX = 0.1, 5.0
-DYING_MAX = 1
-"""Of each lane so many subworkers that were told to end may still be there beside its full crew: memory is shared out for that."""
+SETUP_S_MAX = 60.0
+"""From its order until a subworker must be set up: what takes longer hangs."""
 SPARE_PAUSE_S = 0.02
 """After a spare has taken a post another one is made, but first come the jobs."""
 QUICK_S = 1.0
 """One that ends sooner without having started a job is not replaced at once: the next one may do the same."""
+NEW_SETTINGS = "its lane's settings have changed"
 
 log = logging.getLogger("farm")
-
-
-@dataclass(slots=True)
-class Post:
-    """One place for a subworker in a lane, or for a spare one. When one dies at once, its successor waits: longer each time."""
-
-    index: int
-    lane: Lane
-    is_spare: bool = False
-    generation: Generation | None = None
-    pause_s: float = PAUSE_S_MIN
-    fill_at: float = field(default=0.0)
-
-    @property
-    def serving(self) -> bool:
-        return self.generation is not None and self.generation.phase is Phase.SERVING
 
 
 class Crew:
@@ -80,33 +59,93 @@ class Crew:
         watch_output: Callable[[Output], None],
         unwatch_output: Callable[[Output], None],
     ) -> None:
-        self.lanes = lanes
         self.host_id = 0
         self.closing = False
         """Set when no successors are to be made."""
-        self._place = place
-        self._runners = tuple(runners)
+        self.by_number: dict[int, Generation] = {}
+        self.births = Births(
+            place=place,
+            runners=runners,
+            spill_directory=spill_directory,
+            spill_bytes_max=spill_bytes_max,
+            supervisor_fd=supervisor_fd,
+            writer_fd=writer_fd,
+        )
         self._spill = spill
-        self._spill_directory = spill_directory
-        self._spill_bytes_max = spill_bytes_max
-        self._supervisor_fd = supervisor_fd
-        self._writer_fd = writer_fd
         self._desk = desk
         self._admit = admit
         self._watch_output = watch_output
         self._unwatch_output = unwatch_output
-        indexes = itertools.count()
-        self.posts = [Post(next(indexes), lane) for lane in lanes for _ in range(lane.config.subworkers)]
-        self._spares = {lane.name: Post(next(indexes), lane, is_spare=True) for lane in lanes}
-        """One for each lane: born and set up, without a post and without jobs."""
-        self._shortages = {lane.name: Shortage(lane.name, lane.config.subworkers) for lane in lanes}
-        self.by_number: dict[int, Generation] = {}
-        self.setup_failures = 0
-        """How often a subworker ended because its runners could not be set up."""
+        self._indexes = itertools.count()
+        self._posts = {lane.name: LanePosts(lane, self._indexes) for lane in lanes}
         self._outputs: dict[str, Output] = {}
         self._numbers = itertools.cycle(range(1, NUMBERS_MAX + 1))
-        self._born = itertools.count(1)
         self._kernel_kills = KernelKills()
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """Those of the configuration, and those that are to go and have somebody left."""
+        return [posts.lane for posts in self._posts.values()]
+
+    @property
+    def posts(self) -> list[LanePosts]:
+        """The posts of every lane."""
+        return list(self._posts.values())
+
+    @property
+    def setup_failures(self) -> int:
+        """How often a subworker could not be set up, at the post where that happened least: nobody can ever be, if that is often."""
+        return min((post.setup_failures for posts in self._posts.values() for post in posts.posts), default=0)
+
+    def shortage(self, lane_name: str) -> str:
+        """Say in one line why a lane has fewer subworkers than it should, or no spare one; "" if nobody is missing. Any thread may ask."""
+        posts = self._posts.get(lane_name)
+        return "" if posts is None else posts.shortage.why
+
+    def add_lane(self, lane: Lane) -> None:
+        """Have subworkers for one more lane, from the next fill_posts() on. Its name must be free: has_lane()."""
+        assert lane.name not in self._posts
+        # As a whole: other threads ask for shortages.
+        self._posts = {**self._posts, lane.name: LanePosts(lane, self._indexes)}
+
+    def has_lane(self, lane_name: str) -> bool:
+        """Tell whether a lane has anybody, or should have: true after remove_lane() until the last of its subworkers is buried."""
+        return lane_name in self._posts
+
+    def remove_lane(self, lane_name: str) -> None:
+        """Have a lane's subworkers end as soon as they run nothing; nobody comes after them.
+
+        What they had not started waits in the lane again: whoever removes it gives that back, or to others, until has_lane() is false.
+        """
+        self._posts[lane_name].closed = True
+        self.set_posts(lane_name, 0)
+        self._drop_if_empty(lane_name)
+
+    def set_posts(self, lane_name: str, subworkers: int) -> None:
+        """Have so many subworkers in a lane. More are forked at the next fill_posts(); who is one too many, the least busy first, is
+        handed nothing more and ends when it runs nothing. Their unstarted jobs wait in the lane again."""
+        posts = self._posts[lane_name]
+        for generation in posts.resize(subworkers):
+            if generation.phase is Phase.SERVING:
+                posts.lane.take_back(generation.leave())
+            else:
+                generation.kill(None)
+        if posts.closed and posts.spare.generation is not None:
+            posts.spare.generation.kill(None)
+
+    def replace(self, lane_name: str, why: str = NEW_SETTINGS) -> None:
+        """Have every subworker of a lane replaced by one that is born from now on, with the lane's configuration as it is now.
+
+        One after the other, the successor always first, between two jobs: no job is ended for it, and the lane never stands still. It
+        takes as long as jobs run; while no successor can be set up (see shortage()) the old ones go on. Returns at once.
+        """
+        posts = self._posts[lane_name]
+        for post in posts.posts:
+            if post.generation is not None:
+                post.generation.replace_why = why
+        # It has no jobs, and would be the successor.
+        if posts.spare.generation is not None:
+            posts.spare.generation.kill(None)
 
     @property
     def generations(self) -> list[Generation]:
@@ -121,39 +160,37 @@ class Crew:
         if self.closing:
             return float("inf")
         wait_s = float("inf")
-        for post in self.posts:
-            if post.generation is not None and post.generation.phase is Phase.DOOMED:
-                self._vacate(post, post.generation)
-            if post.generation is None:
-                if now >= post.fill_at and self._seat_spare(post, now):
-                    wait_s = 0.0
-                else:
-                    wait_s = min(wait_s, self._fill_in_time(post, zygote, writer, now))
-        for spare in self._spares.values():
-            if spare.generation is None and all(post.serving for post in self.posts if post.lane is spare.lane):
-                wait_s = min(wait_s, self._fill_in_time(spare, zygote, writer, now))
+        for posts in self._posts.values():
+            for post in posts.posts:
+                generation = post.generation
+                if generation is not None and generation.phase is Phase.DOOMED and not generation.missed_why:
+                    self._vacate(posts, post, generation)
+                if post.generation is None:
+                    if now >= post.fill_at and self.seat_spare(posts, post, now):
+                        wait_s = 0.0
+                    else:
+                        wait_s = min(wait_s, self._fill_in_time(post, zygote, writer, now))
+            if posts.spare.generation is None and posts.complete and not posts.closed:
+                wait_s = min(wait_s, self._fill_in_time(posts.spare, zygote, writer, now))
         return wait_s
 
-    def _vacate(self, post: Post, doomed: Generation) -> None:
+    def _vacate(self, posts: LanePosts, post: Post, doomed: Generation) -> None:
         """Let a successor have the post of one that was told to end and is not gone yet. What it cannot start any more is for others."""
-        holders = [held.generation for held in self.posts]
-        if sum(other.phase is Phase.DOOMED and other not in holders for other in post.lane.generations) >= DYING_MAX:
-            return
-        post.generation = None
-        if doomed.recall_active and doomed.host_id == self.host_id:
-            post.lane.take_back(doomed.recall_now())
+        if posts.has_room:
+            post.generation = None
+            if doomed.recall_active and doomed.host_id == self.host_id:
+                posts.lane.take_back(doomed.recall_now())
 
-    def _seat_spare(self, post: Post, now: float) -> bool:
-        """Give an empty post to the spare of its lane; False if there is none that is ready."""
-        spare = self._spares[post.lane.name]
-        generation = spare.generation
-        if generation is None or generation.phase is not Phase.BORN or not generation.ready:
+    def seat_spare(self, posts: LanePosts, post: Post, now: float) -> bool:
+        """Give a post to the spare of its lane, whoever had it; False if there is none that is ready."""
+        generation, spare = posts.ready_spare, posts.spare
+        if generation is None:
             return False
         spare.generation, spare.pause_s, spare.fill_at = None, PAUSE_S_MIN, max(spare.fill_at, now + SPARE_PAUSE_S)
         post.generation = generation
         generation.take_post(post.index)
         self._outputs[generation.name].name = f"{generation.post} ({generation.lane})"
-        post.lane.add(generation)
+        posts.lane.add(generation)
         self._begin(generation)
         return True
 
@@ -192,6 +229,8 @@ class Crew:
             if generation.phase is Phase.BORN and generation.ready and generation.file.post:
                 self._begin(generation)
                 any_ready = True
+            elif generation.phase is Phase.BORN and generation.ready:
+                self._posts[generation.lane].shortage.note_spare()
             elif generation.phase is Phase.SERVING and generation.file.broken:
                 log.error("%s has overwritten its result ring: killed", generation.name)
                 generation.kill(Doom(OutcomeKind.CRASHED, "its subworker's result ring was overwritten, so it was killed", ALL_THAT_RUN))
@@ -209,8 +248,11 @@ class Crew:
         return False
 
     def give_up_unborn(self, now: float, *, all_of_them: bool = False) -> None:
-        """Bury those that were never born: their zygote died, or did not answer in time."""
+        """Bury those that were never born: their zygote died, or did not answer in time. And kill those whose setup does not end."""
         for generation in self.generations:
+            if generation.phase is Phase.BORN and generation.pid and not generation.file.ready and now - generation.born_at > SETUP_S_MAX:
+                generation.missed_why = f"its setup has not ended after {SETUP_S_MAX:g} s"
+                generation.kill(None)
             unborn = generation.phase in (Phase.BORN, Phase.DOOMED) and not generation.pid
             if unborn and (all_of_them or now - generation.born_at > BIRTH_S_MAX):
                 self._note_death(generation, 0, why="it was not born")
@@ -231,7 +273,7 @@ class Crew:
                 # Its file goes with the burial, and is the only other witness of what it had started: first there must be room for that.
                 break
             passing("supervisor.before_bury")
-            lane = self._lane(generation)
+            lane = self._posts[generation.lane].lane
             estate = judge(generation)
             if generation.host_id == self.host_id:
                 lane.take_back(estate.back)
@@ -277,54 +319,20 @@ class Crew:
         self._outputs.clear()
 
     def _fill(self, post: Post, zygote: Zygote, writer: Writer) -> None:
-        path = self._place.generation(post.index, next(self._born))
-        name = path.name
         number = next(number for number in self._numbers if number not in self.by_number)
-        lane = post.lane
-        with ExitStack() as undo:
-            wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            undo.callback(os.close, wake_fd)
-            output_end, output = os.pipe2(os.O_CLOEXEC)
-            undo.callback(os.close, output_end)
-            undo.callback(os.close, output)
-            file = GenerationFile.create(path, slots=lane.config.concurrency, host_id=self.host_id)
-            undo.pop_all()
-        generation = Generation(name=name, number=number, lane=lane.name, host_id=self.host_id, file=file, wake_fd=wake_fd)
-        generation.memory_bytes = lane.config.memory_bytes
-        if post.is_spare:
-            generation.post = SPARE
-        else:
-            file.post = post.index + 1
-        order = ForkOrder(
-            name=name,
-            path=str(file.path),
-            lane=lane.name,
-            concurrency=lane.config.concurrency,
-            memory_bytes=lane.config.memory_bytes,
-            keep_result=lane.config.keep_result,
-            runners=self._runners,
-            env={},
-            spill_directory=self._spill_directory,
-            spill_owner=owner_of(path),
-            spill_bytes_max=self._spill_bytes_max,
-            supervisor_pid=os.getpid(),
-        )
-        descriptors = Descriptors(
-            wake=wake_fd, writer=self._writer_fd, supervisor=self._supervisor_fd, output=output, output_end=output_end
-        )
-        self._outputs[name] = Output(f"{generation.post} ({lane.name})", output_end)
-        self._watch_output(self._outputs[name])
+        unborn = self.births.conceive(post.lane, post.index, number=number, host_id=self.host_id, is_spare=post.is_spare)
+        generation = unborn.generation
+        self._outputs[generation.name] = unborn.output
+        self._watch_output(unborn.output)
         self.by_number[number] = generation
         post.generation = generation
         if not post.is_spare:
-            lane.add(generation)
+            post.lane.add(generation)
         self._attach(generation, writer)
         try:
-            zygote.order(order, descriptors)
+            self.births.order(unborn, zygote)
         except OSError as error:
             self._note_death(generation, 0, why=f"no process can be ordered ({error.strerror})")
-        finally:
-            os.close(output)
 
     def _attach(self, generation: Generation, writer: Writer) -> None:
         writer.attach(
@@ -336,12 +344,12 @@ class Crew:
         self._admit(generation)
         generation.phase = Phase.SERVING
         generation.footprint_bytes = held_bytes(generation.pid) if generation.pid else 0
-        lane = self._lane(generation)
-        if all(post.serving for post in self.posts if post.lane is lane):
-            self._shortages[lane.name].note_full()
+        posts = self._posts[generation.lane]
+        if posts.complete:
+            posts.shortage.note_full()
 
     def _note_death(self, generation: Generation, status: int, why: str = "") -> None:
-        post = self._post(generation)
+        post = self._posts[generation.lane].post_of(generation)
         served = generation.ready and generation.post != SPARE
         was_doomed, idle = generation.phase is Phase.DOOMED, not generation.running()
         worked = generation.started > 0 or time.monotonic() - generation.born_at > QUICK_S
@@ -349,37 +357,31 @@ class Crew:
         if generation.doom is None:
             generation.doom = exhausted(generation)
             if generation.doom is not None and generation.doom.seq == NONE_OF_THEM:
-                self._lane(generation).loners.know(slot.job_id for slot in generation.running())
+                self._posts[generation.lane].lane.loners.know(slot.job_id for slot in generation.running())
         if post is not None:
             post.generation = None
             if served and worked:
                 post.pause_s = PAUSE_S_MIN
-        if was_doomed:
+        if was_doomed and not generation.missed_why:
             return
         if served:
             if idle:
                 # Of one that ran something its burial tells.
                 log.warning("%s (%s), while it ran nothing: %s", generation.post, generation.lane, how_it_ended(status))
             if post is not None and not worked:
-                self._pause(post)
+                post.pause(time.monotonic())
         elif post is not None:
-            self.setup_failures += generation.setup_failed and not post.is_spare
-            reason = "its runners cannot be set up; see its output" if generation.setup_failed else why or how_it_ended(status)
-            self._note_missing(post, reason)
+            post.setup_failures += generation.setup_failed or generation.missed_why != ""
+            self._note_missing(post, generation.missed_why or generation.failure or why or how_it_ended(status))
 
     def _note_missing(self, post: Post, why: str) -> None:
         """Try again later, and say so; a spare is missed only if its lane comes to need it."""
-        lane = post.lane
+        posts, now = self._posts[post.lane.name], time.monotonic()
         if post.is_spare:
-            log.warning("lane %s has no spare subworker: %s; next try in %.1f s", lane.name, why, post.pause_s)
+            posts.shortage.note_no_spare(why, now)
         else:
-            present = sum(other.serving for other in self.posts if other.lane is lane)
-            self._shortages[lane.name].note(present, why, time.monotonic())
-        self._pause(post)
-
-    def _pause(self, post: Post) -> None:
-        post.fill_at = time.monotonic() + post.pause_s
-        post.pause_s = min(post.pause_s * 2, PAUSE_S_MAX)
+            posts.shortage.note(posts.present, why, now)
+        post.pause(now)
 
     def _forget(self, generation: Generation, lane: Lane, writer: Writer) -> None:
         lane.remove(generation)
@@ -391,10 +393,9 @@ class Crew:
         writer.detach(generation.name)
         self._spill.remove_of_owner(owner_of(generation.file.path))
         generation.close()
+        self._drop_if_empty(lane.name)
 
-    def _post(self, generation: Generation) -> Post | None:
-        """Return the post that one holds; none if it was told to end and a successor has it."""
-        return next((post for post in (*self.posts, *self._spares.values()) if post.generation is generation), None)
-
-    def _lane(self, generation: Generation) -> Lane:
-        return next(lane for lane in self.lanes if lane.name == generation.lane)
+    def _drop_if_empty(self, lane_name: str) -> None:
+        """Forget a lane that is to go, when its last subworker is buried."""
+        if self._posts[lane_name].closed and not any(other.lane == lane_name for other in self.by_number.values()):
+            self._posts = {name: posts for name, posts in self._posts.items() if name != lane_name}

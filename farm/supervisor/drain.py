@@ -48,6 +48,10 @@ class Drain:
         """True when no subworker is left and everything is committed."""
         return not self._crew.by_number and self._desk.drained
 
+    def left_s(self, now: float) -> float:
+        """Return the seconds for which running jobs may still run."""
+        return max(0.0, self._deadline - now)
+
     def given_up(self, now: float) -> bool:
         """True when the time for commits has passed too: the database is away."""
         return now > self._deadline + self._commit_s_max

@@ -18,6 +18,16 @@ def resident_bytes(pid: int) -> int:
         return 0
 
 
+def private_bytes(pid: int) -> int:
+    """Return what a process has in memory that stands in no file and in no ring: what its heap has come to. As cheap as the above."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            _size, resident, shared, *_ = file.read().split()
+            return (int(resident) - int(shared)) * PAGE_BYTES
+    except (OSError, ValueError):
+        return 0
+
+
 def held_bytes(pid: int) -> int:
     """Return what a process has in memory that stands in no file of a disk; of what forks share, all of it."""
     return _sum_of(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:"))

@@ -39,7 +39,7 @@ FULL: Appetite = (0, 0)
 class Phase(StrEnum):
     """Where a generation is in its life.
 
-    BORN: forked, its runners are being set up; a spare stays so until it takes a post. SERVING: takes frames.
+    BORN: forked, it is being set up; a spare stays so until it takes a post. SERVING: takes frames, unless it is leaving.
     DOOMED: it was told to end, or killed. DEAD: reaped; the writer has not yet consumed its ring. BURIED: every job it held is
     accounted for.
     """
@@ -115,12 +115,19 @@ class Generation:
         """What it held of the machine's memory before its first job; 0: not known."""
         self.memory_bytes = 0
         """What its jobs may allocate, as it was ordered."""
-        self.peak_bytes = 0
-        """When it is dead: what it had in memory at most since its last look at that, or ever if it has many slots."""
-        self.killed_by_kernel = False
-        """It was killed, and the kernel has killed somebody for want of memory since the last such look."""
+        self.peak_bytes, self.killed_by_kernel = 0, False
+        """When it is dead: what it had in memory at most since its last look at that, or ever if it has many slots; and whether it was
+        killed when the kernel has killed somebody for want of memory."""
+        self.timeout_ms = 0
+        """How long a job may run of which nothing else is said, as its lane has it; 0: no limit."""
         self.reserved = False
         """It is to run one job alone: it is given nothing else."""
+        self.leaving = False
+        """It is recalled for good, to be ended when it runs nothing any more."""
+        self.replace_why = ""
+        """Why somebody wants a successor for it, other than what it does itself; "" if nobody does."""
+        self.missed_why = ""
+        """Why it was ended before it could serve, if that was the supervisor's doing."""
         self.handed: dict[int, HeldJob] = {}
         """Jobs by sequence that were put into its ring and not acknowledged by the writer."""
         self.next_seq = 1
@@ -130,10 +137,10 @@ class Generation:
         self._jobs = RingProducer(file.job_ring, wake=wake)
         self._results = Ring(file.result_ring)
         self._recall = Recall(file, wake=wake)
-        self._slots = file.slots.count
+        self.slots = file.slots.count
         self._skipped = Skipped(0, 0)
         self._crowded_before = 0
-        self._pace = Pace(ahead_s=DEPTH_S, width=self._slots, jobs_min=0, jobs_max=DEPTH_MAX)
+        self._pace = Pace(ahead_s=DEPTH_S, width=self.slots, jobs_min=0, jobs_max=DEPTH_MAX)
         self._fits = DEPTH_MAX
         """How many frames its ring holds, as far as is known: arguments may be large."""
 
@@ -150,6 +157,17 @@ class Generation:
     @property
     def setup_failed(self) -> bool:
         return self.file.ready == SETUP_FAILED
+
+    @property
+    def failure(self) -> str:
+        """Why it could not be set up, as it says itself: one line of printable text, or ""."""
+        said = self.file.reason if self.setup_failed else ""
+        return "".join(character for character in said if character.isprintable())
+
+    @property
+    def single(self) -> bool:
+        """True where it runs one job at a time."""
+        return self.slots == 1
 
     @property
     def started(self) -> int:
@@ -175,13 +193,13 @@ class Generation:
         if self.phase is not Phase.SERVING or self._recall.active or self.reserved:
             return 0
         unstarted = self.unstarted
-        return 0 if unstarted >= self._slots else max(0, self._slots - self.occupied - unstarted)
+        return 0 if unstarted >= self.slots else max(0, self.slots - self.occupied - unstarted)
 
     @property
     def waiting(self) -> int:
         """Frames in its hands that wait for a running job to end."""
         unstarted = self.unstarted
-        return unstarted and max(0, unstarted - max(0, self._slots - self.occupied))
+        return unstarted and max(0, unstarted - max(0, self.slots - self.occupied))
 
     def waiting_s(self, now: float) -> float:
         """Return the seconds that the waiting ones take at the pace that is measured now."""
@@ -195,14 +213,14 @@ class Generation:
         unstarted = self.unstarted
         high = min(self._pace.high, self._fits)
         # Woken for one at its low watermark, the supervisor also fills those that would wake it soon.
-        if unstarted > self._slots + high - high // 4:
+        if unstarted > self.slots + high - high // 4:
             # Enough, whatever its slots do. Most of those that are asked leave here.
             return FULL
         occupied = self.occupied
         is_dry = not unstarted and not occupied
-        self._pace.note(self.started - occupied, now, was_idle=not unstarted and occupied < self._slots, is_dry=is_dry)
+        self._pace.note(self.started - occupied, now, was_idle=not unstarted and occupied < self.slots, is_dry=is_dry)
         high = min(self._pace.high, self._fits)
-        waiting = unstarted - max(0, self._slots - occupied)
+        waiting = unstarted - max(0, self.slots - occupied)
         if waiting < 0:
             return -waiting, high
         return 0, high - waiting if waiting <= high - high // 4 else 0
@@ -211,7 +229,7 @@ class Generation:
         """Put jobs into its ring; returns how many fitted. It will wake the supervisor at the start that leaves the low watermark."""
         first, free_bytes, written = self.next_seq, self._jobs.free_bytes, 0
         frames: list[tuple[int, int, bytes]] = []
-        for flags, payload, count in pack_jobs(jobs, first):
+        for flags, payload, count in pack_jobs(jobs, first, self.timeout_ms):
             free_bytes -= frame_bytes(payload)
             if free_bytes < 0:
                 break
@@ -250,6 +268,21 @@ class Generation:
     def recall_active(self) -> bool:
         return self._recall.active
 
+    def leave(self) -> list[HeldJob]:
+        """Have it start nothing more; returns the jobs that come back at once. What it runs may end in its own time."""
+        self.leaving = True
+        self.recall()
+        return self.recall_now()
+
+    def stay(self) -> None:
+        """Let it go on after all: its recall is lifted like any other."""
+        self.leaving = False
+
+    @property
+    def stands_back(self) -> bool:
+        """True when one that is leaving has answered and runs nothing: what it has published is all that there will be."""
+        return self._recall.active and self._recall.answered and not self.file.slots.any_running()
+
     def recalled(self) -> list[HeldJob] | None:
         """Return the frames that came back, in order, and lift nothing; None while the subworker has not answered."""
         return self._take_from(self._recall.state().mine_from) if self._recall.answered else None
@@ -264,6 +297,11 @@ class Generation:
         assert acked_from is not None, "lifted only after an answer"
         self._skipped = Skipped(self.next_seq - 1, self._skipped.started + max(0, acked_from - 1 - self._skipped.to))
         self._recall.end()
+
+    def unstarted_jobs(self) -> list[HeldJob]:
+        """Return the jobs in its ring that it has not marked; by now it may have marked some more."""
+        marked = self.file.marked
+        return [job for seq, job in self.handed.items() if seq > marked]
 
     def running(self) -> list[Slot]:
         """Return the slots whose job has started and not ended."""
@@ -284,10 +322,10 @@ class Generation:
         stops.ask(slot.slot, slot.seq, doom.kind, doom.message)
         self.file.stopping += 1
         is_other = stops.otherwise[slot.slot] == slot.seq
-        if is_other == (self._slots > 1):
+        if is_other == (self.slots > 1):
             return False
         self.asked[slot.seq] = Asked(slot, doom, now + GRACE_S)
-        if self._slots > 1:
+        if self.slots > 1:
             os.eventfd_write(self.wake_fd, 1)
         else:
             # It sleeps in a loop of its own, which looks at nothing of ours. Not reaped yet, it is still whom we mean.

@@ -31,6 +31,8 @@ class Answer(Protocol):
     def waiters(self) -> bool: ...
     @property
     def cancels(self) -> bool: ...
+    @property
+    def requests(self) -> bool: ...
 
 
 class Hosts(Protocol):
@@ -61,8 +63,10 @@ class Heartbeat:
         retry_s_max: float,
         waiters: Callable[[], None],
         unwanted: Callable[[Sequence[CancelRequest]], None],
+        exchange: Callable[[int, bool], None],
         witness: Witness,
     ) -> None:
+        """exchange: called after each good beat with our host id and whether this host is asked for something through the database."""
         self._store = store
         self._host_id = host_id
         self._every_s = every_s
@@ -72,6 +76,7 @@ class Heartbeat:
         self._revive = revive
         self._waiters = waiters
         self._unwanted = unwanted
+        self._exchange = exchange
         self._witness = witness
         self._retry_s = min(RETRY_S, every_s, retry_s_max)
         self._asked_at = 0.0
@@ -126,6 +131,9 @@ class Heartbeat:
                 self._waiters()
             if answer.cancels:
                 self._read_cancels(host_id)
+            # What fails here is done with the next beat, which fails too and says so.
+            with suppress(StoreUnavailable):
+                self._exchange(host_id, answer.requests)
         return max(0.0, self._every_s - (time.monotonic() - now))
 
     def _read_cancels(self, host_id: int) -> None:

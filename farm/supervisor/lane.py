@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import chain
 
 from farm.config.model import Lane as LaneConfig
 from farm.failpoints import passing
@@ -44,7 +45,8 @@ class Lane:
         """Those that take frames or may yet; the buried are gone. Replaced as a whole, so that other threads may read it."""
         slots = config.subworkers * config.concurrency
         self._pace = Pace(ahead_s=CLAIM_AHEAD_S, width=slots, jobs_min=CLAIMED_MIN, jobs_max=max(CLAIMS_AHEAD_MAX * claim_max, 2 * slots))
-        self._slots = slots
+        self.slots = slots
+        """Jobs that it can run at once, with all its subworkers."""
         self._started_before = 0
         self.arrived = 0
         """Jobs that came from claims, in all: counted by the main thread."""
@@ -90,6 +92,16 @@ class Lane:
         return len(self.held) + len(self.loners) + len(self.wary)
 
     @property
+    def spare(self) -> int:
+        """Slots that could start a job at once, and have none."""
+        return sum(generation.spare for generation in self.generations)
+
+    @property
+    def settled(self) -> bool:
+        """True when it has no job any more: none under way from a claim, none held, none handed out whose end is not committed."""
+        return self.claimed == self.arrived and not self.waiting and not any(generation.handed for generation in self.generations)
+
+    @property
     def serving(self) -> bool:
         """True while a subworker can take frames: claims for a lane without one would only be held."""
         return any(generation.phase is Phase.SERVING for generation in self.generations)
@@ -102,7 +114,14 @@ class Lane:
         self._pace.note(self.started - occupied, now, is_dry=not buffered and not occupied)
         if self.held_by or not self.serving or buffered > self._pace.low:
             return 0
-        return self._pace.high - buffered + max(0, self._slots - occupied)
+        # What one that is leaving still runs takes nobody's slot: its successor has as many.
+        occupied -= sum(generation.occupied for generation in self.generations if generation.leaving)
+        return self._pace.high - buffered + max(0, self.slots - occupied)
+
+    def appetite(self, now: float) -> Appetite:
+        """Return how many jobs its subworkers would be handed now: for slots that have nothing to do, and behind running jobs."""
+        appetites = [generation.appetite(now) for generation in self.generations]
+        return sum(spare for spare, _behind in appetites), sum(behind for _spare, behind in appetites)
 
     def wants_more(self) -> bool:
         """True at or below the low watermark, as last measured, and nothing keeps it from claiming."""
@@ -136,9 +155,13 @@ class Lane:
         self.held.clear()
         return jobs
 
+    def all_waiting(self) -> Iterator[HeldJob]:
+        """Go through all that waits here."""
+        return chain(self.wary.waiting, self.loners.waiting, self.held)
+
     def leases(self) -> set[int]:
         """Return the leases of all jobs that it holds or has handed out."""
-        leases = {job[LEASE_ID] for job in (*self.held, *self.loners.waiting, *self.wary.waiting)}
+        leases = {job[LEASE_ID] for job in self.all_waiting()}
         return leases.union(*({job[LEASE_ID] for job in generation.handed.values()} for generation in self.generations))
 
     def take_out(self, job_ids: Container[int]) -> list[HeldJob]:
@@ -146,10 +169,11 @@ class Lane:
         return [*take_out(self.held, job_ids), *self.loners.take_out(job_ids), *self.wary.take_out(job_ids)]
 
     def finish_recalls(self) -> bool:
-        """Hold again what was recalled from subworkers that have answered, and let them go on; True if anybody has."""
+        """Hold again what was recalled from subworkers that have answered, and let them go on; True if anybody has. Not those that are
+        leaving: Recycling looks after them."""
         anybody = False
         for generation in self.generations:
-            if generation.recall_active and generation.phase is Phase.SERVING:
+            if generation.recall_active and generation.phase is Phase.SERVING and not generation.leaving:
                 frames = generation.recalled()
                 if frames is not None:
                     passing("supervisor.after_answer")
@@ -158,8 +182,9 @@ class Lane:
                     anybody = True
         return anybody
 
-    def dispatch(self, now: float) -> None:
-        """Put held jobs into rings: for free slots first, then behind running jobs as far ahead as their pace allows."""
+    def dispatch(self, now: float, *, behind: bool = True) -> None:
+        """Put held jobs into rings: for free slots first, then, unless somebody else is to come first, behind running jobs as far ahead as
+        their pace allows."""
         if self.stands_back:
             return
         if self.loners.any:
@@ -175,7 +200,7 @@ class Lane:
         if not self.held:
             return
         asked = [(generation, appetite) for generation in takers if (appetite := generation.appetite(now)) != FULL]
-        shares = share_out(len(self.held), [appetite for _generation, appetite in asked])
+        shares = share_out(len(self.held), [(spare, more if behind else 0) for _generation, (spare, more) in asked])
         for (generation, _appetite), share in zip(asked, shares, strict=True):
             if share:
                 frames = [self.held.popleft() for _ in range(share)]
@@ -184,6 +209,7 @@ class Lane:
                     self.take_back(frames[written:])
 
     def add(self, generation: Generation) -> None:
+        generation.timeout_ms = round(1000 * self.config.timeout_s)
         self.generations = [*self.generations, generation]
 
     def remove(self, generation: Generation) -> None:

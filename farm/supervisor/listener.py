@@ -9,9 +9,9 @@ from typing import Protocol
 from farm.errors import StoreUnavailable
 from farm.model import PRIORITY_MAX
 
-LATER, WAITERS, CANCEL = "later", "waiters", "cancel"
-"""Payloads of wake-ups for a job that is due later, for a program that begins to wait for the end of one, and for a job that is to end;
-any other is `class:priority`, or `class:priority:job`, of one that is ready now."""
+LATER, WAITERS, CANCEL, REQUEST = "later", "waiters", "cancel", "request"
+"""Payloads of wake-ups for a job that is due later, for a program that begins to wait for the end of one, for a job that is to end, and for
+hosts that are asked for something; any other is `class:priority`, or `class:priority:job`, of one that is ready now."""
 Pair = tuple[int, int]
 """(class id, priority)."""
 RETRY_S = 0.25
@@ -46,6 +46,7 @@ class Listener:
         later: Callable[[], None],
         waiters: Callable[[], None],
         cancel: Callable[[], None],
+        request: Callable[[], None],
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._wakeups = wakeups
@@ -53,6 +54,7 @@ class Listener:
         self._later = later
         self._waiters = waiters
         self._cancel = cancel
+        self._request = request
         self._clock = clock
         self._hears = False
         self._deaf_until = float("-inf")
@@ -82,7 +84,7 @@ class Listener:
             self._pass_on(payloads)
 
     def _pass_on(self, payloads: list[str]) -> None:
-        pairs = {_read(payload) for payload in payloads if payload not in (LATER, WAITERS, CANCEL)}
+        pairs = {_read(payload) for payload in payloads if payload not in (LATER, WAITERS, CANCEL, REQUEST)}
         if None in pairs:
             self._claimer.hear([])
         if known := [pair for pair in pairs if pair is not None]:
@@ -93,6 +95,8 @@ class Listener:
             self._waiters()
         if CANCEL in payloads:
             self._cancel()
+        if REQUEST in payloads:
+            self._request()
 
 
 def _read(payload: str) -> Pair | None:

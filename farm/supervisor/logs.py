@@ -10,17 +10,18 @@ import orjson
 
 
 class TextFormatter(logging.Formatter):
-    """`12:04:31.250 WARNING text`; the level only where it is not INFO."""
+    """`12:04:31.250 WARNING text`; the level only where it is not INFO. A record's `rows` stand below it, a line each."""
 
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         level = "" if record.levelno == logging.INFO else f"{record.levelname} "
         text = f"{clock}.{int(record.msecs):03d} {level}{record.getMessage()}"
+        text += "".join(f"\n  {row}" for row in getattr(record, "rows", ()))
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time (UTC), level, logger, message, and exception where there is one."""
+    """One object a line: time (UTC), level, logger, message, a record's own `fields`, and exception where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -29,6 +30,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)

@@ -62,7 +62,7 @@ class Loners:
 
     def hand_out(self, generations: Sequence[Generation]) -> None:
         """Keep one subworker free of others, and when it has nothing left give it one job."""
-        serving = [generation for generation in generations if generation.phase is Phase.SERVING]
+        serving = [generation for generation in generations if generation.phase is Phase.SERVING and not generation.leaving]
         if self._waiting and serving and not any(generation.reserved for generation in serving):
             min(serving, key=lambda generation: len(generation.handed)).reserved = True
         for generation in serving:

@@ -45,9 +45,7 @@ class Packer:
         self._args_bytes_max = frame_bytes_max - JOB_HEAD.size - JOB_COLUMNS_BYTES - TASK_BYTES_MAX
         self._quiet_until = 0.0
 
-    def pack(
-        self, claim: Claim, rows: Sequence[JobRow], runner_name: str, *, lane: str, first: int = 0, to_release: bool = False
-    ) -> Packed:
+    def pack(self, claim: Claim, rows: Sequence[JobRow], runner_name: str, *, first: int = 0, to_release: bool = False) -> Packed:
         """Return the jobs of a claim in its order, from one position up to the first whose arguments cannot be spilled now.
 
         to_release: none of them will go into a ring, so nothing is spilled for them.
@@ -56,7 +54,7 @@ class Packer:
         lease_id, job_ids, attempts, losts, _from_ready = claim
         tasks_named = {row[1] for row in rows}
         reasons = {task: self._refusals.reason(runner_name, task) for task in tasks_named}
-        limits = {task: self._timeouts.of(lane, task) for task in tasks_named}
+        limits = {task: self._timeouts.of(task) for task in tasks_named}
         allowed = not any(reasons.values())
         if allowed and not first and len(rows) == len(job_ids) and max(map(len, map(_args, rows))) <= self._args_bytes_max:
             # The common case, for which nothing need be looked at one by one.

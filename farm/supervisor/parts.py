@@ -7,13 +7,14 @@ import queue
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import farm
 from farm import linux
 from farm.config.model import Config
 from farm.errors import StoreUnavailable
-from farm.model import CancelRequest
+from farm.model import CancelRequest, HostRequest
 from farm.ports import Part
 from farm.retry import Policies
 from farm.shm.generation import JOB_RING_BYTES
@@ -22,6 +23,7 @@ from farm.shm.spill import Spill
 from farm.store import schema
 from farm.store.claims import ClaimStore
 from farm.store.hosts import HostStore
+from farm.store.requests import RequestStore
 from farm.store.session import Session
 from farm.store.upkeep import UpkeepStore
 from farm.store.wakeups import Wakeups
@@ -30,11 +32,14 @@ from farm.supervisor.claimer import Claimer
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
 from farm.supervisor.generation import Generation
+from farm.supervisor.handover import Handover
 from farm.supervisor.heartbeat import Heartbeat, less_monotonic
 from farm.supervisor.lane import Lane
 from farm.supervisor.listener import Listener
 from farm.supervisor.loop import Loop
 from farm.supervisor.packing import Packer
+from farm.supervisor.pauses import Pauses
+from farm.supervisor.postbox import Postbox
 from farm.supervisor.refusals import Refusals
 from farm.supervisor.supervisor import Children, Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
@@ -58,7 +63,9 @@ class Parts:
         self._dsn = dsn
         self._stack = stack
         self._revive = revive
-        self._hosts = HostStore(self._session("heartbeat", keeps_plans=True))
+        heartbeat = self._session("heartbeat", keeps_plans=True)
+        self._hosts = HostStore(heartbeat)
+        self._requests = RequestStore(heartbeat)
         upkeep = self._session("upkeep", keeps_plans=True)
         self._upkeep_store = UpkeepStore(upkeep, Policies(config.tasks))
         self._reaper = HostStore(upkeep)
@@ -117,6 +124,7 @@ class Parts:
         """Make the parts and their threads."""
         config = self._config
         self._inbox, self._loop = inbox, loop
+        self.postbox = Postbox(store=self._requests, deliver=self._deliver_request, wake=heartbeats_nap.wake)
         self._claimer = Claimer(
             store=self._claims_store,
             lanes=lanes,
@@ -140,6 +148,7 @@ class Parts:
             retry_s_max=config.reconnect_pause_s,
             waiters=desk.note_waiters,
             unwanted=self._tell_unwanted,
+            exchange=self.postbox.exchange,
             witness=witness,
         )
         heartbeat = PartThread("heartbeat", self._heartbeat, heartbeats_nap)
@@ -164,7 +173,14 @@ class Parts:
         if listen is not None:
             wakeups = Wakeups(self._session("listen", dsn=listen))
             self._stack.callback(wakeups.close)
-            listener = Listener(wakeups=wakeups, claimer=self._claimer, later=upkeep.wake, waiters=desk.note_waiters, cancel=hear_of_cancel)
+            listener = Listener(
+                wakeups=wakeups,
+                claimer=self._claimer,
+                later=upkeep.wake,
+                waiters=desk.note_waiters,
+                cancel=hear_of_cancel,
+                request=heartbeat.wake,
+            )
         self._claims = PartThread("claims", self._claimer, listener)
         self._threads = [self._claims, upkeep, heartbeat]
 
@@ -204,6 +220,10 @@ class Parts:
             burst=burst,
         )
 
+    def pauses(self, directory: Path, *, crew: Crew, handover: Handover) -> Pauses:
+        """Make what pauses lanes and queues, and remembers it in a state directory."""
+        return Pauses(directory, crew=crew, handover=handover, claimer=self._claimer, wake=self._claims.wake)
+
     def start(self, late_lock: Part | None = None) -> None:
         """Start all threads; late_lock: a part that has to take the crew's lock yet."""
         if late_lock is not None:
@@ -218,6 +238,9 @@ class Parts:
             thread.stop(0.0)
         for thread in self._threads:
             thread.stop(STOP_S)
+        # What was asked for last, as a rule to leave: the heartbeat's thread may have had no time for that any more.
+        with suppress(StoreUnavailable):
+            self.postbox.write_answers()
         if retire:
             # With the database gone at this very moment the row waits for its lease: there is nothing in it to hurry for.
             with suppress(StoreUnavailable):
@@ -225,9 +248,7 @@ class Parts:
 
     def _timeouts(self) -> Timeouts:
         policies = Policies(self._config.tasks)
-        return Timeouts(
-            of_task=lambda task: policies.of(task).timeout_s, of_lanes={lane.name: lane.timeout_s for lane in self._config.lanes}
-        )
+        return Timeouts(of_task=lambda task: policies.of(task).timeout_s)
 
     def _begin_again(self, host_id: int) -> None:
         """Our row was retired, which is for ever: register a new one. Called in the heartbeat's thread, which owns that session."""
@@ -241,6 +262,11 @@ class Parts:
     def _tell_unwanted(self, requests: Sequence[CancelRequest]) -> None:
         """Called in the heartbeat's thread."""
         self._inbox.put(Unwanted(requests))
+        self._loop.wake()
+
+    def _deliver_request(self, request: HostRequest) -> None:
+        """Called in the heartbeat's thread."""
+        self._inbox.put(request)
         self._loop.wake()
 
     def _hear_of_work(self) -> None:

@@ -9,23 +9,31 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from farm.config.model import Config
+from farm.model import HostRequest
+from farm.shm.frames import HeldJob
 from farm.shm.spill import Spill
 from farm.supervisor.cancel import Cancels, Unwanted
 from farm.supervisor.claimer import Arrival, Claimer
+from farm.supervisor.commands import Commands
+from farm.supervisor.control import Control
 from farm.supervisor.crew import Crew
 from farm.supervisor.deadlines import Deadlines
-from farm.supervisor.desk import Desk
+from farm.supervisor.desk import Desk, released
 from farm.supervisor.drain import Drain
 from farm.supervisor.generation import Phase, signal_group
+from farm.supervisor.handover import Handover
 from farm.supervisor.lane import leases_held
 from farm.supervisor.loop import Loop
 from farm.supervisor.memory import MemoryWatch
 from farm.supervisor.origins import Origins
 from farm.supervisor.packing import Packer
+from farm.supervisor.postbox import Postbox
 from farm.supervisor.pressure import Meter
+from farm.supervisor.recycling import Recycling
+from farm.supervisor.snapshot import lane_snapshot, running
 from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
 from farm.supervisor.throttle import Throttle
@@ -73,7 +81,7 @@ class Supervisor:
         crew: Crew,
         desk: Desk,
         spill: Spill,
-        inbox: queue.SimpleQueue[Arrival | Retired | Unwanted],
+        inbox: queue.SimpleQueue[Arrival | Retired | Unwanted | HostRequest],
         packer: Packer,
         claimer: Claimer,
         claims: PartThread,
@@ -100,7 +108,12 @@ class Supervisor:
         self._memory = MemoryWatch(crew)
         self._throttle = Throttle(lanes=lambda: crew.lanes, host=config.host, meter=Meter())
         self.origins = Origins(in_use=lambda: leases_held(crew.lanes))
-        self._take_back = TakeBack(crew.lanes)
+        self.handover = Handover(crew.lanes, origins=self.origins, give_back=self._give_back)
+        self.take_back = TakeBack(crew.lanes, self.handover)
+        self._control: Control | None = None
+        self._commands: Commands | None = None
+        self._postbox: Postbox | None = None
+        self._recycling = Recycling(crew)
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
         self._served = False
@@ -122,6 +135,12 @@ class Supervisor:
     @property
     def zygote(self) -> Zygote:
         return self._zygote
+
+    def obey(self, commands: Commands, *, control: Control, postbox: Postbox) -> None:
+        """Do from now on what comes through the control socket and the database."""
+        self._commands, self._control, self._postbox = commands, control, postbox
+        control.serve(commands.perform)
+        self._loop.watch(control.fd, control.hear)
 
     def run(self) -> int:
         """Work until drained; returns the number of jobs whose outcome could not be committed."""
@@ -174,14 +193,18 @@ class Supervisor:
         if self._drain is None:
             changed = self._crew.finish_recalls() or changed or bool(consumed) or any(lane.loners.any for lane in self._crew.lanes)
             if changed:
+                self.handover.sweep()
                 # There are jobs to hand out again, or somebody new to have them.
                 self._dispatch(now)
         self._desk.step()
+        recycle_s = self._recycling.step(now) if self._drain is None else SLEEP_S_MAX
         # Posts last: those who were just told to end have successors at once.
-        wait_s = min(self._look_at_memory(now), self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
+        wait_s = min(recycle_s, self._look_at_memory(now), self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
         if self._drain is None:
-            wait_s = min(wait_s, self._take_back.step(now))
+            wait_s = min(wait_s, self.handover.step(now), self.take_back.step(now))
         self._tell_first_ready()
+        if self._control is not None:
+            wait_s = min(wait_s, self._control.step(now))
         if self._drain is not None:
             self._writer.drain()
             wait_s = min(wait_s, self._drain.step(now))
@@ -200,7 +223,7 @@ class Supervisor:
     def _dispatch(self, now: float) -> None:
         for lane in self._crew.lanes:
             lane.dispatch(now)
-            if self._claimer.knows_work and lane.wants_more():
+            if lane.wants_more() and self._claimer.knows_work(lane):
                 self._claims.wake()
 
     def begin_drain(self) -> None:
@@ -213,6 +236,33 @@ class Supervisor:
         log.info("draining: running jobs may end within %g s", self._config.drain_timeout_s)
         self._claimer.closed = True
         self._drain = Drain(crew=self._crew, desk=self._desk, deadline=now + self._config.drain_timeout_s)
+
+    def drain(self, hurry: bool) -> tuple[float, list[str]]:
+        """Leave when all is done, or hurry; asked again, go on with it. Returns the seconds that running jobs have, and that in words."""
+        begun = self._drain is not None
+        if not begun:
+            self.begin_drain()
+        if hurry:
+            self.begin_drain()
+            return 0.0, ["running jobs are ended now"]
+        assert self._drain is not None
+        left_s = self._drain.left_s(time.monotonic())
+        return left_s, [f"{'draining already' if begun else 'draining'}: running jobs may end within {left_s:.0f} s"]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the farm as it stands, as data."""
+        return {
+            "pid": os.getpid(),
+            "host_id": self._crew.host_id,
+            "config": self._config.path,
+            "served": self._served,
+            "draining": self._drain is not None,
+            "left_s": None if self._drain is None else self._drain.left_s(time.monotonic()),
+            "running": running(self._crew.lanes),
+            "settled": self.settled,
+            "refused": self.refused,
+            "lanes": [lane_snapshot(lane) for lane in self._crew.lanes],
+        }
 
     def _obey(self, number: int) -> None:
         if number == signal.SIGCHLD:
@@ -234,6 +284,10 @@ class Supervisor:
             elif isinstance(news, Unwanted):
                 self._cancels.act(news.requests, draining=self._drain is not None)
                 self._unpacked = None
+            elif isinstance(news, HostRequest):
+                if self._commands is not None and self._postbox is not None:
+                    self._commands.answer(news, self._postbox)
+                self._unpacked = None
             else:
                 self._unpacked = news
 
@@ -245,16 +299,24 @@ class Supervisor:
             # Claimed just before our host row was retired: they are somebody else's now, too.
             arrival.lane.arrive(claimed - first, [])
             return True
-        packed = self._packer.pack(
-            arrival.claim, arrival.rows, arrival.runner, lane=arrival.lane.name, first=first, to_release=self._drain is not None
-        )
-        arrival.lane.arrive(packed.end - first, packed.jobs, some_lost=arrival.claim.losts is not None)
+        to_release = self._drain is not None or self.handover.is_paused(arrival.origin)
+        packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first, to_release=to_release)
+        if self.handover.is_paused(arrival.origin):
+            arrival.lane.arrive(packed.end - first, [])
+            self._give_back(packed.jobs)
+        else:
+            arrival.lane.arrive(packed.end - first, packed.jobs, some_lost=arrival.claim.losts is not None)
         self.refused += len(packed.refused)
         self._desk.push(packed.refused)
         if packed.end < claimed:
             self._packed_to = packed.end
             return False
         return True
+
+    def _give_back(self, jobs: list[HeldJob]) -> None:
+        """Release jobs that were claimed and not started."""
+        self._desk.push(released(jobs))
+        self._crew.drop_arguments(jobs)
 
     def _begin_as(self, host_id: int) -> None:
         """Our host row was retired: what we hold is somebody else's. Outcomes in the rings are still offered to the fence."""
@@ -333,8 +395,8 @@ class Supervisor:
             self._served = True
             log.info("ready")
             self._claims.wake()
-        elif not self._served and self._drain is None and self._crew.setup_failures >= SETUP_TRIES * len(self._crew.posts):
-            log.error("no runner could be set up, in %d tries: the farm gives up", self._crew.setup_failures)
+        elif not self._served and self._drain is None and self._crew.setup_failures >= SETUP_TRIES:
+            log.error("no subworker could be set up, in %d tries of each: the farm gives up", SETUP_TRIES)
             self.gave_up = True
             self.begin_drain()
 
@@ -354,7 +416,7 @@ class Supervisor:
         return LOOK_S
 
 
-def deliverer(inbox: queue.SimpleQueue[Arrival | Retired | Unwanted], loop: Loop) -> Callable[[Arrival], None]:
+def deliverer(inbox: queue.SimpleQueue[Arrival | Retired | Unwanted | HostRequest], loop: Loop) -> Callable[[Arrival], None]:
     """Return what the claim thread calls with a batch: the main thread is woken for it."""
 
     def deliver(arrival: Arrival) -> None:

@@ -29,8 +29,27 @@ def test_a_right_file_is_ok_and_summed_up(farm: Farm, tmp_path: Path) -> None:
   lane fast: 2 subworkers, 100 MB for a job, queues: mail, web
   lane many: 1 subworker x 500 jobs, 100 MB for the jobs of a subworker, queues: hooks
   lane rest: 1 subworker, 52.4 MB for a job, queues: *
+  memory of all lanes: 605 MB of 1 GB, 60 %
+    LANE  SUBWORKERS  SPARE  MEMORY EACH  TOGETHER
+    fast           2    + 1       100 MB    300 MB
+    many           1    + 1       100 MB    200 MB
+    rest           1    + 1      52.4 MB    105 MB
+    all            4    + 3                 605 MB  60 % of 1 GB
+    not in it: 10 processes before they run anything (5 to 35 MB each, and what your modules need), PostgreSQL
 """
     )
+
+
+def test_lanes_in_one_line_are_checked_with_a_file_that_names_none(farm: Farm, tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("runners: {python: {}}\n")
+    done = farm("config", "check", file, "--lanes", "fast:1 slow:2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  lane slow: 2 subworkers, " in done.stdout
+    assert "\n  no lane has '*': jobs in any other queue wait for another host\n" in done.stdout
+    done = farm("config", "check", file, "--lanes", "fast")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith('--lanes: "fast": expected')
 
 
 def test_all_files_are_checked_and_all_problems_said(farm: Farm, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,8 +36,10 @@ def test_a_burst_runs_what_is_there_and_leaves_what_is_due_later(farm: Farm, con
     assert farm("enqueue", "farm.demo:noop", "--delay", "1h", "--dsn", dsn).returncode == 0
     done = farm("start", config, "--burst", "--log-format", "json")
     assert done.returncode == 0, done.stderr
-    for line in (done.stdout + done.stderr).splitlines():
-        json.loads(line)
+    lines = [json.loads(line) for line in (done.stdout + done.stderr).splitlines()]
+    (budget,) = [line["memory"] for line in lines if "memory" in line]
+    assert [lane["name"] for lane in budget["lanes"]] == ["default"]
+    assert not any("TOGETHER" in line["message"] for line in lines)
     with psycopg.connect(dsn) as connection:
         assert connection.execute("SELECT count(*), min(status), max(status) FROM farm.result").fetchone() == (50, 1, 1)
         assert connection.execute("SELECT count(*) FROM farm.scheduled").fetchone() == (1,)
@@ -63,6 +66,16 @@ def test_it_warns_when_the_environment_names_another_database(farm: Farm, config
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("farm: FARM_DSN names another database; config comes first: using PostgreSQL farm@/tmp/")
     assert "s3cret" not in done.stderr
+
+
+def test_lanes_in_one_line_say_where_they_are_from_when_two_were_named(farm: Farm, config: Path) -> None:
+    config.write_text("".join(line for line in config.read_text().splitlines(keepends=True) if not line.startswith("lanes:")))
+    done = farm("start", config, "--burst", "--lanes", "one:1 two>three:1", FARM_LANES="other:1")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("farm: FARM_LANES names other lanes; --lanes comes first\n")
+    assert "lanes: one (1 subworker; queues one), two (1 subworker; queues two > three)\n" in done.stderr
+    assert "queues: one, two, three; no lane has '*', so jobs in any other queue wait for another host\n" in done.stderr
+    assert re.search(r"^  one +1 +\+ 1 ", done.stderr, re.MULTILINE)
 
 
 def test_a_schema_that_is_missing_is_told_with_the_command_that_mends_it(farm: Farm, config: Path, empty_dsn: str) -> None:

@@ -22,7 +22,7 @@ from farm.config.machine import Machine
 from farm.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
-MACHINE = Machine(cores=2, memory_bytes=4_000_000_000)
+MACHINE = Machine(cores=2, memory_bytes=4_000_000_000, cpus=frozenset({0, 1}))
 EXAMPLES = int(os.environ.get("FARM_FUZZ_EXAMPLES", "300"))
 LONG = EXAMPLES > 1000
 
@@ -85,7 +85,7 @@ def test_whatever_the_bytes(tmp_path: Path, data: bytes, environ: dict[str, str]
 WHOLE = b"""\
 # everything that there is
 database: {dsn: "postgresql://u:p@h:5432/d", pooled: true, listen: 'host=h dbname=d'}
-host: {name: north, memory: 2GB, overcommit: false}
+host: {name: north, memory: 2GB, overcommit: false, memory_floor: 100MB, pressure: 12.5}
 runners:
   python: {allow: ["farm.demo:*", "operator:add"], path: [.]}
 lanes:
@@ -93,6 +93,11 @@ lanes:
     queues: [mail, web]
     subworkers: 2
     memory: 100MB
+    setup: [pools:open, "app.models:load"]
+    env: {REGION: "${A:-eu}", PORT: 8080}
+    cpus: [0, 1]
+    nice: 5
+    recycle: {max_jobs: 1000, rss_growth: never, max_age: 1h}
   rest: {queues: [reports, "*"], subworkers: auto, concurrency: 1, memory: 256MiB}
 writer: {batch_max: 10, age_max: 5ms}
 spill: {max: 64MiB}

@@ -83,8 +83,10 @@ def test_a_runner_that_cannot_be_set_up_ends_the_farm(make_farm: MakeFarm, ledge
     farm = make_farm(wrapper=[sys.executable, str(wrapper)])
     farm.start("--burst", ready=False)
     assert farm.wait() == 2, farm.log
-    assert farm.log_lines(r"w0 \(default\) \| farm: a runner cannot be set up: OSError: libmagic.so is not there")
-    assert farm.log_lines(r"ERROR no runner could be set up, in 8 tries: the farm gives up$")
+    assert farm.log_lines(
+        r"ERROR lane default has 0 of 2 subworkers: runner python: OSError: libmagic.so is not there \(hook.py, line 5\);"
+    )
+    assert farm.log_lines(r"ERROR no subworker could be set up, in 4 tries of each: the farm gives up$")
     assert ledger.places()[job_id].place in ("ready", "returned")
     ledger.check()
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from farm import linux
+from farm.errors import StoreUnavailable
 from farm.model import CancelRequest
 from farm.shm.generation import GenerationFile
 from farm.shm.slots import FREE, MARKED, RUNNING
@@ -23,6 +24,8 @@ class Row:
         self.live = True
         self.waiters = False
         self.requests: list[CancelRequest] = []
+        self.is_asked = False
+        self.exchanges: list[tuple[int, bool]] = []
         self.running: list[int] = []
         """What the last beat has listed."""
         self.asked_ns = 0
@@ -30,7 +33,12 @@ class Row:
 
     def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> Answer | None:
         self.running, self.asked_ns = list(running), linux.boottime_ns()
-        return Answer(1, self.waiters, bool(self.requests)) if self.live else None
+        return Answer(1, self.waiters, bool(self.requests), self.is_asked) if self.live else None
+
+    def exchange(self, host_id: int, any_new: bool) -> None:
+        self.exchanges.append((host_id, any_new))
+        if any_new:
+            raise StoreUnavailable
 
     def cancels(self, host_id: int) -> Sequence[CancelRequest]:
         return self.requests
@@ -57,6 +65,7 @@ def beating(
         retry_s_max=2.0,
         waiters=lambda: waited.append(True),
         unwanted=([] if unwanted is None else unwanted).extend,
+        exchange=row.exchange,
         witness=Witness(hurry=lambda: None, wake=lambda: None),
     )
 
@@ -107,3 +116,16 @@ def test_the_gate_of_a_retired_host_stays_closed(tmp_path: Path) -> None:
     assert crew[1].file.gate_ns == heartbeat.gate_ns > opened
     for generation in crew:
         os.close(generation.wake_fd)
+
+
+def test_what_is_asked_of_a_host_is_exchanged_with_every_good_beat() -> None:
+    """A database that goes away in the middle of it is told of by the next beat."""
+    row, retired = Row(), list[int]()
+    heartbeat = beating(row, [], retired, [])
+    heartbeat.step(0.0)
+    row.is_asked = True
+    heartbeat.step(1.0)
+    row.live = False
+    heartbeat.step(2.0)
+    assert row.exchanges == [(1, False), (1, True)]
+    assert retired == [1]

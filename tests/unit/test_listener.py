@@ -19,11 +19,17 @@ class Heard:
         self.pauses: list[float] = []
         self.pairs: list[tuple[int, int]] = []
         self.looks = 0
-        self.later = self.waiters = self.cancels = 0
+        self.later = self.waiters = self.cancels = self.requests = 0
         self.hearing: list[bool] = []
         self.now = 0.0
         self._listener = Listener(
-            wakeups=self, claimer=self, later=self.note_later, waiters=self.note_waiters, cancel=self.note_cancel, clock=lambda: self.now
+            wakeups=self,
+            claimer=self,
+            later=self.note_later,
+            waiters=self.note_waiters,
+            cancel=self.note_cancel,
+            request=self.note_request,
+            clock=lambda: self.now,
         )
 
     def wait(self, timeout_s: float) -> list[str] | None:
@@ -54,6 +60,9 @@ class Heard:
     def note_cancel(self) -> None:
         self.cancels += 1
 
+    def note_request(self) -> None:
+        self.requests += 1
+
     def sleep(self, wait_s: float = 1.0) -> Heard:
         self._listener.sleep(wait_s)
         return self
@@ -67,6 +76,8 @@ def test_wake_ups_are_passed_on() -> None:
     assert (heard.waiters, heard.later, heard.looks) == (1, 0, 0)
     heard = Heard("cancel", "cancel").sleep()
     assert (heard.cancels, heard.waiters, heard.looks) == (1, 0, 0)
+    heard = Heard("request").sleep()
+    assert (heard.requests, heard.cancels, heard.looks) == (1, 0, 0)
     heard = Heard("3:4", "classes").sleep()
     assert (heard.pairs, heard.looks) == ([(3, 4)], 1), "what says more than a pair is not lost beside one"
     heard = Heard().sleep()

@@ -2,190 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farm.config.model import Lane as LaneConfig
-from farm.shm.frames import HeldJob, unpack_jobs
-from farm.shm.generation import READY, GenerationFile
-from farm.shm.ring import RingConsumer
-from farm.shm.start import StartGate
 from farm.supervisor.burial import judge
-from farm.supervisor.generation import FULL, Generation, Phase
-from farm.supervisor.lane import Lane, share_out
-from farm.supervisor.takeback import IDLE_S, PAUSE_S, STUCK_S, WORK_S, Balance, Load, TakeBack
-from farm.supervisor.witness import Witness
+from farm.supervisor.generation import FULL
+from farm.supervisor.lane import share_out
+from farm.supervisor.takeback import IDLE_S, PAUSE_S, STILL_S, STUCK_S, WORK_S, Balance, Load
+from tests.unit.played import Actor, Stage, handed_to, held, job_of, lane_config, staged
 
-WAIT_S_MAX = IDLE_S + WORK_S + PAUSE_S + 0.02
+WAIT_S_MAX = STILL_S + WORK_S + PAUSE_S + 0.02
 """How long a job may wait in the ring of a busy subworker while another one has nothing to do: what is allowed for, and a little."""
 
 QUICK = 3000
 """Jobs of a tenth of a millisecond that make the buffers deep."""
-
-
-class Actor:
-    """Plays a subworker of so many slots: what it does takes no time, jobs take as many milliseconds as their ids say."""
-
-    def __init__(self, path: Path, number: int, slots: int) -> None:
-        file = GenerationFile.create(path, slots=slots, host_id=1)
-        wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.generation = Generation(name=path.name, number=number, lane="default", host_id=1, file=file, wake_fd=wake_fd)
-        self.generation.phase = Phase.SERVING
-        self._theirs = GenerationFile.open(path)
-        self._theirs.ready = READY
-        self._jobs = RingConsumer(self._theirs.job_ring)
-        self._gate = StartGate(self._theirs, self._jobs)
-        self._taken: list[tuple[int, int]] = []
-        self._next_seq = 1
-        self._running: dict[int, tuple[float, int]] = {}
-        self._slots = slots
-        self._answered = self._wish = 0
-        self.started: list[int] = []
-        self.recalls = 0
-        self._asleep = False
-
-    @property
-    def next_end(self) -> float:
-        return min((end for end, _seq in self._running.values()), default=float("inf"))
-
-    @property
-    def busy(self) -> bool:
-        return bool(self._running)
-
-    def work(self, now: float, lengths_s: Sequence[float]) -> bool:
-        """End and start what is due. True if the supervisor is woken for it."""
-        for slot, (end, seq) in list(self._running.items()):
-            if end <= now:
-                self._asleep = False
-                self._gate.finish(slot)
-                self.generation.settle([seq])
-                del self._running[slot]
-        wakes = False
-        while len(self._running) < self._slots:
-            self._taken = self._taken or self._take()
-            if recall := self._gate.recall_number:
-                if recall != self._answered:
-                    first = self._taken[0][0] if self._taken else self._next_seq
-                    self._gate.acknowledge(first)
-                    self._taken, self._answered = [], recall
-                    self.recalls += 1
-                    wakes = True
-                return wakes
-            if not self._taken:
-                asleep, self._asleep = self._asleep, True
-                return wakes or not asleep
-            self._asleep = False
-            seq, job = self._taken.pop(0)
-            slot = min(set(range(self._slots)) - set(self._running))
-            assert self._gate.start(slot, seq, 1, 0, job, 0, 0, 1, 0)
-            self._running[slot] = now + lengths_s[job], seq
-            self.started.append(job)
-            if self._wish != self._theirs.refill <= seq:
-                self._wish = self._theirs.refill
-                wakes = True
-        return wakes
-
-    def _take(self) -> list[tuple[int, int]]:
-        """Take a frame out of the ring: (sequence, job) of each of its jobs."""
-        taken: list[tuple[int, int]] = []
-        for _seq, _kind, _flags, payload in self._jobs.take(1):
-            jobs = unpack_jobs(payload)
-            taken += enumerate(jobs.job_ids, jobs.first_seq)
-            self._next_seq = jobs.first_seq + len(jobs.job_ids)
-        return taken
-
-    def close(self) -> None:
-        self._gate.close()
-        self._jobs.close()
-        self._theirs.close()
-        self.generation.close()
-
-
-class Stage:
-    """A lane, its subworkers, and the part under test."""
-
-    def __init__(self, directory: Path, subworkers: int, slots: int) -> None:
-        config = LaneConfig(name="default", queues=("*",), subworkers=subworkers, concurrency=slots, memory_bytes=1 << 28)
-        self.lane = Lane(config, claim_max=2000, witness=Witness(hurry=lambda: None, wake=lambda: None))
-        self.actors = [Actor(directory / f"w{number}.1", number, slots) for number in range(subworkers)]
-        for actor in self.actors:
-            self.lane.add(actor.generation)
-        self.part = TakeBack([self.lane])
-        self.begun = self.now = 100.0
-        self.lengths_s: list[float] = []
-        self.waited_s = 0.0
-        """The longest that a job has waited in the ring of a busy one while another one had nothing to do."""
-        self._since: dict[int, float] = {}
-        self._woken = False
-        self._look_at = float("inf")
-
-    def arrive(self, lengths_s: Sequence[float]) -> None:
-        """Have jobs arrive that take so long."""
-        first = len(self.lengths_s)
-        self.lengths_s.extend(lengths_s)
-        self.lane.claimed += len(lengths_s)
-        self.lane.arrive(len(lengths_s), [held(job) for job in range(first, len(self.lengths_s))])
-        self._woken = True
-
-    def turn(self, until: float = float("inf")) -> bool:
-        """Do all that happens now, then let time pass to what happens next; False if nothing will, before that time.
-
-        The supervisor does something only when it is woken, or when it said that it would.
-        """
-        self._work()
-        while self._woken or self.now >= self._look_at:
-            self._woken = False
-            self.lane.finish_recalls()
-            self.lane.dispatch(self.now)
-            self._look_at = self.now + self.part.step(self.now)
-            self._work()
-        self._note_waiting()
-        coming = min(self._look_at, *(actor.next_end for actor in self.actors))
-        if coming < until:
-            self.now = coming
-        return coming < until
-
-    def _work(self) -> None:
-        for actor in self.actors:
-            self._woken |= actor.work(self.now, self.lengths_s)
-
-    def _note_waiting(self) -> None:
-        waiting = self._waiting() if any(actor.generation.spare for actor in self.actors) else set()
-        self._since = {job: self._since.get(job, self.now) for job in waiting}
-        self.waited_s = max([self.waited_s, *(self.now - since for since in self._since.values())])
-
-    def _waiting(self) -> set[int]:
-        found = set()
-        for actor in self.actors:
-            if actor.generation.waiting:
-                handed = list(actor.generation.handed.items())
-                found |= {job_of(job) for seq, job in handed if seq > actor.generation.file.marked}
-        return found
-
-    def close(self) -> None:
-        for actor in self.actors:
-            actor.close()
-
-
-def held(job: int) -> HeldJob:
-    return (0, 1, job, 0, 0, 0, 0, 0, b"chores:who", b"[]")
-
-
-@contextmanager
-def staged(subworkers: int, slots: int = 1) -> Iterator[Stage]:
-    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="test-takeback-") as directory:
-        stage = Stage(Path(directory), subworkers, slots)
-        try:
-            yield stage
-        finally:
-            stage.close()
 
 
 LENGTHS_S = st.one_of(st.integers(1, 5), st.integers(1, 100), st.integers(1, 2000)).map(lambda ms: ms / 1000)
@@ -199,7 +30,7 @@ def test_no_job_waits_long_while_somebody_is_idle(data: st.DataObject) -> None:
     gaps = data.draw(st.lists(st.floats(0, 1), min_size=len(bursts), max_size=len(bursts)))
     quick = data.draw(st.sampled_from([0, 300, QUICK]))
     """Jobs of a tenth of a millisecond ahead of them, which deepen the buffers."""
-    with staged(4, data.draw(st.sampled_from([1, 1, 3]))) as stage:
+    with staged(lane_config(subworkers=4, slots=data.draw(st.sampled_from([1, 1, 3])))) as stage:
         stage.arrive([0.0001] * quick)
         for gap, burst in zip(gaps, bursts, strict=True):
             begun = stage.now
@@ -232,7 +63,7 @@ def behind_a_long_one(stage: Stage, following: int) -> tuple[Actor, list[int]]:
 
 def test_short_jobs_pass_a_long_one() -> None:
     """What was handed out behind a job that turns out long is run by the other one, as soon as that one is idle."""
-    with staged(2) as stage:
+    with staged(lane_config(subworkers=2)) as stage:
         victim, _waiting = behind_a_long_one(stage, 100)
         while stage.turn(stage.begun + 30):
             pass
@@ -243,7 +74,7 @@ def test_short_jobs_pass_a_long_one() -> None:
 
 def test_jobs_behind_a_long_one_are_not_overtaken_for_ever() -> None:
     """Though the others always have work, what waits in a ring that does not move is held again, ahead of the rest."""
-    with staged(2) as stage:
+    with staged(lane_config(subworkers=2)) as stage:
         victim, waiting = behind_a_long_one(stage, 2000)
         (other,) = [actor for actor in stage.actors if actor is not victim]
         begun = stage.now
@@ -258,7 +89,7 @@ def test_jobs_behind_a_long_one_are_not_overtaken_for_ever() -> None:
 
 def test_one_that_dies_while_it_is_recalled() -> None:
     """What was taken from it runs elsewhere, what it ran has crashed, and nothing is done twice."""
-    with staged(2) as stage:
+    with staged(lane_config(subworkers=2)) as stage:
         victim, waiting = behind_a_long_one(stage, 20)
         while not victim.generation.recall_active:
             assert stage.turn(stage.begun + 30)
@@ -268,29 +99,22 @@ def test_one_that_dies_while_it_is_recalled() -> None:
         assert set(waiting) <= {job for actor in stage.actors if actor is not victim for job in [*actor.started, *handed_to(actor)]}
 
 
-def job_of(job: HeldJob) -> int:
-    return job[2]
-
-
-def handed_to(actor: Actor) -> list[int]:
-    return [job_of(job) for job in actor.generation.handed.values()]
-
-
-def load(number: int, *, spare: int = 0, waiting: int = 0, waiting_s: float = 0.0, started: int = 0) -> Load:
-    return Load(number, spare, waiting, waiting_s, started)
+def load(number: int, *, spare: int = 0, waiting: int = 0, waiting_s: float = 0.0, moved_at: float | None = None) -> Load:
+    return Load(number, spare, waiting, waiting_s, moved_at)
 
 
 def test_not_before_both_have_stood_for_a_while() -> None:
     """A slot that has just become free, and a ring that has just moved, are left alone; the next look comes when that is over."""
     balance = Balance()
     now = 1.0
-    for started in range(3):
-        victims, wait_s = balance.decide([load(0, spare=1), load(1, waiting=3, started=started)], now, held=False)
+    for _ in range(3):
+        moved_at = now
+        victims, wait_s = balance.decide([load(0, spare=1), load(1, waiting=3, moved_at=moved_at)], now, held=False)
         assert victims == []
-        assert wait_s == pytest.approx(IDLE_S)
-        now += wait_s
-    assert balance.decide([load(0, spare=1), load(1, waiting=3, started=2)], now, held=False)[0] == [1]
-    victims, wait_s = balance.decide([load(0, spare=1), load(1, waiting=3, started=2)], now, held=False)
+        assert wait_s == pytest.approx(STILL_S)
+        now += wait_s + 1e-6
+    assert balance.decide([load(0, spare=1), load(1, waiting=3, moved_at=moved_at)], now, held=False)[0] == [1]
+    victims, wait_s = balance.decide([load(0, spare=1), load(1, waiting=3, moved_at=moved_at)], now, held=False)
     assert victims == []
     assert wait_s == pytest.approx(PAUSE_S)
 
@@ -299,8 +123,20 @@ def test_a_ring_that_moves_is_left_alone_when_it_is_soon_empty() -> None:
     """A moment's work is not worth a round trip; more than that is."""
     balance = Balance()
     for tick in range(10):
-        assert balance.decide([load(0, spare=1), load(1, waiting=9, waiting_s=WORK_S / 2, started=tick)], tick / 100, held=False)[0] == []
-    assert balance.decide([load(0, spare=1), load(1, waiting=9, waiting_s=WORK_S * 2, started=11)], 0.2, held=False)[0] == [1]
+        assert (
+            balance.decide([load(0, spare=1), load(1, waiting=9, waiting_s=WORK_S / 2, moved_at=tick / 100)], tick / 100, held=False)[0]
+            == []
+        )
+    assert balance.decide([load(0, spare=1), load(1, waiting=9, waiting_s=WORK_S * 2, moved_at=0.2)], 0.2, held=False)[0] == [1]
+
+
+def test_a_ring_that_has_stood_still_is_known_at_once() -> None:
+    """One whose jobs have run for long helps as soon as a slot has been idle for a moment; one that is about to start is seen first."""
+    for moved_at, wait_s in ((0.5, IDLE_S), (None, STILL_S)):
+        balance = Balance()
+        victims, next_s = balance.decide([load(0, spare=1), load(1, waiting=3, moved_at=moved_at)], 1.0, held=False)
+        assert (victims, round(next_s, 6)) == ([], wait_s)
+        assert balance.decide([load(0, spare=1), load(1, waiting=3, moved_at=moved_at)], 1.01, held=False)[0] == [1]
 
 
 def test_no_more_are_recalled_than_it_takes() -> None:
@@ -324,7 +160,7 @@ def test_nobody_is_idle_while_jobs_are_held() -> None:
 
 def test_who_is_recalled_has_nothing_to_give_and_takes_nothing() -> None:
     """Until it answers, it is neither idle nor busy, and frames are not given to it."""
-    with staged(2) as stage:
+    with staged(lane_config(subworkers=2)) as stage:
         generation = stage.actors[0].generation
         generation.give([held(0), held(1)])
         generation.recall()

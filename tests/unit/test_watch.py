@@ -111,6 +111,9 @@ class FakeStore:
     def keep_partitions_ahead(self) -> int:
         return 0
 
+    def prune_requests(self) -> None:
+        pass
+
     def prune_waiters(self) -> None:
         pass
 

@@ -1,0 +1,135 @@
+"""`farm drain`: has a running farm leave in order, and waits until it has."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from farm.units import counted
+
+if TYPE_CHECKING:
+    from farm.cli.target import Others
+    from farm.control import Connection
+
+EPILOG = """\
+Nothing more is claimed; running jobs may end until drain_timeout; those that had not started are given back unharmed; all results are
+committed; then the farm leaves. So do SIGTERM and Ctrl-C. The command waits for that, and its exit code is the farm's; Ctrl-C ends only
+the waiting. Asked again, the farm goes on with it.
+
+examples:
+  farm drain
+  farm drain --hurry                   end running jobs now: they have used an attempt
+  farm stop --no-wait
+  farm drain --host worker-3
+"""
+
+LOOK_S = 0.25
+TOLD_EVERY_S = 5.0
+PATIENCE_S = 3600.0
+"""While it closes its connections and its children leave, a farm answers nothing."""
+LEAVE_S = 20.0
+"""What a host may take to leave after its running jobs have had their time."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `farm drain`."""
+    from farm.cli.target import add_target_arguments
+
+    parser.epilog = EPILOG
+    parser.add_argument("--hurry", action="store_true", help="end running jobs now, as a second SIGTERM does")
+    parser.add_argument("--no-wait", action="store_true", help="do not wait until it has left")
+    add_target_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Tell the farm, and wait until it has left. Returns its exit code."""
+    from farm.cli.target import elsewhere, here, is_elsewhere, print_said
+
+    if is_elsewhere(args):
+        with elsewhere(args) as others:
+            answers = others.ask("drain", {"hurry": args.hurry})
+            code = others.print_answers(answers)
+            draining = [host_id for host_id, answer in answers.items() if answer.get("ok") is True]
+            return code if args.no_wait else max(code, _await_hosts(others, draining, answers))
+    with here(args) as farm:
+        print_said(farm.ask("drain", wait_s=args.timeout, hurry=args.hurry))
+        sys.stdout.flush()
+        return 0 if args.no_wait else _await_farm(farm)
+
+
+def _await_farm(farm: Connection) -> int:
+    from farm.control import Gone
+
+    progress = Progress()
+    try:
+        while True:
+            progress.show(_told(farm.ask("status", wait_s=PATIENCE_S)))
+            time.sleep(LOOK_S)
+    except Gone as gone:
+        progress.end()
+        # Its last word comes before its locks are free: a start that follows is to find them so.
+        farm.wait_gone(PATIENCE_S)
+        if gone.code is None:
+            print(f"farm: {gone}: what became of its jobs stands in its log", file=sys.stderr)
+            return 1
+        print("left" if gone.code == 0 else f"left with exit code {gone.code}: see its log")
+        return gone.code
+
+
+def _await_hosts(others: Others, host_ids: list[int], answers: Mapping[int, Mapping[str, Any]]) -> int:
+    """Wait until hosts have left, or have had the time for it."""
+    from farm.cli.target import wait_until
+
+    progress = Progress()
+    left = set(host_ids)
+
+    def gone() -> bool:
+        living = {host.id: host for host in others.store.hosts() if host.live}
+        for host_id in sorted(left - living.keys()):
+            progress.end()
+            print(f"host {host_id}: left", flush=True)
+            left.discard(host_id)
+        if left:
+            running = sum(living[host_id].running for host_id in left)
+            progress.show(f"{counted(len(left), 'host')} still there; {counted(running, 'job')} running")
+        return not left
+
+    wait_s = max((float(answers[host_id].get("left_s", 0.0)) for host_id in host_ids), default=0.0) + LEAVE_S
+    wait_until(gone, wait_s)
+    progress.end()
+    for host_id in sorted(left):
+        print(f"host {host_id}: still there; see its log")
+    return 1 if left else 0
+
+
+def _told(status: Mapping[str, Any]) -> str:
+    running = status["running"]
+    jobs = f"{counted(running, 'job')} still {'runs' if running == 1 else 'run'}" if running else "committing what has ended"
+    return f"{jobs}; {status['left_s'] or 0:.0f} s left"
+
+
+class Progress:
+    """One line on standard error: written over on a terminal, else said now and then."""
+
+    def __init__(self) -> None:
+        self._on_terminal = sys.stderr.isatty()
+        self._shown = ""
+        self._told_at = time.monotonic()
+
+    def show(self, line: str) -> None:
+        """Show how it stands now."""
+        if self._on_terminal:
+            print(f"\r{line:<{len(self._shown)}}", end="", file=sys.stderr, flush=True)
+            self._shown = line
+        elif time.monotonic() - self._told_at >= TOLD_EVERY_S:
+            print(line, file=sys.stderr, flush=True)
+            self._told_at = time.monotonic()
+
+    def end(self) -> None:
+        """Take the line away; may be called again."""
+        if self._shown:
+            print(f"\r{'':<{len(self._shown)}}\r", end="", file=sys.stderr, flush=True)
+            self._shown = ""

@@ -1,0 +1,53 @@
+"""Whose turn it is to be claimed for, and how many jobs at once: all lanes of a host share one thread and one connection. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from farm.supervisor.lane import Lane
+
+CLAIM_S = 0.005
+"""How long a claim and the reading of its jobs may take where other lanes may have to wait for it."""
+FEW_JOBS = 100
+"""Who wants no more has somebody waiting, and takes little time. So many are claimed at once however slow the database is."""
+NEWS_SHARE = 0.2
+"""How much one claim counts for what the next one is expected to take."""
+
+
+class Turn(NamedTuple):
+    """A lane that wants jobs."""
+
+    lane: Lane
+    demand: int
+
+    @property
+    def is_large(self) -> bool:
+        return self.demand > FEW_JOBS
+
+
+class Turns:
+    """Remembers who was served when, and what claims of many jobs have taken."""
+
+    def __init__(self, *, claim_max: int) -> None:
+        self._claim_max = claim_max
+        self._job_s = CLAIM_S / claim_max
+        self._served: dict[str, int] = {}
+        """For each lane the number of its last claim."""
+
+    def order(self, lanes: Sequence[Lane], now: float) -> list[Turn]:
+        """Return the lanes that want jobs: those that want few first, then the others, who was served longest ago first."""
+        turns = [Turn(lane, demand) for lane in lanes if (demand := lane.demand(now)) > 0]
+        if len(turns) > 1:
+            turns.sort(key=lambda turn: (turn.is_large, self._served.get(turn.lane.name, 0)))
+        return turns
+
+    def jobs_max(self, lanes: int) -> int:
+        """Return how many jobs to claim at once on a host with so many lanes that claim; of one alone nobody else has to wait."""
+        return self._claim_max if lanes < 2 else min(self._claim_max, max(FEW_JOBS, int(CLAIM_S / self._job_s)))
+
+    def note(self, lane: Lane, claim: int, jobs: int, taken_s: float) -> None:
+        """Take in what the claim with this number has brought and taken; that of a few jobs takes what a commit takes."""
+        self._served[lane.name] = claim
+        if jobs >= FEW_JOBS:
+            self._job_s += NEWS_SHARE * (taken_s / jobs - self._job_s)

@@ -1,0 +1,51 @@
+"""Whose turn it is to be claimed for, and how many jobs at once."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farm.supervisor.lane import Lane
+from farm.supervisor.turns import CLAIM_S, FEW_JOBS, Turns
+
+
+def lane(name: str, demand: int) -> Lane:
+    return cast(Lane, SimpleNamespace(name=name, demand=lambda _now: demand))
+
+
+@given(st.lists(st.integers(0, 3 * FEW_JOBS), max_size=8))
+def test_who_wants_few_comes_first(demands: list[int]) -> None:
+    """Then the others; nobody is left out but who wants nothing."""
+    turns = Turns(claim_max=4000).order([lane(str(n), demand) for n, demand in enumerate(demands)], 0.0)
+    assert sorted(turn.demand for turn in turns) == sorted(demand for demand in demands if demand)
+    assert [turn.is_large for turn in turns] == sorted(turn.is_large for turn in turns)
+
+
+def test_those_that_want_many_take_turns() -> None:
+    """However much each of them still wants."""
+    lanes = [lane("a", 5000), lane("b", 1000), lane("c", 3000)]
+    turns = Turns(claim_max=4000)
+    served = []
+    for claim in range(1, 10):
+        first = turns.order(lanes, 0.0)[0].lane
+        turns.note(first, claim, 1000, 0.005)
+        served.append(first.name)
+    assert served == [*"abc"] * 3
+
+
+@given(st.floats(1e-7, 1e-2))
+def test_a_claim_is_as_large_as_its_time_allows(job_s: float) -> None:
+    """Once it is known what jobs take, unless there is only one lane, or the database is very slow."""
+    turns = Turns(claim_max=4000)
+    for claim in range(200):
+        jobs = turns.jobs_max(2)
+        assert FEW_JOBS <= jobs <= 4000
+        turns.note(lane("a", 1), claim, jobs, jobs * job_s)
+    jobs = turns.jobs_max(2)
+    assert jobs in (FEW_JOBS, 4000) or 0.9 * CLAIM_S < jobs * job_s < 1.1 * CLAIM_S
+    assert turns.jobs_max(1) == 4000
+    turns.note(lane("a", 1), 201, FEW_JOBS - 1, 10.0)
+    assert turns.jobs_max(2) == jobs
