@@ -18,6 +18,8 @@ from farm.supervisor.witness import Wary, Witness, split
 CLAIM_AHEAD_S = 0.5
 """Seconds of work claimed ahead: a claim and the reading of its jobs take a few milliseconds, a busy database more; and four claims
 a second are little beside jobs of any length. What is claimed is not another host's any more, so it is no more than that."""
+HOARD_S = 2.0
+"""More work than this goes back, once it was known for as long that it is: jobs have become slower, and other hosts may be idle."""
 CLAIMS_AHEAD_MAX = 4
 """Batches of claim_max held at the most."""
 CLAIMED_MIN = 2
@@ -31,10 +33,7 @@ class Lane:
     """Holds claimed jobs between the claim and the rings."""
 
     def __init__(self, config: LaneConfig, *, claim_max: int, witness: Witness) -> None:
-        self.config = config
         self.name = config.name
-        self.memory_mb = config.memory_bytes // 1_000_000
-        """What a job may need here, in millions of bytes, as memory classes count."""
         self.held: deque[HeldJob] = deque()
         self.loners = Loners()
         """Jobs that are to run alone, apart from the others."""
@@ -43,17 +42,30 @@ class Lane:
         self._had_wary = False
         self.generations: list[Generation] = []
         """Those that take frames or may yet; the buried are gone. Replaced as a whole, so that other threads may read it."""
-        slots = config.subworkers * config.concurrency
-        self._pace = Pace(ahead_s=CLAIM_AHEAD_S, width=slots, jobs_min=CLAIMED_MIN, jobs_max=max(CLAIMS_AHEAD_MAX * claim_max, 2 * slots))
-        self.slots = slots
-        """Jobs that it can run at once, with all its subworkers."""
+        self.adopt(config, claim_max=claim_max)
         self._started_before = 0
         self.arrived = 0
         """Jobs that came from claims, in all: counted by the main thread."""
         self.claimed = 0
         """Jobs that were claimed, in all: counted by the claim thread."""
+        self.excess = 0
+        """Jobs that are held beyond what HOARD_S allow: set by the claim thread, taken down by take_excess()."""
+        self._hoards_since = float("inf")
         self.held_by: frozenset[str] = frozenset()
         """Why nothing is claimed for it; empty: nothing keeps it. Replaced as a whole, so that other threads may read it."""
+
+    def adopt(self, config: LaneConfig, *, claim_max: int) -> None:
+        """Go by this configuration from now on. Main thread only; each word is replaced as a whole, so that other threads may read it.
+
+        Subworkers that are there already keep to the one that they were made by.
+        """
+        self.config = config
+        self.memory_mb = config.memory_bytes // 1_000_000
+        """What a job may need here, in millions of bytes, as memory classes count."""
+        self.slots = config.subworkers * config.concurrency
+        """Jobs that it can run at once, with all its subworkers."""
+        most = max(CLAIMS_AHEAD_MAX * claim_max, 2 * self.slots)
+        self._pace = Pace(ahead_s=CLAIM_AHEAD_S, width=self.slots, jobs_min=CLAIMED_MIN, jobs_max=most)
 
     def hold(self, reason: str) -> None:
         """Claim nothing more, for this reason; called again with the same one it changes nothing. Main thread only.
@@ -112,11 +124,22 @@ class Lane:
         occupied = sum(generation.occupied for generation in self.generations)
         buffered = self.buffered
         self._pace.note(self.started - occupied, now, is_dry=not buffered and not occupied)
+        self._note_hoard(buffered, now)
         if self.held_by or not self.serving or buffered > self._pace.low:
             return 0
         # What one that is leaving still runs takes nobody's slot: its successor has as many.
         occupied -= sum(generation.occupied for generation in self.generations if generation.leaving)
         return self._pace.high - buffered + max(0, self.slots - occupied)
+
+    def _note_hoard(self, buffered: int, now: float) -> None:
+        beyond = buffered - self.slots - int(self._pace.high * HOARD_S / CLAIM_AHEAD_S)
+        self._hoards_since = min(self._hoards_since, now) if beyond > 0 else float("inf")
+        self.excess = beyond if now - self._hoards_since >= HOARD_S else 0
+
+    def take_excess(self) -> list[HeldJob]:
+        """Give up the last ones of those that wait here, as many as are too many."""
+        excess, self.excess = self.excess, 0
+        return [self.held.pop() for _ in range(min(excess, len(self.held)))]
 
     def appetite(self, now: float) -> Appetite:
         """Return how many jobs its subworkers would be handed now: for slots that have nothing to do, and behind running jobs."""

@@ -120,7 +120,7 @@ class MemoryWatch:
 
     def _bounds_of(self, generation: Generation) -> Bounds:
         lane = next(lane for lane in self._crew.lanes if lane.name == generation.lane)
-        baseline = (generation.footprint_bytes or held_bytes(generation.pid)) + generation_bytes(lane.config.concurrency)
+        baseline = (generation.footprint_bytes or held_bytes(generation.pid)) + generation_bytes(generation.slots)
         return Bounds(lane, baseline, baseline + int(generation.memory_bytes * FACTOR))
 
     def _look(self, generation: Generation, bounds: Bounds, strays: Sequence[int], now: float) -> bool:
