@@ -42,9 +42,11 @@ class Turns:
             turns.sort(key=lambda turn: (turn.is_large, self._served.get(turn.lane.name, 0)))
         return turns
 
-    def jobs_max(self, lanes: int) -> int:
-        """Return how many jobs to claim at once on a host with so many lanes that claim; of one alone nobody else has to wait."""
-        return self._claim_max if lanes < 2 else min(self._claim_max, max(FEW_JOBS, int(CLAIM_S / self._job_s)))
+    def jobs_max(self, lane: Lane, lanes: Sequence[Lane]) -> int:
+        """Return how many jobs to claim at once for one of these lanes. One that has many left does not have to wait for it."""
+        if all(other is lane or other.held_by or other.buffered > FEW_JOBS for other in lanes):
+            return self._claim_max
+        return min(self._claim_max, max(FEW_JOBS, int(CLAIM_S / self._job_s)))
 
     def note(self, lane: Lane, claim: int, jobs: int, taken_s: float) -> None:
         """Take in what the claim with this number has brought and taken; that of a few jobs takes what a commit takes."""
