@@ -107,6 +107,11 @@ class Lane:
         return self.claimed == self.arrived and not self.waiting and not any(generation.handed for generation in self.generations)
 
     @property
+    def jobs_ahead(self) -> int:
+        """Jobs that it claims ahead at its pace, as last measured: few for one that has little to do, or slow jobs."""
+        return self._pace.high
+
+    @property
     def serving(self) -> bool:
         """True while a subworker can take frames: claims for a lane without one would only be held."""
         return any(generation.phase is Phase.SERVING for generation in self.generations)
