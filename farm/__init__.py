@@ -24,6 +24,7 @@ from farm.errors import (
     StoreUnavailable,
     WaitTimeout,
 )
+from farm.headway import Progress, progress
 from farm.wishes import Cancel, Retry, Snooze
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ __all__ = [
     "JobFailed",
     "NewJob",
     "NoSuchJob",
+    "Progress",
     "Retry",
     "SchemaMismatch",
     "Snooze",
@@ -55,6 +57,7 @@ __all__ = [
     "__version__",
     "aconnect",
     "connect",
+    "progress",
     "task",
 ]
 

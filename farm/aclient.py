@@ -46,6 +46,7 @@ class AsyncClient:
     enqueue_many = _in_thread(Client.enqueue_many)
     cancel = _in_thread(Client.cancel)
     retry = _in_thread(Client.retry)
+    progress = _in_thread(Client.progress)
 
     async def wait(self, job_id: int, timeout_s: float | None = None) -> Any:
         """Wait until a job has ended and return its result; as Client.wait. Any number may wait at once, and each may be cancelled."""

@@ -15,11 +15,13 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from farm.errors import InvalidJob
+from farm.headway import Progress
 from farm.store import schema
 from farm.store.cancels import CancelStore
 from farm.store.connection import DeadlineConnection
 from farm.store.enqueues import EnqueueBatch, SourceFailed
 from farm.store.newjobs import NewJob, validate
+from farm.store.progress import ProgressStore
 from farm.store.retries import RETRY_JOBS_MAX, RetryStore
 from farm.store.session import Session
 from farm.store.statements import load
@@ -186,6 +188,14 @@ class Client:
         JobFailed with the error of the last attempt, JobCancelled, NoSuchJob, WaitTimeout (a TimeoutError; the job goes on), StoreError.
         """
         return self.waits().wait(job_id, timeout_s)
+
+    def progress(self, job_id: int) -> Progress | None:
+        """Return what a running job has said last with farm.progress, a second old at the most; None if it has not, or does not run.
+
+        Raises StoreError.
+        """
+        with self._borrow() as session:
+            return ProgressStore(session).read([checked_id(job_id)]).get(job_id)
 
     def retry(self, job_ids: Iterable[int], *, by: str | None = None) -> list[int]:
         """Make jobs ready again that have failed or were cancelled, and return those; others are left alone.

@@ -172,6 +172,12 @@ def connect(home: Path, instance: str | None = None) -> Connection:
     return found[0]
 
 
+def find(home: Path, instance: str) -> Connection | None:
+    """Connect to the farm that runs as `instance`; None if none does. Raises FarmError if it cannot be spoken to."""
+    state = StateDir.find(home, instance)
+    return None if state is None else _connected(state)
+
+
 def running(home: Path) -> list[Connection]:
     """Connect to every farm that runs below this FARM_HOME and may be spoken to, by name."""
     found = []

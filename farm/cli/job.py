@@ -7,8 +7,10 @@ import sys
 from datetime import datetime
 from typing import Any
 
-from farm.cli.jobs import attempts, error_line, took
+from farm.cli.jobs import attempts, error_line, progress_line, took
 from farm.cli.plain import as_json, compact_json, many_lines, one_line
+from farm.cli.waiting import why_waiting
+from farm.model import State
 from farm.store.history import RETRIED
 from farm.units import counted, format_duration, format_memory_class, format_time
 
@@ -55,7 +57,10 @@ def run(args: argparse.Namespace) -> int:
     from farm.store.reads import ReadStore
 
     with open_database(args) as database, open_session(database) as session:
-        job = ReadStore(session).job(args.id)
+        reads = ReadStore(session)
+        job = reads.job(args.id)
+        if job is not None:
+            job["waits_because"] = _waits_because(job, reads.hosts()) if job["state"] == State.READY else None
     if job is None:
         print(f"farm: there is no job {args.id} in {database.label}", file=sys.stderr)
         return 1
@@ -81,7 +86,9 @@ def _show(job: dict[str, Any]) -> None:
         ("created", _when(job["created_at"])),
         ("due", _when(job["run_at"])),
         ("expires", _when(job["expires_at"])),
+        ("waits", job["waits_because"]),
         ("started", _when(job["started_at"])),
+        ("progress", progress_line(job["progress"])),
         ("finished", _when(job["finished_at"])),
         ("took", took(job)),
         ("host", job["host"]),
@@ -93,6 +100,11 @@ def _show(job: dict[str, Any]) -> None:
             print(f"{name:<9} {one_line(value)}")
     for attempt in job["attempts"]:
         _show_attempt(attempt)
+
+
+def _waits_because(job: dict[str, Any], hosts: list[dict[str, Any]]) -> str | None:
+    """Say why no lane takes a job that is ready; None if one does, as soon as it is its turn."""
+    return why_waiting(job["queue"], job["runner"], (job["memory_bytes"] or 0) // 1_000_000, hosts) or None
 
 
 def _state(job: dict[str, Any]) -> str:

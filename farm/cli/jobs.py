@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", choices=[str(state) for state in State], metavar="S", help=f"only these: {', '.join(State)}")
     parser.add_argument("--queue", metavar="Q", help="only those of this queue")
     parser.add_argument("--limit", type=_limit, default=LIMIT_DEFAULT, metavar="N", help=f"at most this many (default: {LIMIT_DEFAULT})")
-    parser.add_argument("--json", action="store_true", help="print a JSON array with every column of the view farm.jobs")
+    parser.add_argument("--json", action="store_true", help="print a JSON array with every column of the view farm.jobs, and `progress`")
     add_database_arguments(parser)
 
 
@@ -89,7 +89,7 @@ def shown_args(args: Any) -> str:
 
 
 def outcome(row: dict[str, Any]) -> str:
-    """Return the result of a job as JSON, or the error as `Type: message`, or when it is due."""
+    """Return the result of a job as JSON, or the error as `Type: message`, or when it is due, or how far it is."""
     from farm.cli.plain import compact_json
 
     if row["error"] is not None:
@@ -98,7 +98,16 @@ def outcome(row: dict[str, Any]) -> str:
         return compact_json(row["result"])
     if row["run_at"] is not None and row["state"] in (State.SCHEDULED, State.RETRYING):
         return f"due {_short(row['run_at'])}"
-    return ""
+    return progress_line(row["progress"])
+
+
+def progress_line(progress: dict[str, Any] | None) -> str:
+    """Return what a running job has said of its progress: `40 % importing`."""
+    if progress is None:
+        return ""
+    # Rounded down, but for what binary fractions cannot hold: 100 % is all of it.
+    percent = None if progress["fraction"] is None else f"{int(progress['fraction'] * 100 + 1e-4)} %"
+    return " ".join(part for part in (percent, progress["text"]) if part)
 
 
 def error_line(error: Any) -> str:

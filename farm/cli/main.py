@@ -19,6 +19,7 @@ COMMANDS = {
     "start": "run a farm on this host, in the foreground",
     "pause": "have lanes or queues start nothing more, on a farm that runs",
     "resume": "have what was paused go on",
+    "plan": "show what a changed configuration would change on a farm that runs",
     "reload": "apply the changed configuration of a farm that runs",
     "drain": "have a farm end what runs, give the rest back, and leave",
     "stop": "the same as drain",

@@ -52,4 +52,4 @@ def run(args: argparse.Namespace) -> int:
         print(f"farm: FARM_DSN names another database; {config.database.source} comes first: using {used}", file=sys.stderr)
     from farm.supervisor import boot
 
-    return boot.start(config, burst=args.burst, log_format=args.log_format)
+    return boot.start(config, load=sources.load, burst=args.burst, log_format=args.log_format)

@@ -1,20 +1,17 @@
-"""`farm status`: hosts, their lanes, and how deep the queues are."""
+"""`farm status`: hosts, how their lanes do, and how deep the queues are."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from typing import Any
 
-from farm.cli.plain import one_line
 from farm.cli.table import Table
-from farm.model import memory_class_bytes
-from farm.units import format_duration, format_memory_class, format_size
-
-ANY_QUEUE = "*"
+from farm.cli.waiting import lanes_of, troubles, unserved
+from farm.units import format_duration, format_size
 
 EPILOG = """\
-The depth of a queue is exact up to 10,000 jobs; `>` stands before one that is larger than could be counted.
+The depth of a queue is exact up to 10,000 jobs; `>` stands before one that is larger than could be counted. BUSY is the share of its
+slots' time that a lane had jobs in, over the last ten seconds. Below the tables: what keeps lanes from their work, and what no lane takes.
 
 examples:
   farm status
@@ -50,8 +47,11 @@ def run(args: argparse.Namespace) -> int:
     for table in tables:
         table.show()
         print()
-    for line in _unserved(status["queues"], live):
+    for line in troubles(live):
         print(line)
+    for queue in status["queues"] if live else ():
+        for line in unserved(queue["queue"], queue["memory_mb"], lanes_of(live)):
+            print(line)
     print(_summary(status, len(live)))
     return 0
 
@@ -67,13 +67,17 @@ def _hosts(hosts: list[dict[str, Any]]) -> Table:
 
 
 def _lanes(hosts: list[dict[str, Any]]) -> Table:
-    columns = ("host", "lane", "queues", "subworkers", "concurrency", "memory")
-    table = Table(*columns, right=("host", "subworkers", "concurrency", "memory"), wide=("queues",))
+    columns = ("host", "lane", "queues", "subworkers", "concurrency", "memory", "busy")
+    table = Table(*columns, right=("host", "subworkers", "concurrency", "memory", "busy"), wide=("queues",))
     for host in hosts:
         for name, lane in host["lanes"].items():
             queues = " > ".join(map(str, lane.get("queues", ())))
             memory = format_size(lane["memory_bytes"]) if "memory_bytes" in lane else None
-            table.add(host["id"], name, queues, lane.get("subworkers"), lane.get("concurrency"), memory)
+            state = lane["state"]
+            # A successor may serve beside whom it replaces.
+            subworkers = f"{min(state['serving'], state['of'])} of {state['of']}" if state else lane.get("subworkers")
+            busy = f"{state['busy']} %" if "busy" in state else None
+            table.add(host["id"], name, queues, subworkers, lane.get("concurrency"), memory, busy)
     return table
 
 
@@ -83,20 +87,6 @@ def _queues(queues: list[dict[str, Any]]) -> Table:
         ready = f">{queue['ready'] - 1:,}" if queue["ready_at_least"] else f"{queue['ready']:,}"
         table.add(queue["queue"], ready, format_duration(max(queue["oldest_age_s"] or 0, 0)))
     return table
-
-
-def _unserved(queues: list[dict[str, Any]], live: list[dict[str, Any]]) -> Iterator[str]:
-    """Say which waiting jobs no lane of a living host takes: those of a queue that none serves, or that declare more than it allows."""
-    lanes = [lane for host in live for lane in host["lanes"].values()]
-    for queue in queues if live else ():
-        allowed = [lane.get("memory_bytes", 0) // 1_000_000 for lane in lanes if {queue["queue"], ANY_QUEUE} & set(lane.get("queues", ()))]
-        if not allowed:
-            yield f"no lane serves the queue {one_line(queue['queue'])}"
-            continue
-        for memory_mb in sorted(queue["memory_mb"]):
-            if memory_mb > max(allowed):
-                declared = format_memory_class(memory_class_bytes(memory_mb))
-                yield f"no lane that serves the queue {one_line(queue['queue'])} has the {declared} of memory that jobs in it declare"
 
 
 def _summary(status: dict[str, Any], live: int) -> str:

@@ -1,7 +1,8 @@
 """The files that a supervisor shares with its crew: one per subworker generation, one each for its desk and for acks.
 
-A generation file is `[header page][slots][job ring][result ring][stops]`. A respawned subworker gets a new file, so no word of a dead
-process is ever used again. Only the two parties of a file write into it; a new supervisor reads old files and changes nothing.
+A generation file is `[header page][slots][job ring][result ring][stops][progress]`. A respawned subworker gets a new file, so no
+word of a dead process is ever used again. Only the two parties of a file write into it; a new supervisor reads old files and changes
+nothing.
 
 | byte | written by | words of 8 bytes |
 |---|---|---|
@@ -16,6 +17,7 @@ process is ever used again. Only the two parties of a file write into it; a new 
 | 1024 | writer, in its ack file | counters (farm/shm/counters.py) |
 | 1152 | supervisor | stopping |
 | 1280 | subworker | reason_bytes: before it leaves; from byte 2048 on the text itself |
+| 1408 | subworker | the time of its slots (farm/shm/slottime.py) |
 """
 
 from __future__ import annotations
@@ -27,8 +29,10 @@ from typing import Any, Final, Self, overload
 from farm.errors import RingBroken
 from farm.model import CONCURRENCY_MAX
 from farm.shm.mapping import MappedFile
+from farm.shm.progress import ProgressTable, progress_bytes
 from farm.shm.ring import format_ring, ring_bytes
 from farm.shm.slots import SlotTable, slot_bytes
+from farm.shm.slottime import SlotTime, read_slot_time
 from farm.shm.stops import StopTable, stops_bytes
 
 PAGE_BYTES: Final = 4096
@@ -149,7 +153,9 @@ class GenerationFile(HeaderPage):
         """Supervisor to subworker."""
         self.result_ring = file.memory[results_at:stops_at]
         """Subworker to writer."""
-        self.stops = StopTable(file.memory[stops_at : stops_at + stops_bytes(slots)], slots)
+        progress_at = stops_at + stops_bytes(slots)
+        self.stops = StopTable(file.memory[stops_at:progress_at], slots)
+        self.progress = ProgressTable(file.memory[progress_at : progress_at + progress_bytes(slots)], slots)
         self._page = file.memory[:PAGE_BYTES]
         self._views = (self.job_ring, self.result_ring, self._page)
 
@@ -192,10 +198,15 @@ class GenerationFile(HeaderPage):
         length = min(self.words[REASON_WORD], REASON_BYTES_MAX)
         return bytes(self._page[REASON_AT : REASON_AT + length]).decode("utf-8", "replace")
 
+    def slot_time(self, now_ns: int) -> SlotTime | None:
+        """Return how long its slots have been busy, up to now (CLOCK_MONOTONIC); None before it serves."""
+        return read_slot_time(self.words, self.slots.count, now_ns)
+
     def close(self) -> None:
         """Unmap the file, as HeaderPage.close."""
         self.slots.close()
         self.stops.close()
+        self.progress.close()
         super().close()
 
 
@@ -246,7 +257,7 @@ def mark_broken(path: Path) -> None:
 
 def generation_bytes(slots: int, job_bytes: int = JOB_RING_BYTES, result_bytes: int = RESULT_RING_BYTES) -> int:
     """Say how many bytes the file of one generation takes."""
-    return PAGE_BYTES + slot_bytes(slots) + ring_bytes(job_bytes) + ring_bytes(result_bytes) + stops_bytes(slots)
+    return PAGE_BYTES + slot_bytes(slots) + ring_bytes(job_bytes) + ring_bytes(result_bytes) + stops_bytes(slots) + progress_bytes(slots)
 
 
 def ring_file_bytes(capacity: int) -> int:

@@ -55,6 +55,12 @@ class Place:
                 found.append(GenerationName(int(match[1]), int(match[2]), path))
         return sorted(found)
 
+    def check_room(self, bytes_needed: int) -> None:
+        """Raise FarmError if files of that size cannot stand here beside those that do."""
+        reason = _unfit(self.path, bytes_needed)
+        if reason is not None:
+            raise FarmError(f"no room for {_mib(bytes_needed)} more of rings: {reason}")
+
     def remove(self) -> None:
         """Remove the directory with all that stands in it. Processes that have a file mapped keep their memory."""
         shutil.rmtree(self.path, ignore_errors=True)

@@ -24,7 +24,7 @@ class Spill:
     def __init__(self, directory: Path, *, owner: str, bytes_max: int) -> None:
         self._directory = directory
         self._owner = owner
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
         self._written = 0
 
     def write(self, payload: bytes, *, wait: bool) -> bytes | None:
@@ -34,7 +34,7 @@ class Spill:
         """
         full_until: float | None = None
         while True:
-            if self._used_bytes() + len(payload) <= max(self._bytes_max, len(payload)):
+            if self._used_bytes() + len(payload) <= max(self.bytes_max, len(payload)):
                 try:
                     return self._write(payload)
                 except OSError as error:

@@ -10,7 +10,10 @@ SELECT
     h.memory_bytes,
     h.version,
     h.started_at,
-    h.lanes
+    h.runners,
+    b.paused_queues,
+    h.lanes,
+    b.lanes AS lane_states
 FROM farm.heartbeat AS b
 JOIN farm.host AS h ON h.id = b.host_id
 ORDER BY b.state, h.id

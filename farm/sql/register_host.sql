@@ -1,8 +1,14 @@
 -- Register a supervisor's boot as a new host, with its first sign of life. Serves no index.
 WITH new AS (
-    INSERT INTO farm.host (instance, name, lanes, capacity, memory_bytes, version)
+    INSERT INTO farm.host (instance, name, lanes, runners, capacity, memory_bytes, version)
     VALUES (
-        %(instance)s::text, %(name)s::text, %(lanes)s::jsonb, %(capacity)s::int, %(memory_bytes)s::bigint, %(version)s::text
+        %(instance)s::text,
+        %(name)s::text,
+        %(lanes)s::jsonb,
+        %(runners)s::text[],
+        %(capacity)s::int,
+        %(memory_bytes)s::bigint,
+        %(version)s::text
     )
     RETURNING id
 )

@@ -35,7 +35,7 @@ class CommitStore:
     def __init__(self, session: Session, policies: Policies) -> None:
         """policies: what becomes of jobs that fail, as far as they have not asked for anything themselves."""
         self._session = session
-        self._policies = policies
+        self.policies = policies
         self.tells = False
         """Set by others: somebody may wait for the end of a job, and is to be told with the commit."""
 
@@ -56,7 +56,7 @@ class CommitStore:
     def _commit(self, outcomes: Outcomes, now_ns: int, again: bool, moments: bytes = b"") -> CommitReport:
         if not len(outcomes):
             return NOTHING
-        once = partial(_commit_once, policies=self._policies, outcomes=outcomes, now_ns=now_ns, moments=moments, tells=self.tells)
+        once = partial(_commit_once, policies=self.policies, outcomes=outcomes, now_ns=now_ns, moments=moments, tells=self.tells)
         fenced = self._session.run(once)
         written = len(outcomes) - len(fenced.settled) - len(fenced.gone)
         if not again:
@@ -106,7 +106,7 @@ class CommitStore:
             return self._commit(Outcomes([failed]), now_ns, again, known)
         except (psycopg.DataError, psycopg.IntegrityError) as still:
             # A job that has its result already: a mistake of ours, to be heard of, but not one that should stop every other job.
-            once = partial(_commit_once, policies=self._policies, outcomes=Outcomes([failed]), now_ns=now_ns, rows_wanted=False)
+            once = partial(_commit_once, policies=self.policies, outcomes=Outcomes([failed]), now_ns=now_ns, rows_wanted=False)
             self._session.run(once)
             raise StoreError(
                 f"position {outcome.position} of lease {outcome.lease_id}, job {job_id}, had to be given up: {reason}"

@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 from farm.model import State, memory_class_bytes
 from farm.store.connection import DeadlineConnection
 from farm.store.history import history
+from farm.store.progress import ProgressStore
 from farm.store.session import Params, Session
 from farm.store.statements import load
 from farm.units import format_retry
@@ -33,20 +34,24 @@ class ReadStore:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._progress = ProgressStore(session)
 
     def jobs(self, state: str | None = None, queue: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
         """Return the newest jobs of a state and a queue (None: of any), newest first, with the columns of the view farm.jobs.
 
-        Raises ValueError for a state that does not exist.
+        And `progress`: of a running job that has said any, {"fraction", "text"}, else None. Raises ValueError for a state that does
+        not exist.
         """
         name, status = _LISTS[None if state is None else State(state)]
-        return self._read(name, {"state": state, "status": status, "queue": queue, "limit": limit})
+        jobs = self._read(name, {"state": state, "status": status, "queue": queue, "limit": limit})
+        self._add_progress(jobs)
+        return jobs
 
     def job(self, job_id: int) -> dict[str, Any] | None:
         """Return a job with the columns of the view, and under `attempts` what became of each of them, see history().
 
         Also what else it was enqueued with: `expires_at`, `retry` (such as `1s to 10m`) and `memory_bytes`, rounded up to its memory
-        class; None for what it does not say.
+        class; None for what it does not say. And its `progress`, as jobs() has it.
         """
         rows = self._read("read_job", {"job_id": job_id})
         if not rows:
@@ -55,6 +60,7 @@ class ReadStore:
         base_ms, cap_ms, memory_mb = (job.pop(column) for column in ("retry_base_ms", "retry_cap_ms", "memory_mb"))
         job["retry"] = None if base_ms is None else format_retry(base_ms, cap_ms)
         job["memory_bytes"] = memory_class_bytes(memory_mb or 0)
+        self._add_progress(rows)
         attempts = history(job, self._read("list_failures", {"job_id": job_id}), job.pop("read_at"))
         return {**job, "attempts": attempts}
 
@@ -62,12 +68,29 @@ class ReadStore:
         """Return what is going on: `hosts`, `queues` that have jobs waiting, and how many are `claimed`, `running`, `scheduled`.
 
         A host has: id, name, instance, state (live or retired), beat_age_s, running, capacity, memory_bytes, version, started_at,
-        lanes (as registered). A queue has: queue, ready, ready_at_least (True: a class of it has more than could be counted, so the
-        number is a lower bound), memory_mb (the memory classes of what waits, 0 for none), oldest_age_s. `scheduled` counts up to
-        10,001; next_due_s is None when nothing is. `claimed` counts jobs that a host holds, those running included.
+        runners, paused_queues, and by its name each lane as it is configured, with how it does under `state` (LaneStates has the keys;
+        nothing before the first beat, or of a lane that is gone). A queue has: queue, ready, ready_at_least (True: a class of it has
+        more than could be counted, so the number is a lower bound), memory_mb (the memory classes of what waits, 0 for none),
+        oldest_age_s. `scheduled` counts up to 10,001; next_due_s is None when nothing is. `claimed` counts jobs that a host holds, those
+        running included.
         """
         work = self._read("count_work", {})[0]
-        return {"hosts": self._read("list_hosts", {}), "queues": self._read("list_queues", {}), **work}
+        return {"hosts": self.hosts(), "queues": self._read("list_queues", {}), **work}
+
+    def hosts(self) -> list[dict[str, Any]]:
+        """Return the hosts, as status() has them."""
+        hosts = self._read("list_hosts", {})
+        for host in hosts:
+            states = host.pop("lane_states")
+            host["lanes"] = {name: {**lane, "state": states.get(name, {})} for name, lane in host["lanes"].items()}
+        return hosts
+
+    def _add_progress(self, jobs: list[dict[str, Any]]) -> None:
+        running = [job["id"] for job in jobs if job["state"] == State.RUNNING]
+        said = self._progress.read(running) if running else {}
+        for job in jobs:
+            progress = said.get(job["id"])
+            job["progress"] = None if progress is None else progress._asdict()
 
     def _read(self, name: str, params: Params) -> list[dict[str, Any]]:
         def unit(connection: DeadlineConnection) -> list[dict[str, Any]]:

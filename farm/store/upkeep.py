@@ -64,7 +64,7 @@ class UpkeepStore:
     def __init__(self, session: Session, policies: Policies = NO_POLICIES) -> None:
         """policies: how often jobs may be started, as far as they do not say so themselves."""
         self._session = session
-        self._policies = policies
+        self.policies = policies
 
     def live_hosts(self) -> Beats:
         """Return the beat of every host that is not retired."""
@@ -83,8 +83,8 @@ class UpkeepStore:
         """
         params: dict[str, Any] = {"host_id": host_id, "started": None if started is None else bigint_array(started)}
         # The running set of a host that does not live no longer changes.
-        tasks = [row[0] for row in self._session.transact("list_started_tasks", params)] if self._policies.limits_attempts else []
-        limits = {task: limit for task in tasks if (limit := self._policies.of(task).max_attempts) is not None}
+        tasks = [row[0] for row in self._session.transact("list_started_tasks", params)] if self.policies.limits_attempts else []
+        limits = {task: limit for task in tasks if (limit := self.policies.of(task).max_attempts) is not None}
         params |= {"tasks": list(limits), "limits": list(limits.values())}
         jobs, ran, _ = self._session.transact("reap_leases", params)[0]
         return Reaped(jobs, ran)

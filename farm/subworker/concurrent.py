@@ -26,6 +26,7 @@ from farm.shm.spill import Spill
 from farm.subworker.failures import FAILED, failure_of
 from farm.subworker.flights import AWAIT, SUCCEEDED, Flight, JobThreads, end_of
 from farm.subworker.order import Descriptors, ForkOrder
+from farm.subworker.reports import job_of_caller
 from farm.subworker.ways import ways_at_once
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
 
@@ -137,6 +138,7 @@ class ConcurrentSubworker(Workbench):
     def serve(self) -> None:
         """Run what comes until the supervisor is gone and the last job has ended."""
         asyncio.set_event_loop(self._loop)
+        self._slot_clock.begin(monotonic_clock())
         while not self._left:
             try:
                 # Comes back before its time when a job stops the loop.
@@ -163,6 +165,9 @@ class ConcurrentSubworker(Workbench):
             self._stand_back()
         elif self._free and not self._unpublished and not self.gate.orphaned:
             self._start()
+        running = self._slots.count - len(self._free)
+        if running != self._slot_clock.running:
+            self._slot_clock.note(running, monotonic_clock())
         if self.gate.orphaned and len(self._free) == self._slots.count:
             self._left = True
             self._loop.stop()
@@ -267,6 +272,7 @@ class ConcurrentSubworker(Workbench):
             os._exit(0)
 
     def _await(self, flight: Flight, coroutine: Coroutine[Any, Any, Any]) -> None:
+        job_of_caller.set(flight)
         # Not loop.create_task(): a job may have set a factory for its own. The task copies the context of this thread.
         task = asyncio.Task(coroutine, loop=self._loop)
         self._awaited[task] = flight

@@ -16,6 +16,7 @@ from typing import Any
 from farm.model import OutcomeKind
 from farm.ports import Job
 from farm.subworker.failures import failure_of
+from farm.subworker.reports import job_of_caller
 from farm.subworker.results import NULL
 
 SUCCEEDED = int(OutcomeKind.SUCCEEDED)
@@ -91,6 +92,7 @@ class JobThreads:
         try:
             while True:
                 flight, run, job = self._work.get()
+                job_of_caller.set(flight)
                 # A context of its own: what a job sets in it, the next one in this thread must not find.
                 kind, payload = end_of(partial(copy_context().run, run, job), self._encode, skip_frames=1)
                 del run, job

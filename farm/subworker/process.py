@@ -25,6 +25,7 @@ from farm.shm.slots import FREE
 from farm.subworker.failures import FAILED, failure_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.preparation import reason_of, surround
+from farm.subworker.reports import SEQ_COLUMN
 from farm.subworker.ways import way_to_bind, way_to_run
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench, name_of
 
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 SUCCEEDED = int(OutcomeKind.SUCCEEDED)
-SEQ_WORD = 2
-"""In a slot table with one row: version, state, seq, and so on."""
+SEQ_WORD = SEQ_COLUMN
+"""In a slot table with one row a column is a word."""
 monotonic_clock, loads = time.monotonic_ns, orjson.loads
 FRAMES_MAX = 16
 """Frames of many jobs each, taken from the ring at once: recall reaches what was taken, so it costs nothing to take many."""
@@ -59,6 +60,8 @@ class Subworker(Workbench):
 
     def serve(self) -> None:
         """Run what comes until the supervisor is gone."""
+        self._slot_clock.begin(monotonic_clock())
+        self._slot_clock.note(1, monotonic_clock())
         while not self.gate.orphaned:
             frames = self._jobs.take(FRAMES_MAX)
             if frames:
@@ -174,7 +177,7 @@ class Subworker(Workbench):
             if self.gate.recall_number:
                 self._stand_back(seq)
                 return False
-            self._wait(GATE_SLEEP_S)
+            self._rest(GATE_SLEEP_S)
         return True
 
     def _stand_back(self, first_unstarted_seq: int) -> None:
@@ -187,7 +190,7 @@ class Subworker(Workbench):
                 self.gate.acknowledge(first_unstarted_seq)
                 self._wake_writer()
                 os.eventfd_write(self._supervisor_fd, 1)
-            self._wait(SLEEP_S_MAX)
+            self._rest(SLEEP_S_MAX)
 
     def _sleep(self) -> None:
         """Sleep until there are frames or a recall. Tells the supervisor first that nothing is left."""
@@ -197,7 +200,7 @@ class Subworker(Workbench):
         self._results.wake_sleeper()
         self._ask_for_more()
         if not self.gate.recall_number:
-            self._wait(SLEEP_S_MAX)
+            self._rest(SLEEP_S_MAX)
         self._jobs.disarm()
 
     def _publish(self, kind: int, head: bytes, text: bytes) -> None:
@@ -214,6 +217,12 @@ class Subworker(Workbench):
             self._wake_writer()
             if self._results.want_space(len(payload)):
                 self._wait(SLEEP_S_MAX)
+
+    def _rest(self, wait_s: float) -> None:
+        """Wait with nothing in the slot. All other time counts as busy, so that it is not counted for each job."""
+        self._slot_clock.note(0, monotonic_clock())
+        self._wait(wait_s)
+        self._slot_clock.note(1, monotonic_clock())
 
     def _wait(self, wait_s: float) -> None:
         if self._poll.poll(wait_s * 1000):

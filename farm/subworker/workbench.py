@@ -12,13 +12,14 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import runners
-from farm import linux
+from farm import headway, linux
 from farm.model import ARGS_BYTES_MAX
 from farm.ports import SubworkerContext
 from farm.shm.fence import fence
 from farm.shm.frames import OUTCOME_HEAD
 from farm.shm.generation import READY, REFILL_WORD, GenerationFile
 from farm.shm.ring import RingConsumer
+from farm.shm.slottime import SlotClock
 from farm.shm.spill import Spill
 from farm.shm.start import SoleGate, StartGate
 from farm.shm.successes import VALUE_AT, SuccessProducer
@@ -26,6 +27,7 @@ from farm.subworker.failures import FAILED, MEMORY
 from farm.subworker.limits import MemoryLimit
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.preparation import Wait, call_setup, setting_up
+from farm.subworker.reports import reporter, sole_reporter
 from farm.subworker.results import drop_result, encode_result, error_payload, stopped_payload
 from farm.subworker.surroundings import Surroundings
 
@@ -51,6 +53,7 @@ class Workbench:
         self._order = order
         self._generation = generation
         self._words = generation.words
+        self._slot_clock = SlotClock(generation.words)
         self._wake_fd = descriptors.wake
         self._supervisor_fd = descriptors.supervisor
         self._jobs = RingConsumer(generation.job_ring)
@@ -79,6 +82,7 @@ class Workbench:
         gc.freeze()
         self._surroundings.note()
         os.register_at_fork(after_in_child=self._note_fork)
+        headway.listen((sole_reporter if self._generation.slots.count == 1 else reporter)(self._generation))
         self._limit.set()
         self._generation.baseline_bytes = self._limit.baseline_bytes
         self._generation.ready = READY
@@ -171,3 +175,4 @@ class Workbench:
     def _note_fork(self) -> None:
         """Called in the child of a fork that a job made. Only one process may speak for this subworker."""
         self._forked = True
+        headway.listen(None)

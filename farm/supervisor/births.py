@@ -53,6 +53,11 @@ class Births:
         self._writer_fd = writer_fd
         self._born = itertools.count(1)
 
+    def adopt(self, *, runners: Sequence[tuple[str, dict[str, Any]]], spill_bytes_max: int) -> None:
+        """Go by these for those that are born from now on, of a zygote that has imported the runners."""
+        self.runners = tuple(runners)
+        self._spill_bytes_max = spill_bytes_max
+
     def conceive(self, lane: Lane, index: int, *, number: int, host_id: int, is_spare: bool) -> Unborn:
         """Make the file and the pipes of a subworker of that lane, as its configuration is now, for the post of that index.
 

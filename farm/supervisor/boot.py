@@ -13,12 +13,10 @@ import platform
 import queue
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 from farm import linux
 from farm.collector import collect_rarely
@@ -27,24 +25,27 @@ from farm.errors import FarmError
 from farm.failpoints import passing
 from farm.home import StateDir, cannot_use, farm_home
 from farm.ports import Part
-from farm.shm.generation import ACK_RING_BYTES, RESULT_RING_BYTES, RingFile, generation_bytes, ring_file_bytes
+from farm.shm.generation import RESULT_RING_BYTES, RingFile
 from farm.shm.place import Place, find_places, make_place
 from farm.shm.spill import Spill
 from farm.supervisor import logs
 from farm.supervisor.announcement import announce_lanes
+from farm.supervisor.children import Children
 from farm.supervisor.control import Control
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
 from farm.supervisor.generation import Generation
 from farm.supervisor.lane import Lane
 from farm.supervisor.loop import Loop
+from farm.supervisor.mainstays import Mainstays
 from farm.supervisor.output import Output
+from farm.supervisor.reload import Reloader
+from farm.supervisor.room import check_machine, rings_bytes
 from farm.supervisor.spawn import inherit_nothing
 from farm.supervisor.strays import strays, told
 from farm.supervisor.threads import EventNap
 from farm.supervisor.witness import Witness
-from farm.supervisor.writer import DESK_NUMBER, Writer
-from farm.supervisor.zygote import Zygote
+from farm.supervisor.writer import Writer
 from farm.units import counted
 
 if TYPE_CHECKING:
@@ -52,30 +53,25 @@ if TYPE_CHECKING:
     from farm.supervisor.pauses import Pauses
     from farm.supervisor.supervisor import Supervisor
 
-SPARE_GENERATIONS = 2
-"""Files of dead subworkers stand until they are buried, beside those of their successors."""
-OF_EACH_LANE = 2
-"""Subworkers beside those that have a post: a spare, and one that was told to end."""
 WRITER_LEAVE_S = 5.0
-DESCRIPTORS, DESCRIPTORS_A_SUBWORKER = 160, 4
-"""Open files of a supervisor: connections, sockets, locks, and numbers up to 100 kept free for children; and for each subworker."""
-RUNNER_OPTIONS_BYTES_MAX = 48 << 10
-"""They travel in one datagram with each order to fork."""
 SWITCH_S = 0.0005
 """The interpreter's threads take turns this often: at the usual 5 ms a claim would wait for the dispatch of another."""
 
 log = logging.getLogger("farm")
 
 
-def start(config: Config, *, burst: bool, log_format: str) -> int:
-    """Run a farm until it is told to stop; returns the exit code. Raises FarmError, before anything has been claimed."""
+def start(config: Config, *, load: Callable[[], Config] | None = None, burst: bool, log_format: str) -> int:
+    """Run a farm until it is told to stop; returns the exit code. Raises FarmError, before anything has been claimed.
+
+    load: reads the configuration again, for a reload.
+    """
     linux.hide_memory()
     inherit_nothing()
     logs.set_up(log_format)
     sys.setswitchinterval(SWITCH_S)
     check_machine(config)
     with ExitStack() as stack:
-        return Boot(config, stack).run(burst=burst)
+        return Boot(config, stack).run(load=load, burst=burst)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +85,12 @@ class Answering:
     """Brings the embedded server up again if it was killed together with its keeper."""
 
 
-def check_machine(config: Config) -> None:
-    """Refuse what this machine cannot do, before anything is made. Raises FarmError."""
-    subworkers = sum(lane.subworkers for lane in config.lanes)
-    needed = DESCRIPTORS + DESCRIPTORS_A_SUBWORKER * (subworkers + OF_EACH_LANE * len(config.lanes))
-    allowed = linux.raise_descriptor_limit(needed)
-    if allowed < needed:
-        plural = "s need" if subworkers > 1 else " needs"
-        raise FarmError(f"{subworkers} subworker{plural} {needed} open files, {allowed} are allowed: raise the limit (ulimit -n {needed})")
-    options_bytes = len(orjson.dumps(config.runners))
-    if options_bytes > RUNNER_OPTIONS_BYTES_MAX:
-        raise FarmError(f"runners: their options are {options_bytes:,} bytes; at most {RUNNER_OPTIONS_BYTES_MAX:,} reach a subworker")
-
-
 class Boot:
     """Makes the pieces, in order; the stack unmakes them, in reverse."""
 
     def __init__(self, config: Config, stack: ExitStack) -> None:
         self._config = config
         self._stack = stack
-        self._writers = 0
         # First of all: a signal that comes from here on ends the farm in order.
         self._loop = Loop()
         stack.callback(self._loop.close)
@@ -134,22 +116,31 @@ class Boot:
         stack.callback(self._output.close)
         self._spill = Spill(self._state.spill_path, owner=f"{self._place.path.name}.supervisor", bytes_max=config.spill_bytes_max // 2)
         """Takes arguments up to half of the bound: results, which come after them, must not wait for room that only they can make."""
+        self._children = Children(
+            place=self._place,
+            spill_path=self._state.spill_path,
+            supervisor_fd=self._loop.wake_fd,
+            writer_fd=self._writer_fd,
+            crew_lock_fd=self._crew_lock.fd,
+            output_fd=self._log_fd,
+        )
         self._answering: Answering | None = None
         self._working = False
         self._late_lock: Part | None = None
 
-    def run(self, *, burst: bool) -> int:
+    def run(self, *, load: Callable[[], Config] | None, burst: bool) -> int:
         """Bring the farm up, let it work, bring it down. Returns the exit code."""
         self._loop.watch(self._log_end, lambda: self._output.step(time.monotonic()))
-        zygote = self.make_zygote()
-        writer = self._spawn_writer()
+        zygote = self._children.make_zygote(self._config)
+        writer = self._children.spawn_writer()
         # They import while an old crew has its time to finish. The lock that they inherit is ours to take yet.
         self._end_old_crew()
         self._answering = self._open_database()
         # After the embedded server has been started: it is to be nobody's child, and must not become ours.
         linux.adopt_orphans()
         linux.set_oom_score(linux.OOM_SCORE_OF_FARM)
-        writer.start(self._writer_start(writer))
+        self._children.dsn = self._answering.dsn
+        self._children.start_writer(writer, self._config)
         from farm.supervisor.parts import Parts
 
         desk = Desk(self._desk_file(), wake_writer=lambda: os.eventfd_write(self._writer_fd, 1), heartbeat_s=self._config.heartbeat_s)
@@ -164,75 +155,46 @@ class Boot:
         crew = self._make_crew(lanes, desk, admit=parts.admit)
         crew.host_id = desk.file.host_id = host_id
         parts.make(lanes=lanes, crew=crew, desk=desk, inbox=inbox, loop=self._loop, burst=burst, witness=witness, heartbeats_nap=nap)
-        self._attach_desk(writer, desk)
+        self._children.desk = desk
+        self._children.attach_desk(writer)
+        mainstays = Mainstays(config=self._config, loop=self._loop, children=self._children, crew=crew, zygote=zygote, writer=writer)
         supervisor = parts.supervisor(
-            loop=self._loop, children=self, zygote=zygote, writer=writer, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst
+            loop=self._loop, mainstays=mainstays, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst
         )
         self._announce(host_id)
         pauses = parts.pauses(self._state.path, crew=crew, handover=supervisor.handover)
         pauses.restore()
-        supervisor.obey(self._make_commands(supervisor, pauses), control=self._control, postbox=parts.postbox)
+
+        def adopt(config: Config, lanes: Sequence[Lane]) -> None:
+            self._spill.bytes_max = config.spill_bytes_max // 2
+            parts.adopt(config, lanes)
+            supervisor.adopt(lanes, drain_timeout_s=config.drain_timeout_s)
+            pauses.lanes_changed()
+
+        reloader = Reloader(
+            config=self._config,
+            load=load,
+            mainstays=mainstays,
+            crew=crew,
+            place=self._place,
+            make_lane=lambda lane, claim_max: Lane(lane, claim_max=claim_max, witness=witness),
+            adopt=adopt,
+        )
+        commands = self._make_commands(supervisor, pauses, reloader)
+        supervisor.obey(commands, reloader=reloader, control=self._control, postbox=parts.postbox)
         self._working = True
         collect_rarely()
         parts.start(self._late_lock)
-        self._desk = desk
         uncommitted = supervisor.run()
-        code = self._leave(supervisor, parts, crew, uncommitted)
+        code = self._leave(supervisor, mainstays, parts, crew, uncommitted)
         self._control.close(code)
         return code
-
-    def make_zygote(self) -> Zygote:
-        """Start a zygote; it imports the runners of the configuration once."""
-        at_once = max(lane.concurrency for lane in self._config.lanes)
-        return Zygote(
-            runner_names=list(self._config.runners), concurrency_max=at_once, crew_lock_fd=self._crew_lock.fd, output_fd=self._log_fd
-        )
-
-    def make_writer(self) -> Writer:
-        """Start a successor of a writer that died: it is told everything at once."""
-        writer = self._spawn_writer()
-        writer.start(self._writer_start(writer))
-        self._attach_desk(writer, self._desk)
-        return writer
-
-    def _spawn_writer(self) -> Writer:
-        self._writers += 1
-        path = self._place.path / f"{self._place.ack.name}.{self._writers}"
-        return Writer(
-            ack_file=RingFile.create(path, host_id=0, capacity=ACK_RING_BYTES),
-            wake_fd=self._writer_fd,
-            supervisor_fd=self._loop.wake_fd,
-            crew_lock_fd=self._crew_lock.fd,
-            output_fd=self._log_fd,
-        )
-
-    def _writer_start(self, writer: Writer) -> Any:
-        from farm.writer.messages import Start
-
-        assert self._answering is not None
-        return Start(
-            dsn=self._answering.dsn,
-            pooled=self._config.database.pooled,
-            batch_max=self._config.writer.batch_max,
-            age_max_s=self._config.writer.age_max_s,
-            drain_timeout_s=self._config.drain_timeout_s,
-            ack_path=str(writer.ack_file.path),
-            spill_directory=str(self._state.spill_path),
-            spill_bytes_max=self._config.spill_bytes_max,
-            policies=[policy.as_data() for policy in self._config.tasks],
-        )
-
-    def _attach_desk(self, writer: Writer, desk: Desk) -> None:
-        path = str(desk.file.path)
-        writer.attach(name=Desk.NAME, number=DESK_NUMBER, path=path, of_subworker=False, wake_fd=self._loop.wake_fd, desk=True)
 
     def _desk_file(self) -> RingFile:
         return RingFile.create(self._place.desk, host_id=0, capacity=RESULT_RING_BYTES)
 
     def _make_place(self) -> Place:
-        subworkers = sum(lane.subworkers + OF_EACH_LANE for lane in self._config.lanes) + SPARE_GENERATIONS
-        slots = max(lane.concurrency for lane in self._config.lanes)
-        needed = subworkers * generation_bytes(slots) + 2 * ring_file_bytes(RESULT_RING_BYTES)
+        needed = rings_bytes(self._config)
         run = f"{time.clock_gettime_ns(time.CLOCK_REALTIME):020d}"
         place = make_place(state_id=self._state.id, run=run, bytes_needed=needed, state_dir=self._state.path)
         if place.warning:
@@ -245,15 +207,21 @@ class Boot:
         except OSError as error:
             raise cannot_use(self._state.path, error) from error
 
-    def _make_commands(self, supervisor: Supervisor, pauses: Pauses) -> Commands:
+    def _make_commands(self, supervisor: Supervisor, pauses: Pauses, reloader: Reloader) -> Commands:
         from farm.supervisor.commands import Commands
 
         return Commands(
             pauses=pauses,
             drain=supervisor.drain,
-            reloader=Unchanging(),
-            snapshot=lambda: {"instance": self._state.instance, "version": _version(), "paused": pauses.as_data(), **supervisor.snapshot()},
-            config=lambda: {"config": self._config.path},
+            reloader=reloader,
+            snapshot=lambda: {
+                "instance": self._state.instance,
+                "version": _version(),
+                "config": reloader.config.path,
+                "paused": pauses.as_data(),
+                **supervisor.snapshot(),
+            },
+            config=reloader.as_data,
         )
 
     def _clean_up(self, kind: type[BaseException] | None, _error: object, _trace: object) -> None:
@@ -316,19 +284,18 @@ class Boot:
         log.info("farm %s as %r on %s, host %d: %s", _version(), self._state.instance, platform.node(), host_id, self._answering.label)
         announce_lanes(self._config)
 
-    def _leave(self, supervisor: Supervisor, parts: Any, crew: Crew, uncommitted: int) -> int:
+    def _leave(self, supervisor: Supervisor, mainstays: Mainstays, parts: Any, crew: Crew, uncommitted: int) -> int:
         """Retire our host row, end the threads, the writer and the zygote. Rings are removed only if everything is committed."""
         passing("supervisor.before_leave")
         parts.stop(retire=uncommitted == 0)
-        supervisor.writer.leave()
-        supervisor.zygote.close()
-        _wait_for(supervisor.writer.pid, WRITER_LEAVE_S)
+        mainstays.leave()
+        _wait_for(mainstays.writer.pid, WRITER_LEAVE_S)
         self._output.step(time.monotonic())
-        ours = {supervisor.writer.pid, supervisor.zygote.pid, *(generation.pid for generation in crew.generations)}
+        ours = {mainstays.writer.pid, mainstays.zygote.pid, *(generation.pid for generation in crew.generations)}
         if found := strays(ours):
             log.warning("processes that jobs have left behind still run: %s", told(found))
         summary = supervisor.summary()
-        supervisor.writer.close()
+        mainstays.writer.close()
         crew.close()
         if uncommitted:
             log.error("left with %s without a committed outcome: the next start here commits or releases them", counted(uncommitted, "job"))
@@ -339,13 +306,6 @@ class Boot:
         if supervisor.gave_up:
             return 1 if supervisor.served else 2
         return 0
-
-
-class Unchanging:
-    """Reloads nothing."""
-
-    def reload(self) -> list[str]:
-        raise FarmError("this farm does not reload its configuration while it runs: drain it, and start it again")
 
 
 def _wait_for(pid: int, wait_s: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -161,6 +161,13 @@ class Claimer:
         """Claim for a new host row from the next step on: the old one was retired by another host."""
         self._new_host = host_id
 
+    def adopt(self, *, runner_names: Iterable[str], claim_max: int, poll_s: float) -> None:
+        """Go by these from the next look on; from any thread."""
+        self._worklist.runner_names = frozenset(runner_names)
+        self._claim_max = claim_max
+        self._poll_s = self._idleness.poll_s = poll_s
+        self.news = True
+
     def set_lanes(self, lanes: Sequence[Lane]) -> None:
         """Claim for these lanes from the next step on; from any thread, which then wakes the one that steps.
 
@@ -174,6 +181,11 @@ class Claimer:
         From any thread, which then wakes the one that steps. What was claimed before is not touched.
         """
         self._wanted_pause = queues
+
+    @property
+    def paused_queues(self) -> frozenset[str]:
+        """Those of which nothing is to be claimed."""
+        return self._wanted_pause
 
     def step(self, now: float) -> float:
         """Finish what was asked, look for work when it is time or there is news, claim for each lane with demand."""

@@ -120,6 +120,10 @@ class Crew:
         self.set_posts(lane_name, 0)
         self._drop_if_empty(lane_name)
 
+    def keep_lane(self, lane_name: str) -> None:
+        """Let a lane stay that was to go; set_posts() says with how many subworkers."""
+        self._posts[lane_name].closed = False
+
     def set_posts(self, lane_name: str, subworkers: int) -> None:
         """Have so many subworkers in a lane. More are forked at the next fill_posts(); who is one too many, the least busy first, is
         handed nothing more and ends when it runs nothing. Their unstarted jobs wait in the lane again."""

@@ -14,7 +14,7 @@ from functools import partial
 
 from farm.shm.frames import JOB_ID, LEASE_ID, HeldJob
 from farm.supervisor.generation import Generation, Phase
-from farm.supervisor.lane import ANY_QUEUE, Lane
+from farm.supervisor.lane import ANY_QUEUE, LEAVING, Lane
 from farm.supervisor.origins import Origin, Origins
 
 SCAN_MAX = 1000
@@ -35,6 +35,9 @@ class Handover:
         self._paused: frozenset[str] = frozenset()
         self._sweep_at = float("inf")
         self._fruitless_until: dict[str, float] = {}
+        self._of_before: list[Generation] = []
+        """Those that were there before the lanes have changed, until they are buried: what comes back from them, their lane may not be
+        meant for any more."""
         self.set_lanes(lanes)
 
     def set_lanes(self, lanes: Sequence[Lane]) -> None:
@@ -44,14 +47,24 @@ class Handover:
             lane.name: frozenset(other.name for other in lanes if other is not lane and _related(lane, other)) for lane in lanes
         }
 
+    def lanes_changed(self, lanes: Sequence[Lane]) -> None:
+        """Know these lanes from now on, and have all go back that they would not claim any more: they have other queues, or less memory."""
+        self.set_lanes(lanes)
+        self._of_before = [generation for lane in lanes for generation in lane.generations]
+        self._sweep_at = float("-inf")
+
     def pause_queues(self, queues: frozenset[str]) -> None:
         """Have nothing of these queues start, from now on; what had started goes on."""
         self._paused = queues
-        self._sweep_at = float("-inf") if queues else float("inf")
+        self._sweep_at = float("-inf") if queues or self._of_before else float("inf")
 
     def is_paused(self, origin: Origin) -> bool:
         """Tell whether a claim may hold jobs of a paused queue."""
         return not self._paused.isdisjoint(origin.queues)
+
+    def is_unwanted(self, lane: Lane, origin: Origin) -> bool:
+        """Tell whether what was claimed for a lane is not to start there now."""
+        return self.is_paused(origin) or LEAVING in lane.held_by or not lane.serves(origin)
 
     def has_kin(self, lane: Lane) -> bool:
         """Tell whether any other lane might run jobs of this one."""
@@ -65,13 +78,15 @@ class Handover:
             elif lane.excess:
                 self._reduce(lane)
         if now >= self._sweep_at:
-            self._sweep_at = now + SWEEP_S
             self.sweep()
+            self._of_before = [generation for generation in self._of_before if generation.phase is not Phase.BURIED]
+            self._sweep_at = now + SWEEP_S if self._paused or self._of_before else float("inf")
         return self._sweep_at - now
 
     def sweep(self) -> None:
-        """Have all go back that is of a paused queue: when jobs have come back from subworkers, before they are handed out again."""
-        if self._paused:
+        """Have all go back that is of a paused queue, or in the wrong lane since the lanes have changed: when jobs have come back from
+        subworkers, before they are handed out again."""
+        if self._paused or self._of_before:
             for lane in self._lanes:
                 self._sweep(lane)
 
@@ -137,10 +152,12 @@ class Handover:
             self._give_back(jobs)
 
     def _sweep(self, lane: Lane) -> None:
-        """Give back what a lane has not started and may be of a paused queue."""
+        """Give back what a lane has not started and may be of a paused queue, or not for this lane any more."""
+        may_be_wrong = bool(self._of_before)
 
         def is_meant(job: HeldJob) -> bool:
-            return self.is_paused(self._origins.of(job[LEASE_ID]))
+            origin = self._origins.of(job[LEASE_ID])
+            return self.is_paused(origin) or (may_be_wrong and not lane.serves(origin))
 
         for generation in lane.generations:
             if generation.unstarted and any(map(is_meant, generation.unstarted_jobs())):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from farm import linux
 from farm.errors import FarmError, StoreUnavailable
 from farm.failpoints import passing
+from farm.headway import Progress
 from farm.model import CancelRequest
 from farm.supervisor.generation import Generation
+from farm.supervisor.progress import ProgressTeller
 from farm.supervisor.witness import Witness
 
 RETRY_S = 0.2
@@ -38,8 +40,12 @@ class Answer(Protocol):
 class Hosts(Protocol):
     """What the heartbeat asks of the store."""
 
-    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> Answer | None: ...
+    def beat(
+        self, host_id: int, running: Sequence[int], ages_s: Sequence[float], lanes: str | None, paused_queues: Sequence[str] | None
+    ) -> Answer | None: ...
     def cancels(self, host_id: int) -> Sequence[CancelRequest]: ...
+    def tell_progress(self, host_id: int, said: Mapping[int, Progress]) -> None: ...
+    def describe(self, host_id: int, *, lanes: Mapping[str, Any], runners: Sequence[str], capacity: int, memory_bytes: int) -> None: ...
 
 
 class Heartbeat:
@@ -65,8 +71,13 @@ class Heartbeat:
         unwanted: Callable[[Sequence[CancelRequest]], None],
         exchange: Callable[[int, bool], None],
         witness: Witness,
+        lanes: Callable[[int], str],
+        paused_queues: Callable[[], frozenset[str]],
     ) -> None:
-        """exchange: called after each good beat with our host id and whether this host is asked for something through the database."""
+        """exchange: called after each good beat with our host id and whether this host is asked for something through the database.
+
+        lanes: says how the lanes do, as JSON, at a moment of CLOCK_MONOTONIC in nanoseconds.
+        """
         self._store = store
         self._host_id = host_id
         self._every_s = every_s
@@ -78,6 +89,13 @@ class Heartbeat:
         self._unwanted = unwanted
         self._exchange = exchange
         self._witness = witness
+        self._lanes = lanes
+        self._paused_queues = paused_queues
+        self._told_lanes: str | None = None
+        self._told_paused: frozenset[str] | None = None
+        """What the host's row says of them; None: not known."""
+        self._progress = ProgressTeller(store)
+        self._description: Mapping[str, Any] | None = None
         self._retry_s = min(RETRY_S, every_s, retry_s_max)
         self._asked_at = 0.0
         self._away_since: float | None = None
@@ -99,7 +117,12 @@ class Heartbeat:
     def begin_as(self, host_id: int, registered_boot_ns: int) -> None:
         """Beat for a new host row from now on."""
         self._host_id = host_id
+        self._told_lanes = self._told_paused = None
         self._open_gate(registered_boot_ns)
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Have the host's row say anew what it is (see hostrow.py), with the next beat. From any thread."""
+        self._description = description
 
     def step(self, now: float) -> float:
         """Beat once, with the running set; a good beat moves the gate on, counted from before it was sent."""
@@ -108,13 +131,13 @@ class Heartbeat:
         host_id, sent_ns = self._host_id, linux.boottime_ns()
         # Before the slots are read: what is no longer among the named runs by now, or has ended.
         named = self._witness.asked
-        slots = [slot for generation in self._generations() for slot in generation.running()]
+        running = [(generation, slot) for generation in self._generations() for slot in generation.running()]
         monotonic_ns = time.monotonic_ns()
         ages_s = dict.fromkeys(named.job_ids, 0.0)
-        ages_s |= {slot.job_id: max(0, monotonic_ns - slot.started_ns) / 1e9 for slot in slots}
+        ages_s |= {slot.job_id: max(0, monotonic_ns - slot.started_ns) / 1e9 for _generation, slot in running}
         try:
             passing("heartbeat.before_beat")
-            answer = self._store.beat(host_id, list(ages_s), list(ages_s.values()))
+            answer = self._beat(host_id, ages_s, monotonic_ns)
             passing("heartbeat.after_beat")
         except StoreUnavailable as error:
             self._note_away(now, error)
@@ -127,6 +150,10 @@ class Heartbeat:
             self.clock_us = less_monotonic(answer.database_us, monotonic_ns)
             self._open_gate(sent_ns)
             self._witness.note(named)
+            # Where one of these fails the next beat fails too, says so, and they are told again after it.
+            with suppress(StoreUnavailable):
+                self._tell_description(host_id)
+                self._progress.tell(host_id, running)
             if answer.waiters:
                 self._waiters()
             if answer.cancels:
@@ -135,6 +162,25 @@ class Heartbeat:
             with suppress(StoreUnavailable):
                 self._exchange(host_id, answer.requests)
         return max(0.0, self._every_s - (time.monotonic() - now))
+
+    def _beat(self, host_id: int, ages_s: Mapping[int, float], now_ns: int) -> Answer | None:
+        """Beat, with what is new of the lanes."""
+        lanes, paused = self._lanes(now_ns), self._paused_queues()
+        answer = self._store.beat(
+            host_id,
+            list(ages_s),
+            list(ages_s.values()),
+            lanes if lanes != self._told_lanes else None,
+            sorted(paused) if paused != self._told_paused else None,
+        )
+        self._told_lanes, self._told_paused = lanes, paused
+        return answer
+
+    def _tell_description(self, host_id: int) -> None:
+        if (description := self._description) is not None:
+            self._store.describe(host_id, **description)
+            if self._description is description:
+                self._description = None
 
     def _read_cancels(self, host_id: int) -> None:
         """Pass on which jobs are to end. Those that cannot be found or ended yet are among them again at the next beat."""

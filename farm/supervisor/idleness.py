@@ -37,7 +37,7 @@ class Idleness:
 
     def __init__(self, *, store: Declarations, poll_s: float) -> None:
         self._store = store
-        self._poll_s = poll_s
+        self.poll_s = poll_s
         self._declared: dict[str, Classes] = {}
         self._working_since: dict[str, float] = {}
         self._settles_at: int | None = None
@@ -56,7 +56,7 @@ class Idleness:
         if lane in self._declared and self._declared[lane] == classes:
             return False
         self._settles_at = self._store.declare_idle(host_id, lane, classes)
-        self._pause_s = min(SETTLE_S_MIN, self._poll_s)
+        self._pause_s = min(SETTLE_S_MIN, self.poll_s)
         self._declared[lane] = classes
         return True
 
@@ -95,8 +95,8 @@ class Idleness:
         """Return how long to wait until the next look, of this many lanes."""
         if self._settles_at is not None:
             pause_s = self._pause_s
-            self._pause_s = min(2 * pause_s, self._poll_s)
+            self._pause_s = min(2 * pause_s, self.poll_s)
             return pause_s
         if self.heard and len(self._declared) == lanes:
-            return max(SAFETY_POLL_S, self._poll_s)
-        return self._poll_s
+            return max(SAFETY_POLL_S, self.poll_s)
+        return self.poll_s

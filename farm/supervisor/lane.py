@@ -33,10 +33,7 @@ class Lane:
     """Holds claimed jobs between the claim and the rings."""
 
     def __init__(self, config: LaneConfig, *, claim_max: int, witness: Witness) -> None:
-        self.config = config
         self.name = config.name
-        self.memory_mb = config.memory_bytes // 1_000_000
-        """What a job may need here, in millions of bytes, as memory classes count."""
         self.held: deque[HeldJob] = deque()
         self.loners = Loners()
         """Jobs that are to run alone, apart from the others."""
@@ -45,10 +42,7 @@ class Lane:
         self._had_wary = False
         self.generations: list[Generation] = []
         """Those that take frames or may yet; the buried are gone. Replaced as a whole, so that other threads may read it."""
-        slots = config.subworkers * config.concurrency
-        self._pace = Pace(ahead_s=CLAIM_AHEAD_S, width=slots, jobs_min=CLAIMED_MIN, jobs_max=max(CLAIMS_AHEAD_MAX * claim_max, 2 * slots))
-        self.slots = slots
-        """Jobs that it can run at once, with all its subworkers."""
+        self.adopt(config, claim_max=claim_max)
         self._started_before = 0
         self.arrived = 0
         """Jobs that came from claims, in all: counted by the main thread."""
@@ -59,6 +53,19 @@ class Lane:
         self._hoards_since = float("inf")
         self.held_by: frozenset[str] = frozenset()
         """Why nothing is claimed for it; empty: nothing keeps it. Replaced as a whole, so that other threads may read it."""
+
+    def adopt(self, config: LaneConfig, *, claim_max: int) -> None:
+        """Go by this configuration from now on. Main thread only; each word is replaced as a whole, so that other threads may read it.
+
+        Subworkers that are there already keep to the one that they were made by.
+        """
+        self.config = config
+        self.memory_mb = config.memory_bytes // 1_000_000
+        """What a job may need here, in millions of bytes, as memory classes count."""
+        self.slots = config.subworkers * config.concurrency
+        """Jobs that it can run at once, with all its subworkers."""
+        most = max(CLAIMS_AHEAD_MAX * claim_max, 2 * self.slots)
+        self._pace = Pace(ahead_s=CLAIM_AHEAD_S, width=self.slots, jobs_min=CLAIMED_MIN, jobs_max=most)
 
     def hold(self, reason: str) -> None:
         """Claim nothing more, for this reason; called again with the same one it changes nothing. Main thread only.

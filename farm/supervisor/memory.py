@@ -40,8 +40,8 @@ class MemoryWatch:
 
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
-        self._lanes: Mapping[str, Lane] = {lane.name: lane for lane in crew.lanes}
         self._bounds: dict[int, Bounds] = {}
+        self._lanes: Mapping[str, Lane] = {}
         self._look_at = 0.0
 
     def step(self, now: float) -> float:
@@ -51,6 +51,7 @@ class MemoryWatch:
             return float("inf")
         if now >= self._look_at:
             self._look_at = now + LOOK_S
+            self._lanes = {lane.name: lane for lane in self._crew.lanes}
             before, self._bounds = self._bounds, {}
             orphans = _orphans(self._crew.generations)
             for generation in busy:

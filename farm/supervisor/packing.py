@@ -45,6 +45,12 @@ class Packer:
         self._args_bytes_max = frame_bytes_max - JOB_HEAD.size - JOB_COLUMNS_BYTES - TASK_BYTES_MAX
         self._quiet_until = 0.0
 
+    def adopt(self, *, runner_names: Sequence[str], refusals: Refusals, timeouts: Timeouts) -> None:
+        """Go by these from now on. Runners that were there before keep their places: jobs that are packed name theirs by place."""
+        self._runner_names = list(runner_names)
+        self._refusals = refusals
+        self._timeouts = timeouts
+
     def pack(self, claim: Claim, rows: Sequence[JobRow], runner_name: str, *, first: int = 0, to_release: bool = False) -> Packed:
         """Return the jobs of a claim in its order, from one position up to the first whose arguments cannot be spilled now.
 

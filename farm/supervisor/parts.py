@@ -34,21 +34,23 @@ from farm.supervisor.desk import Desk
 from farm.supervisor.generation import Generation
 from farm.supervisor.handover import Handover
 from farm.supervisor.heartbeat import Heartbeat, less_monotonic
+from farm.supervisor.hostrow import described
 from farm.supervisor.lane import Lane
+from farm.supervisor.lanestate import LaneStates
 from farm.supervisor.listener import Listener
 from farm.supervisor.loop import Loop
+from farm.supervisor.mainstays import Mainstays
 from farm.supervisor.packing import Packer
 from farm.supervisor.pauses import Pauses
 from farm.supervisor.postbox import Postbox
 from farm.supervisor.refusals import Refusals
-from farm.supervisor.supervisor import Children, Retired, Supervisor, deliverer
+from farm.supervisor.supervisor import Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
 from farm.supervisor.threads import Nap, PartThread
 from farm.supervisor.timeouts import Timeouts
 from farm.supervisor.upkeep import Upkeep
 from farm.supervisor.witness import Witness
 from farm.supervisor.writer import Writer
-from farm.supervisor.zygote import Zygote
 
 FRAME_SPARE_BYTES = 64
 STOP_S = 6.0
@@ -100,9 +102,7 @@ class Parts:
         self._host_id = self._hosts.register(
             instance=instance,
             name=platform.node(),
-            lanes={lane.name: _lane_as_json(lane) for lane in self._config.lanes},
-            capacity=sum(lane.subworkers * lane.concurrency for lane in self._config.lanes),
-            memory_bytes=self._config.host.memory_bytes,
+            **described(self._config),
             version=farm.__version__,
         )
         sent_ns = time.monotonic_ns()
@@ -150,16 +150,18 @@ class Parts:
             unwanted=self._tell_unwanted,
             exchange=self.postbox.exchange,
             witness=witness,
+            lanes=LaneStates(lanes=lambda: crew.lanes, shortage=crew.shortage).look,
+            paused_queues=lambda: self._claimer.paused_queues,
         )
         heartbeat = PartThread("heartbeat", self._heartbeat, heartbeats_nap)
         listen = config.database.listen or (None if config.database.pooled else self._dsn)
-        # What is due earlier than everything else is announced: where announcements are heard, polling is only the safety net.
-        keeper = Upkeep(
+        self._hears = listen is not None
+        keeper = self._keeper = Upkeep(
             store=self._upkeep_store,
             retire=self._reaper.retire,
             lease_s=config.lease_s,
             reap_every_s=config.reap_every_s,
-            promote_every_s=config.poll_s if listen is None else max(config.poll_s, PROMOTE_EVERY_S),
+            promote_every_s=self._promote_every_s(),
             promoted=self._hear_of_work,
         )
         upkeep = PartThread("upkeep", keeper)
@@ -188,9 +190,7 @@ class Parts:
         self,
         *,
         loop: Loop,
-        children: Children,
-        zygote: Zygote,
-        writer: Writer,
+        mainstays: Mainstays,
         crew: Crew,
         desk: Desk,
         spill: Spill,
@@ -198,27 +198,36 @@ class Parts:
         burst: bool,
     ) -> Supervisor:
         """Make the main thread's part."""
+        self._packer = Packer(
+            runner_names=list(self._config.runners),
+            refusals=Refusals(self._config.runners),
+            timeouts=self._timeouts(),
+            spill=spill,
+            frame_bytes_max=JOB_RING_BYTES // 4 - FRAME_SPARE_BYTES,
+        )
         return Supervisor(
-            config=self._config,
+            drain_timeout_s=self._config.drain_timeout_s,
             loop=loop,
-            children=children,
-            zygote=zygote,
-            writer=writer,
+            mainstays=mainstays,
             crew=crew,
             desk=desk,
             spill=spill,
             inbox=inbox,
-            packer=Packer(
-                runner_names=list(self._config.runners),
-                refusals=Refusals(self._config.runners),
-                timeouts=self._timeouts(),
-                spill=spill,
-                frame_bytes_max=JOB_RING_BYTES // 4 - FRAME_SPARE_BYTES,
-            ),
+            packer=self._packer,
             claimer=self._claimer,
             claims=self._claims,
             burst=burst,
         )
+
+    def adopt(self, config: Config, lanes: Sequence[Lane]) -> None:
+        """Go by another configuration, with these lanes. Called in the main thread: what other threads read is replaced as a whole."""
+        self._config = config
+        self._packer.adopt(runner_names=list(config.runners), refusals=Refusals(config.runners), timeouts=self._timeouts())
+        self._upkeep_store.policies = Policies(config.tasks)
+        self._keeper.promote_every_s = self._promote_every_s()
+        self._claimer.adopt(runner_names=config.runners, claim_max=config.claim_max, poll_s=config.poll_s)
+        self._claimer.set_lanes(lanes)
+        self._claims.wake()
 
     def pauses(self, directory: Path, *, crew: Crew, handover: Handover) -> Pauses:
         """Make what pauses lanes and queues, and remembers it in a state directory."""
@@ -249,6 +258,11 @@ class Parts:
     def _timeouts(self) -> Timeouts:
         policies = Policies(self._config.tasks)
         return Timeouts(of_task=lambda task: policies.of(task).timeout_s)
+
+    def _promote_every_s(self) -> float:
+        """What is due earlier than everything else is announced: where announcements are heard, polling is only the safety net."""
+        poll_s = self._config.poll_s
+        return max(poll_s, PROMOTE_EVERY_S) if self._hears else poll_s
 
     def _begin_again(self, host_id: int) -> None:
         """Our row was retired, which is for ever: register a new one. Called in the heartbeat's thread, which owns that session."""
@@ -297,12 +311,3 @@ class _Taking:
 
     def leases_left(self, host_id: int) -> int:
         return self._upkeep.leases_left(host_id)
-
-
-def _lane_as_json(lane: Any) -> dict[str, Any]:
-    return {
-        "queues": list(lane.queues),
-        "subworkers": lane.subworkers,
-        "concurrency": lane.concurrency,
-        "memory_bytes": lane.memory_bytes,
-    }

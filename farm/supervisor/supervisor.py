@@ -7,11 +7,12 @@ import os
 import queue
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from farm.config.model import Config
+from farm.errors import FarmError
 from farm.model import HostRequest
 from farm.shm.frames import HeldJob
 from farm.shm.spill import Spill
@@ -25,37 +26,30 @@ from farm.supervisor.desk import Desk, released
 from farm.supervisor.drain import Drain
 from farm.supervisor.generation import Phase, signal_group
 from farm.supervisor.handover import Handover
-from farm.supervisor.lane import leases_held
+from farm.supervisor.lane import Lane, leases_held
 from farm.supervisor.loop import Loop
+from farm.supervisor.mainstays import Mainstays
 from farm.supervisor.memory import MemoryWatch
 from farm.supervisor.origins import Origins
 from farm.supervisor.packing import Packer
 from farm.supervisor.postbox import Postbox
 from farm.supervisor.recycling import Recycling
+from farm.supervisor.reload import Reloader
 from farm.supervisor.snapshot import lane_snapshot, running
 from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
-from farm.supervisor.writer import DESK_NUMBER, Writer
-from farm.supervisor.zygote import Zygote
+from farm.supervisor.writer import DESK_NUMBER
 from farm.units import counted
 
 SLEEP_S_MAX = 1.0
 ACKS_S_MAX = 0.03
 """Acks are waited for only when nothing else wakes the supervisor sooner: they free memory, and nobody waits for that."""
-QUICK_S, QUICK_ENDS_MAX = 1.0, 10
 SETUP_TRIES = 4
 """Of each subworker, before any has served: what cannot be set up at the start is a mistake in the configuration, or of the machine."""
 LOOK_S = 0.02
 """How often to look whether the ring of a dead subworker is consumed, and with --burst whether the last look found nothing."""
 
 log = logging.getLogger("farm")
-
-
-class Children(Protocol):
-    """Makes the two processes that a supervisor cannot be without."""
-
-    def make_zygote(self) -> Zygote: ...
-    def make_writer(self) -> Writer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +65,9 @@ class Supervisor:
     def __init__(
         self,
         *,
-        config: Config,
+        drain_timeout_s: float,
         loop: Loop,
-        children: Children,
-        zygote: Zygote,
-        writer: Writer,
+        mainstays: Mainstays,
         crew: Crew,
         desk: Desk,
         spill: Spill,
@@ -85,11 +77,9 @@ class Supervisor:
         claims: PartThread,
         burst: bool,
     ) -> None:
-        self._config = config
+        self._drain_timeout_s = drain_timeout_s
         self._loop = loop
-        self._children = children
-        self._zygote = zygote
-        self._writer = writer
+        self._mainstays = mainstays
         self._crew = crew
         self._desk = desk
         self._spill = spill
@@ -107,16 +97,14 @@ class Supervisor:
         self.origins = Origins(in_use=lambda: leases_held(crew.lanes))
         self.handover = Handover(crew.lanes, origins=self.origins, give_back=self._give_back)
         self.take_back = TakeBack(crew.lanes, self.handover)
+        self._recycling = Recycling(crew)
+        self._reloader: Reloader | None = None
         self._control: Control | None = None
         self._commands: Commands | None = None
         self._postbox: Postbox | None = None
-        self._recycling = Recycling(crew)
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
         self._served = False
-        self._quick_ends = 0
-        self._dropped_before = 0
-        """By writers that were replaced."""
         self.gave_up = False
         """True when it drains because it could not go on, not because it was told to."""
         self.settled = 0
@@ -124,29 +112,26 @@ class Supervisor:
         self.refused = 0
         """Jobs whose task may not run here: they failed without having been handed out."""
 
-    @property
-    def writer(self) -> Writer:
-        """The living writer: it may be another one than at the start."""
-        return self._writer
+    def adopt(self, lanes: Sequence[Lane], *, drain_timeout_s: float) -> None:
+        """Go by another configuration, with these lanes; those that leave are still among the crew's."""
+        self._drain_timeout_s = drain_timeout_s
+        self.handover.lanes_changed(self._crew.lanes)
+        self.take_back.set_lanes(lanes)
 
-    @property
-    def zygote(self) -> Zygote:
-        return self._zygote
-
-    def obey(self, commands: Commands, *, control: Control, postbox: Postbox) -> None:
+    def obey(self, commands: Commands, *, reloader: Reloader, control: Control, postbox: Postbox) -> None:
         """Do from now on what comes through the control socket and the database."""
         self._commands, self._control, self._postbox = commands, control, postbox
+        self._reloader = reloader
         control.serve(commands.perform)
         self._loop.watch(control.fd, control.hear)
 
     def run(self) -> int:
         """Work until drained; returns the number of jobs whose outcome could not be committed."""
-        self._watch(self._zygote.control.fileno())
         wait_s = 0.0
         while True:
-            for number in self._loop.wait(wait_s if wait_s <= ACKS_S_MAX or self._writer.arm() else 0.0):
+            for number in self._loop.wait(wait_s if wait_s <= ACKS_S_MAX or self._mainstays.writer.arm() else 0.0):
                 self._obey(number)
-            self._writer.disarm()
+            self._mainstays.writer.disarm()
             now = time.monotonic()
             wait_s = min(self.step(now), SLEEP_S_MAX)
             if self._drain is not None:
@@ -169,7 +154,7 @@ class Supervisor:
             parts.append(f"{counted(self._drain.stopped, 'running job')} stopped")
         if self._drain is not None and self._drain.released:
             parts.append(f"{self._drain.released:,} given back unstarted")
-        if dropped := self._dropped_before + self._writer.dropped:
+        if dropped := self._mainstays.dropped:
             parts.append(f"{dropped:,} dropped by the fence")
         return ", ".join(parts)
 
@@ -186,7 +171,7 @@ class Supervisor:
         # Looked at afterwards, a job whose ack has just come would be taken for one that never started, and run again.
         consumed = self._crew.consumed()
         self._take_acks()
-        self._crew.bury(consumed, self._writer)
+        self._crew.bury(consumed, self._mainstays.writer)
         if self._drain is None:
             changed = self._crew.finish_recalls() or changed or bool(consumed) or any(lane.loners.any for lane in self._crew.lanes)
             if changed:
@@ -194,16 +179,18 @@ class Supervisor:
                 # There are jobs to hand out again, or somebody new to have them.
                 self._dispatch(now)
         self._desk.step()
+        self._mainstays.step()
+        zygote, writer = self._mainstays.zygote, self._mainstays.writer
         recycle_s = self._recycling.step(now) if self._drain is None else SLEEP_S_MAX
         # Posts last: those who were just told to end have successors at once.
-        wait_s = min(recycle_s, self._memory.step(now), self._deadlines.step(), self._crew.fill_posts(self._zygote, self._writer, now))
+        wait_s = min(recycle_s, self._memory.step(now), self._deadlines.step(), self._crew.fill_posts(zygote, writer, now))
         if self._drain is None:
             wait_s = min(wait_s, self.handover.step(now), self.take_back.step(now))
         self._tell_first_ready()
         if self._control is not None:
             wait_s = min(wait_s, self._control.step(now))
         if self._drain is not None:
-            self._writer.drain()
+            writer.drain()
             wait_s = min(wait_s, self._drain.step(now))
         elif self._burst:
             wait_s = min(wait_s, self._look_for_end(now))
@@ -222,9 +209,9 @@ class Supervisor:
             log.info("hurrying: running jobs are ended now")
             self._drain.hurry(now)
             return
-        log.info("draining: running jobs may end within %g s", self._config.drain_timeout_s)
+        log.info("draining: running jobs may end within %g s", self._drain_timeout_s)
         self._claimer.closed = True
-        self._drain = Drain(crew=self._crew, desk=self._desk, deadline=now + self._config.drain_timeout_s)
+        self._drain = Drain(crew=self._crew, desk=self._desk, deadline=now + self._drain_timeout_s)
 
     def drain(self, hurry: bool) -> tuple[float, list[str]]:
         """Leave when all is done, or hurry; asked again, go on with it. Returns the seconds that running jobs have, and that in words."""
@@ -243,7 +230,6 @@ class Supervisor:
         return {
             "pid": os.getpid(),
             "host_id": self._crew.host_id,
-            "config": self._config.path,
             "served": self._served,
             "draining": self._drain is not None,
             "left_s": None if self._drain is None else self._drain.left_s(time.monotonic()),
@@ -256,8 +242,12 @@ class Supervisor:
     def _obey(self, number: int) -> None:
         if number == signal.SIGCHLD:
             self._reap_children()
-        elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        elif number in (signal.SIGTERM, signal.SIGINT):
             self.begin_drain()
+        elif number == signal.SIGHUP and self._reloader is not None:
+            # Why it cannot be done stands in the log; the old configuration goes on.
+            with suppress(FarmError):
+                self._reloader.reload()
 
     def _take_arrivals(self) -> None:
         """Take in what the threads have sent, in order. What cannot be packed yet of a claim, for want of room to spill, waits first."""
@@ -288,9 +278,11 @@ class Supervisor:
             # Claimed just before our host row was retired: they are somebody else's now, too.
             arrival.lane.arrive(claimed - first, [])
             return True
-        to_release = self._drain is not None or self.handover.is_paused(arrival.origin)
+        # Claimed before it was paused, or before the lanes have changed: it goes back.
+        unwanted = self.handover.is_unwanted(arrival.lane, arrival.origin)
+        to_release = self._drain is not None or unwanted
         packed = self._packer.pack(arrival.claim, arrival.rows, arrival.runner, first=first, to_release=to_release)
-        if self.handover.is_paused(arrival.origin):
+        if unwanted:
             arrival.lane.arrive(packed.end - first, [])
             self._give_back(packed.jobs)
         else:
@@ -314,7 +306,7 @@ class Supervisor:
         self._crew.host_id = self._desk.file.host_id = host_id
 
     def _take_acks(self) -> None:
-        for number, sequences in self._writer.acks():
+        for number, sequences in self._mainstays.acks():
             if number == DESK_NUMBER:
                 self._desk.settle(len(sequences))
             else:
@@ -332,52 +324,15 @@ class Supervisor:
             if ended is None:
                 return
             # Its birth was told before its end, and is heard while its number is still its own.
-            self._crew.hear_births(self._zygote)
+            self._mainstays.hear_births()
             signal_group(ended.si_pid, signal.SIGKILL)
             _pid, status = os.waitpid(ended.si_pid, 0)
-            self._note_death(ended.si_pid, status)
-
-    def _note_death(self, pid: int, status: int) -> None:
-        if pid == self._writer.pid:
-            self._replace_writer(status)
-        elif pid == self._zygote.pid:
-            self._replace_zygote(status)
-        else:
-            self._crew.note_death(pid, status)
-
-    def _replace_writer(self, status: int) -> None:
-        """A new writer reads the same rings from their tails: nothing published is lost, and the fence drops what was committed."""
-        log.error("the writer ended (status %d): a new one takes over its rings", os.waitstatus_to_exitcode(status))
-        self._note_quick_end("writer", self._writer.born_at, status)
-        self._take_acks()
-        self._dropped_before += self._writer.dropped
-        self._writer.close()
-        self._writer = self._children.make_writer()
-        self._crew.attach_all(self._writer)
-
-    def _replace_zygote(self, status: int) -> None:
-        log.error("the zygote ended (status %d): a new one is made", os.waitstatus_to_exitcode(status))
-        self._note_quick_end("zygote", self._zygote.born_at, status)
-        self._zygote.hush()
-        self._crew.hear_births(self._zygote)
-        self._crew.give_up_unborn(time.monotonic(), all_of_them=True)
-        self._loop.unwatch(self._zygote.control.fileno())
-        self._zygote.close()
-        self._zygote = self._children.make_zygote()
-        self._watch(self._zygote.control.fileno())
-
-    def _note_quick_end(self, name: str, born_at: float, status: int) -> None:
-        """Give up when a process that the farm cannot be without leaves again and again as soon as it is started. Kills don't count."""
-        quick = os.WIFEXITED(status) and time.monotonic() - born_at < QUICK_S
-        self._quick_ends = self._quick_ends + 1 if quick else 0
-        if self._quick_ends == QUICK_ENDS_MAX:
-            log.error("the %s ends as soon as it is started; its last words are above. The farm gives up", name)
-            self.gave_up = True
-            self.begin_drain()
-            self.begin_drain()
-
-    def _watch(self, fd: int) -> None:
-        self._loop.watch(fd, lambda: self._crew.hear_births(self._zygote))
+            if not self._mainstays.note_death(ended.si_pid, status):
+                self._crew.note_death(ended.si_pid, status)
+            elif self._mainstays.failed and not self.gave_up:
+                self.gave_up = True
+                self.begin_drain()
+                self.begin_drain()
 
     def _tell_first_ready(self) -> None:
         if not self._served and any(lane.serving for lane in self._crew.lanes):

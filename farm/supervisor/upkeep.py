@@ -100,7 +100,7 @@ class Upkeep:
         self._retire = retire
         self._watch = Watch(lease_s=lease_s, look_every_s=reap_every_s)
         self._reap_every_s = reap_every_s
-        self._promote_every_s = promote_every_s
+        self.promote_every_s = promote_every_s
         self._promoted = promoted
         self._reap_at = 0.0
         self._sweep_at = 0.0
@@ -144,7 +144,7 @@ class Upkeep:
         if moved >= PROMOTE_MAX or expired >= EXPIRE_MAX or self._sweep_above:
             return 0.0
         # A look at the hosts that comes late starts all watches anew: with a short lease, late every time means never.
-        wait_s = min(self._promote_every_s, self._reap_at - now)
+        wait_s = min(self.promote_every_s, self._reap_at - now)
         for due_s in (next_due_s, next_expiry_s):
             # What is due and was not taken is locked by somebody: it is looked at again, but not at once for ever.
             wait_s = wait_s if due_s is None else min(wait_s, max(due_s, DUE_S_MIN))

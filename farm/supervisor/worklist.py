@@ -78,7 +78,7 @@ class Worklist:
     """Fed by looks and claims; answers which pairs a lane takes next."""
 
     def __init__(self, *, runner_names: Iterable[str]) -> None:
-        self._runner_names = frozenset(runner_names)
+        self.runner_names = frozenset(runner_names)
         self._known: Mapping[int, tuple[str, str, int]] = {}
         """All classes of our runners."""
         self._classes: dict[int, tuple[str, str, int]] = {}
@@ -96,7 +96,7 @@ class Worklist:
 
     def learn(self, classes: Mapping[int, tuple[str, str, int]]) -> None:
         """Take in the class table: class id -> (queue, runner, memory class)."""
-        self._known = {class_id: of for class_id, of in classes.items() if of[1] in self._runner_names}
+        self._known = {class_id: of for class_id, of in classes.items() if of[1] in self.runner_names}
         self.pause(self._paused)
 
     def pause(self, queues: frozenset[str]) -> None:

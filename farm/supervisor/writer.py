@@ -13,7 +13,7 @@ from farm.shm.counters import load_counts
 from farm.shm.generation import RingFile
 from farm.shm.ring import RingConsumer
 from farm.supervisor.spawn import spawn
-from farm.writer.messages import Attach, Detach, Drain, Leave, Message, Start, send
+from farm.writer.messages import Adopt, Attach, Detach, Drain, Leave, Message, Start, send
 
 CONTROL_FD, WAKE_FD, SUPERVISOR_FD, CREW_LOCK_FD = 3, 4, 5, 6
 ACKS_MAX = 256
@@ -50,6 +50,10 @@ class Writer:
     def start(self, start: Start) -> None:
         """Tell it all it needs; before that it only imports."""
         self._tell(start)
+
+    def adopt(self, adopt: Adopt) -> None:
+        """Have it go on with other options; a successor is told with its start."""
+        self._tell(adopt)
 
     def attach(self, *, name: str, number: int, path: str, of_subworker: bool, wake_fd: int | None, desk: bool = False) -> None:
         """Have a result ring read from now on; wake_fd is written when its producer waits and there is room again."""

@@ -35,6 +35,8 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         nothing = os.open(os.devnull, os.O_RDONLY)
         self.control = ours
+        self.expected: set[str] = set()
+        """The names of those that it was to fork and has told nothing of."""
         self.born_at = time.monotonic()
         self.control.setblocking(False)
         arguments = [str(os.getpid()), str(concurrency_max), *runner_names]
@@ -48,6 +50,7 @@ class Zygote:
     def order(self, order: ForkOrder, descriptors: Descriptors) -> None:
         """Have a subworker forked; its birth is heard later. Raises OSError if the zygote is gone."""
         order.send(self.control, descriptors)
+        self.expected.add(order.name)
 
     def births(self) -> list[Birth]:
         """Return the births that were told since the last call."""
@@ -55,6 +58,7 @@ class Zygote:
         with suppress(BlockingIOError, ConnectionError):
             while message := self.control.recv(MESSAGE_BYTES_MAX):
                 births.append(Birth(**orjson.loads(message)))
+        self.expected.difference_update(birth.name for birth in births)
         return births
 
     def hush(self) -> None:

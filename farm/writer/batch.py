@@ -79,8 +79,7 @@ class Batch:
     ) -> None:
         self._commits = commits
         self._acknowledge = acknowledge
-        self._batch_max = batch_max
-        self._age_max_ns = int(age_max_s * 1e9)
+        self.bound(batch_max=batch_max, age_max_s=age_max_s)
         self._report = report
         self._outcomes = Outcomes()
         self._read_from: list[Source] = []
@@ -106,6 +105,11 @@ class Batch:
     def full(self) -> bool:
         """True when nothing more may be read before the next commit."""
         return len(self._outcomes) >= self._batch_max
+
+    def bound(self, *, batch_max: int, age_max_s: float) -> None:
+        """Go by these bounds from now on. More than batch_max may be held already: then the next commit has all of it."""
+        self._batch_max = batch_max
+        self._age_max_ns = int(age_max_s * 1e9)
 
     def fill(self, sources: Iterable[Source]) -> None:
         """Read what the rings hold, each in turn, up to batch_max outcomes in all."""

@@ -28,6 +28,17 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt:
+    """Go on with these options: the configuration was read again."""
+
+    batch_max: int
+    age_max_s: float
+    drain_timeout_s: float
+    spill_bytes_max: int
+    policies: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attach:
     """Read this result ring from now on; a descriptor beside it wakes its producer when there is room again."""
 
@@ -56,8 +67,8 @@ class Leave:
     """Everything is committed: end."""
 
 
-Message = Start | Attach | Detach | Drain | Leave
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Start, Attach, Detach, Drain, Leave)}
+Message = Start | Adopt | Attach | Detach | Drain | Leave
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Start, Adopt, Attach, Detach, Drain, Leave)}
 
 
 def send(control: socket.socket, message: Message, descriptors: tuple[int, ...] = ()) -> None:

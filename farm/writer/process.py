@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from farm import linux
 from farm.collector import collect_rarely
@@ -28,7 +29,7 @@ from farm.store.session import Session
 from farm.writer import messages
 from farm.writer.batch import Batch
 from farm.writer.dropped import Dropped
-from farm.writer.messages import Attach, Detach, Drain, Leave, Start
+from farm.writer.messages import Adopt, Attach, Detach, Drain, Leave, Start
 from farm.writer.orphan import Orphan
 from farm.writer.sources import Source
 
@@ -48,7 +49,7 @@ class WriterProcess:
 
     def __init__(self, control: socket.socket, start: Start) -> None:
         self._control = control
-        self._start = start
+        self._drain_timeout_s = start.drain_timeout_s
         self._sources: dict[str, Source] = {}
         self._spill = Spill(Path(start.spill_directory), owner="writer", bytes_max=start.spill_bytes_max)
         self._ack_file = RingFile.open(Path(start.ack_path))
@@ -57,7 +58,7 @@ class WriterProcess:
         self._ack_file.pid = os.getpid()
         self._acks = RingProducer(self._ack_file.ring, wake=lambda: os.eventfd_write(SUPERVISOR_FD, 1))
         self._session = Session(start.dsn, application_name="farm writer", pooled=start.pooled)
-        self._commits = CommitStore(self._session, Policies(list(map(Policy.of_data, start.policies))))
+        self._commits = CommitStore(self._session, _policies_of(start.policies))
         self._desk: RingFile | None = None
         """Where the supervisor says whether anybody waits for the end of a job."""
         self._dropped = Dropped()
@@ -93,7 +94,7 @@ class WriterProcess:
                     os.eventfd_read(WAKE_FD)
             if self._control.fileno() in ready and not self._hear():
                 poll.unregister(self._control)
-                self._orphan = Orphan(drain_timeout_s=self._start.drain_timeout_s, now_ns=time.monotonic_ns())
+                self._orphan = Orphan(drain_timeout_s=self._drain_timeout_s, now_ns=time.monotonic_ns())
         self._dropped.tell(time.monotonic(), at_last=True)
         return 0
 
@@ -145,11 +146,19 @@ class WriterProcess:
                 source = self._sources.pop(detach.name, None)
                 if source is not None:
                     source.close()
+            case Adopt() as adopt, _:
+                self._adopt(adopt)
             case Drain(), _:
                 self._batch.draining = True
             case Leave(), _:
                 self._leaving = True
         return True
+
+    def _adopt(self, adopt: Adopt) -> None:
+        self._drain_timeout_s = adopt.drain_timeout_s
+        self._spill.bytes_max = adopt.spill_bytes_max
+        self._batch.bound(batch_max=adopt.batch_max, age_max_s=adopt.age_max_s)
+        self._commits.policies = _policies_of(adopt.policies)
 
     def _attached(self, attach: Attach, descriptors: list[int]) -> Source:
         path = Path(attach.path)
@@ -190,6 +199,10 @@ class WriterProcess:
         if left:
             log.error("%d outcomes are not committed; they stay in their rings for the next start on this host", left)
         return 1 if left else 0
+
+
+def _policies_of(data: list[dict[str, Any]]) -> Policies:
+    return Policies(list(map(Policy.of_data, data)))
 
 
 def _close_all(descriptors: list[int]) -> None:

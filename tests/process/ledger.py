@@ -37,11 +37,11 @@ class Ledger:
     """Enqueues and looks, on short connections of its own: the server of a test may go away between two calls."""
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+        self.dsn = dsn
 
     def query(self, statement: str, *values: object) -> list[Any]:
         """Run one statement; rows are named tuples."""
-        with psycopg.connect(self._dsn, autocommit=True, row_factory=namedtuple_row, connect_timeout=10) as connection:
+        with psycopg.connect(self.dsn, autocommit=True, row_factory=namedtuple_row, connect_timeout=10) as connection:
             cursor = connection.execute(statement.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
@@ -54,7 +54,7 @@ class Ledger:
         named = "".join(f", {name} => %s" for name in options)
         statement = f"SELECT farm.enqueue(%s, %s{named})"
         ids: list[int] = []
-        with psycopg.connect(self._dsn) as connection:
+        with psycopg.connect(self.dsn) as connection:
             for task, args in jobs:
                 full = task if ":" in task else f"chores:{task}"
                 given = Jsonb(list(args) if isinstance(args, tuple) else args)
@@ -107,7 +107,7 @@ class Ledger:
         """Look that every job stands in exactly one place, and that all that the database can show is as it must be."""
         jobs = {row.id for row in self.query("SELECT id FROM farm.job")}
         assert set(self.places()) == jobs
-        session = Session(self._dsn, application_name="tests")
+        session = Session(self.dsn, application_name="tests")
         try:
             assert invariants.check(session) == []
         finally:

@@ -56,6 +56,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "register_waiters": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}", "first": True},
     "read_ends": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
     "count_leases": {"host_id": 1},
+    "list_progress": {"job_ids": "{1,2,3,2000}"},
     "list_orphaned_hosts": {},
     "reap_leases": {"host_id": 1, "started": None, "tasks": ["tests:job"], "limits": [1]},
     "list_started_tasks": {"host_id": 1, "started": None},

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
 import psycopg
 import pytest
 
+from farm.headway import Progress
 from farm.model import OutcomeKind, State
 from farm.store.invariants import check
+from farm.store.progress import ProgressStore
 from farm.store.reads import ReadStore
 from farm.store.session import Session
 from farm.store.statements import load
@@ -145,7 +148,7 @@ def test_the_status_counts_what_waits_and_what_runs(bench: Bench, reads: ReadSto
         "live",
         1,
         2,
-        {"default": {"queues": ["*"]}},
+        {"default": {"queues": ["*"], "state": {}}},
     )
 
 
@@ -200,3 +203,56 @@ def test_every_planted_violation_is_found(bench: Bench) -> None:
             found = check(cast(Session, OneTransaction(bench.sql)))
         assert any(finding in line for line in found), (statement, found)
     assert check(bench.session) == []
+
+
+def test_progress_is_shown_of_jobs_that_run(bench: Bench, reads: ReadStore) -> None:
+    """By the last heartbeat, on a host that lives, and only until there is a result; each job with what it has said itself."""
+    ids = bench.enqueue(3)
+    host = bench.host("ada")
+    claim = bench.claim(host, 3)
+    bench.hosts.tell_progress(host, {ids[0]: Progress(0.5, "half"), ids[1]: Progress(None, "größe"), ids[2]: Progress(1.0, "")})
+
+    def shown() -> list[Any]:
+        listed = [row["progress"] for row in reads.jobs(limit=3)][::-1]
+        jobs = [reads.job(job_id) for job_id in ids]
+        assert listed == [job and job["progress"] for job in jobs]
+        read = ProgressStore(bench.session).read(ids)
+        assert listed == [read[job_id]._asdict() if job_id in read else None for job_id in ids]
+        return listed
+
+    assert shown() == [None] * 3
+    bench.hosts.beat(host, ids[:2], [1.0, 1.0])
+    assert shown() == [{"fraction": 0.5, "text": "half"}, {"fraction": None, "text": "größe"}, None]
+    bench.hosts.tell_progress(host, {ids[1]: Progress(0.25, "")})
+    assert shown() == [None, {"fraction": 0.25, "text": ""}, None]
+    bench.commit([outcome(claim, 1)])
+    assert shown() == [None] * 3
+    bench.hosts.retire(host, None)
+    bench.sql.execute("UPDATE farm.heartbeat SET beat_at = beat_at - interval '2 h'")
+    bench.sql.execute("DELETE FROM farm.lease")
+    assert bench.upkeep.prune_hosts() == [host]
+    assert bench.value("SELECT count(*) FROM farm.progress") == 0
+
+
+def test_hosts_are_shown_with_how_their_lanes_do(bench: Bench, reads: ReadStore) -> None:
+    """What a beat leaves out is as it was; a description that is told anew takes the place of the first."""
+    host = bench.host("ada")
+    bench.hosts.beat(host, [], [], '{"fast": {"serving": 1, "of": 1, "busy": 93}}', ["mail"])
+    bench.hosts.describe(host, lanes={"fast": {"queues": ["q"]}}, runners=["python"], capacity=7, memory_bytes=8)
+    bench.hosts.beat(host, [], [])
+    (shown,) = reads.status()["hosts"]
+    assert shown["lanes"] == {"fast": {"queues": ["q"], "state": {"serving": 1, "of": 1, "busy": 93}}}
+    assert (shown["paused_queues"], shown["runners"], shown["capacity"], shown["memory_bytes"]) == (["mail"], ["python"], 7, 8)
+
+
+def test_a_beat_leaves_the_indexes_alone(bench: Bench) -> None:
+    """The row is rewritten every second: each time on its page, whatever it says of lanes."""
+    host = bench.host("ada")
+    lanes = json.dumps({f"lane{number}": {"serving": 8, "of": 8, "busy": 93, "busy_60s": 90, "buffered": 2000} for number in range(8)})
+    for beat in range(200):
+        bench.hosts.beat(host, [beat], [1.0], lanes.replace("2000", str(beat)), [])
+    bench.session.run(lambda connection: connection.execute("SELECT pg_stat_force_next_flush()"))
+    bench.hosts.beat(host, [], [])
+    updates = bench.sql.execute("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'heartbeat'").fetchone()
+    assert updates is not None
+    assert updates[1] >= updates[0] * 0.9

@@ -1,19 +1,22 @@
-"""The gate: which subworkers may start jobs, and until when."""
+"""The gate: which subworkers may start jobs, and until when; and what a beat tells, when it is new."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from farm import linux
 from farm.errors import StoreUnavailable
+from farm.headway import Progress
 from farm.model import CancelRequest
 from farm.shm.generation import GenerationFile
 from farm.shm.slots import FREE, MARKED, RUNNING
 from farm.store.hosts import Answer
 from farm.supervisor.generation import Generation
 from farm.supervisor.heartbeat import Heartbeat
+from farm.supervisor.progress import JOBS_MAX
 from farm.supervisor.witness import Witness
 
 
@@ -30,8 +33,19 @@ class Row:
         """What the last beat has listed."""
         self.asked_ns = 0
         """CLOCK_BOOTTIME while it was under way."""
+        self.away = False
+        self.lanes: list[str | None] = []
+        self.paused: list[Sequence[str] | None] = []
+        self.said: list[tuple[int, Mapping[int, Progress]]] = []
+        self.descriptions: list[tuple[int, Mapping[str, Any]]] = []
 
-    def beat(self, host_id: int, running: Sequence[int], ages_s: Sequence[float]) -> Answer | None:
+    def beat(
+        self, host_id: int, running: Sequence[int], ages_s: Sequence[float], lanes: str | None, paused_queues: Sequence[str] | None
+    ) -> Answer | None:
+        if self.away:
+            raise StoreUnavailable("it is away")
+        self.lanes.append(lanes)
+        self.paused.append(paused_queues)
         self.running, self.asked_ns = list(running), linux.boottime_ns()
         return Answer(1, self.waiters, bool(self.requests), self.is_asked) if self.live else None
 
@@ -43,6 +57,14 @@ class Row:
     def cancels(self, host_id: int) -> Sequence[CancelRequest]:
         return self.requests
 
+    def tell_progress(self, host_id: int, said: Mapping[int, Progress]) -> None:
+        if self.away:
+            raise StoreUnavailable("it is away")
+        self.said.append((host_id, said))
+
+    def describe(self, host_id: int, **description: Any) -> None:
+        self.descriptions.append((host_id, description))
+
 
 def made(path: Path, host_id: int) -> Generation:
     file = GenerationFile.create(path, slots=1, host_id=host_id)
@@ -50,7 +72,14 @@ def made(path: Path, host_id: int) -> Generation:
 
 
 def beating(
-    row: Row, crew: Sequence[Generation], retired: list[int], waited: list[bool], unwanted: list[CancelRequest] | None = None
+    row: Row,
+    crew: Sequence[Generation],
+    retired: list[int],
+    waited: list[bool],
+    unwanted: list[CancelRequest] | None = None,
+    *,
+    lanes: Sequence[str] = ("{}",),
+    paused: Sequence[str] = (),
 ) -> Heartbeat:
     return Heartbeat(
         store=row,
@@ -67,6 +96,8 @@ def beating(
         unwanted=([] if unwanted is None else unwanted).extend,
         exchange=row.exchange,
         witness=Witness(hurry=lambda: None, wake=lambda: None),
+        lanes=lambda _now_ns: lanes[-1],
+        paused_queues=lambda: frozenset(paused),
     )
 
 
@@ -116,6 +147,79 @@ def test_the_gate_of_a_retired_host_stays_closed(tmp_path: Path) -> None:
     assert crew[1].file.gate_ns == heartbeat.gate_ns > opened
     for generation in crew:
         os.close(generation.wake_fd)
+
+
+def test_lanes_are_told_when_they_do_otherwise_than_before() -> None:
+    """And again to a new row, and after a beat that may not have got through."""
+    row, lanes, paused = Row(), ["{}"], list[str]()
+    heartbeat = beating(row, [], [], [], lanes=lanes, paused=paused)
+    heartbeat.step(0.0)
+    heartbeat.step(1.0)
+    lanes.append('{"fast":{}}')
+    heartbeat.step(2.0)
+    paused.append("mail")
+    row.away = True
+    heartbeat.step(3.0)
+    row.away = False
+    heartbeat.step(4.0)
+    heartbeat.begin_as(2, 1)
+    heartbeat.step(5.0)
+    assert row.lanes == ["{}", None, lanes[1], None, lanes[1]]
+    assert row.paused == [[], None, None, ["mail"], ["mail"]]
+
+
+def test_a_description_is_told_once() -> None:
+    row = Row()
+    heartbeat = beating(row, [], [], [])
+    heartbeat.step(0.0)
+    heartbeat.describe({"lanes": {}, "runners": ["python"], "capacity": 1, "memory_bytes": 2})
+    heartbeat.step(1.0)
+    heartbeat.step(2.0)
+    assert row.descriptions == [(1, {"lanes": {}, "runners": ["python"], "capacity": 1, "memory_bytes": 2})]
+
+
+def test_progress_is_told_when_it_has_changed(tmp_path: Path) -> None:
+    """Of jobs that run. Nothing is told while nobody says anything, and nothing twice; what the store did not take is told again."""
+    generation, row = made(tmp_path / "w0.1", 1), Row()
+    heartbeat = beating(row, [generation], [], [])
+    file = generation.file
+
+    def start(seq: int, job_id: int) -> None:
+        file.slots.mark(0, seq, 1, 0, job_id, 0, 0, 1, 0)
+        file.slots.set_running(0)
+
+    start(1, 100)
+    heartbeat.step(0.0)
+    assert row.said == []
+    file.progress.write(0, 1, 0.5, "half")
+    row.away = True
+    heartbeat.step(1.0)
+    row.away = False
+    heartbeat.step(2.0)
+    heartbeat.step(3.0)
+    assert row.said == [(1, {100: (0.5, "half")})]
+    start(2, 101)
+    heartbeat.step(4.0)
+    heartbeat.step(5.0)
+    assert row.said[1:] == [(1, {})], "the job that said so has ended"
+    file.progress.write(0, 2, None, "again")
+    heartbeat.begin_as(2, 1)
+    heartbeat.step(6.0)
+    assert row.said[2:] == [(2, {101: (None, "again")})]
+    os.close(generation.wake_fd)
+
+
+def test_progress_of_more_jobs_than_a_row_may_hold_is_that_of_the_oldest(tmp_path: Path) -> None:
+    file = GenerationFile.create(tmp_path / "w0.1", slots=JOBS_MAX + 5, host_id=1)
+    generation = Generation(name="w0.1", number=1, lane="default", host_id=1, file=file, wake_fd=os.eventfd(0, os.EFD_CLOEXEC))
+    for slot in range(JOBS_MAX + 5):
+        file.slots.mark(slot, slot + 1, 1, 0, slot, 0, 0, 10_000 - slot, 0)
+        file.slots.set_running(slot)
+        file.progress.write(slot, slot + 1, 0.1, "")
+    row = Row()
+    beating(row, [generation], [], []).step(0.0)
+    assert sorted(row.said[0][1]) == list(range(5, JOBS_MAX + 5))
+    os.close(generation.wake_fd)
 
 
 def test_what_is_asked_of_a_host_is_exchanged_with_every_good_beat() -> None:

@@ -1,0 +1,3 @@
+-- Count the jobs that have ended.
+SELECT count(*)
+FROM farm.result
