@@ -109,11 +109,6 @@ class Lane:
         return sum(generation.spare for generation in self.generations)
 
     @property
-    def settled(self) -> bool:
-        """True when it has no job any more: none under way from a claim, none held, none handed out whose end is not committed."""
-        return self.claimed == self.arrived and not self.waiting and not any(generation.handed for generation in self.generations)
-
-    @property
     def jobs_ahead(self) -> int:
         """Jobs that it claims ahead at its pace, as last measured: few for one that has little to do, or slow jobs."""
         return self._pace.high
