@@ -52,14 +52,14 @@ def enqueue_parked(dsn: str, jobs: int, *, queues: Sequence[str] = ("default",))
 
 
 @contextmanager
-def started(server: Server, dsn: str, *, farms: int = 1, **options: str) -> Iterator[None]:
-    """Keep so many farms up on a database. options: of bench.host.config; everything else is at its defaults."""
+def started(server: Server, dsn: str, *, farms: int = 1, **options: str) -> Iterator[list[Host]]:
+    """Keep so many farms up on a database; gives them. options: of bench.host.config; everything else is at its defaults."""
     with ExitStack() as stack:
         names = [f"h{number}" for number in range(1, farms + 1)]
         hosts = [stack.enter_context(Host(server.home, config(dsn, name=name, **options), name=name)) for name in names]
         for host in hosts:
             host.wait_ready()
-        yield
+        yield hosts
 
 
 def drain(server: Server, dsn: str, jobs: int, *, farms: int = 1, **options: str) -> Drain:

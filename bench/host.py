@@ -69,16 +69,21 @@ class Host:
             raise RuntimeError(f"farm start ended with exit code {code}:\n" + "\n".join(self.log().splitlines()[-LOG_LINES_SHOWN:]))
 
 
-def config(database: str, *, allow: str = "farm.demo:*", path: str = "", subworkers: str = "auto", name: str = "auto") -> str:
+def config(
+    database: str, *, allow: str = "farm.demo:*", path: str = "", subworkers: str = "auto", lanes: str = "", name: str = "auto"
+) -> str:
     """Return a configuration with everything else at its defaults. database: `embedded` or a DSN; name: that of the host.
 
-    path: a directory of modules of jobs. Jobs that fail, as some do once on purpose, are tried again without a pause.
+    allow: patterns of tasks, with commas between them; path: a directory of modules of jobs; lanes: as YAML, where it is not one for
+    anything with so many subworkers. Jobs that fail, as some do once on purpose, are tried again without a pause.
     """
+    allowed = ", ".join(f'"{pattern}"' for pattern in allow.split(","))
+    lanes = lanes or f'{{default: {{queues: ["*"], subworkers: {subworkers}}}}}'
     return (
         f'database: "{database}"\n'
         f"host: {{name: {name}}}\n"
-        f'runners: {{python: {{allow: ["{allow}"], path: [{path}]}}}}\n'
-        f'lanes: {{default: {{queues: ["*"], subworkers: {subworkers}}}}}\n'
+        f"runners: {{python: {{allow: [{allowed}], path: [{path}]}}}}\n"
+        f"lanes: {lanes}\n"
         'tasks: {"*": {retry: 0s}}\n'
     )
 

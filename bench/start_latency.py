@@ -38,8 +38,8 @@ def main() -> None:
         print(
             f"\nstart_latency: {JOBS:,} jobs `{TASK}` on an idle farm, gaps of {GAP_S[0] * 1000:.0f}-{GAP_S[1] * 1000:.0f} ms", flush=True
         )
-        _measure(client, WARM_UP_JOBS)
-        taken = _measure(client, JOBS)
+        one_by_one(client, WARM_UP_JOBS, gaps=random.Random(SEED))
+        taken = one_by_one(client, JOBS, gaps=random.Random(SEED))
         rows = [
             ("begin of enqueue to start", taken.to_start),
             ("begin of enqueue to `wait` returning", taken.to_result),
@@ -70,14 +70,13 @@ class Taken(NamedTuple):
     to_result: list[float]
 
 
-def _measure(client: Client, jobs: int) -> Taken:
-    """Enqueue one by one and wait for each."""
-    gaps = random.Random(SEED)
+def one_by_one(client: Client, jobs: int, *, gaps: random.Random, queue: str = "default") -> Taken:
+    """Enqueue one by one, each some time after the last one has ended; gaps: what the pauses are drawn from."""
     taken = Taken([], [], [])
     for _ in range(jobs):
         time.sleep(gaps.uniform(*GAP_S))
         begun_ns = time.monotonic_ns()
-        job_id = client.enqueue(TASK)
+        job_id = client.enqueue(TASK, queue=queue)
         taken.to_commit.append((time.monotonic_ns() - begun_ns) / 1e6)
         started_ns = client.wait(job_id, WAIT_S_MAX)
         taken.to_result.append((time.monotonic_ns() - begun_ns) / 1e6)

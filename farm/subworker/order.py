@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-MESSAGE_BYTES_MAX = 1 << 16
+MESSAGE_BYTES_MAX = 1 << 17
+"""Options of the runners up to 48 KiB, variables of a lane up to 16, which JSON may make twice as long, and little else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

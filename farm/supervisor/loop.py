@@ -33,8 +33,6 @@ class Loop:
         """Have signals recorded from now on. Main thread only."""
         self._old_wakeup_fd = signal.set_wakeup_fd(self._signals_out.fileno(), warn_on_full_buffer=False)
         for number in SIGNALS:
-            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-                continue  # started with nohup: it is to outlive its terminal
             self._old_handlers[number] = signal.signal(number, _record)
 
     def wake(self) -> None:

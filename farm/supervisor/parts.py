@@ -229,6 +229,7 @@ class Parts:
         self._claimer.adopt(runner_names=config.runners, claim_max=config.claim_max, poll_s=config.poll_s)
         self._claimer.set_lanes(lanes)
         self._claims.wake()
+        self._heartbeat.describe(described(config))
 
     def pauses(self, directory: Path, *, crew: Crew, handover: Handover) -> Pauses:
         """Make what pauses lanes and queues, and remembers it in a state directory."""

@@ -64,7 +64,7 @@ class Growth:
         """Take what it has grown by for modules and caches that stay, once, where there is room for as much again; False if not."""
         if self.forgave or recycle.rss_growth_bytes * FORGIVEN_SHARE > memory_bytes:
             return False
-        self.forgave, self.since = True, float("inf")
+        self.forgave, self.since, self.asked_at = True, float("inf"), float("-inf")
         self.floor_bytes += self.grown_bytes
         return True
 

@@ -15,7 +15,6 @@ from farm.supervisor.footprint import private_bytes
 from farm.supervisor.generation import Generation, Phase
 from farm.supervisor.posts import LanePosts, Post
 from farm.supervisor.recycle import Growth, age_limit_s, why_due
-from farm.units import counted
 
 LOOK_S = 0.025
 """Between two looks at what busy subworkers have started: as for deadlines, for which the supervisor is awake then."""
@@ -166,6 +165,6 @@ class Turn:
         if now < self._told_at + TELL_S:
             self._untold += 1
             return
-        more = f", and {counted(self._untold, 'more')} since this was last told" if self._untold else ""
+        more = f", and {self._untold:,} more since this was last told" if self._untold else ""
         log.info("%s (%s) has a successor: %s%s", generation.post, generation.lane, why, more)
         self._told_at, self._untold = now, 0

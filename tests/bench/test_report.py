@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from bench.database import ARGS
-from bench.report import Figure, percentile, print_report
+from bench.report import Figure, interval, percentile, print_report
 
 FOUND = {
     "cores": 2, "cpu": "a cpu", "load": 0.5, "kernel": "6.1", "python": "3.11.7", "postgresql": "18.4",
@@ -47,3 +47,11 @@ def test_percentiles_lie_between_the_two_nearest_values() -> None:
 
 def test_the_arguments_of_a_throughput_run_have_60_bytes() -> None:
     assert len(orjson.dumps(ARGS)) == 60
+
+
+def test_an_interval_holds_the_median_and_is_the_same_each_time() -> None:
+    values = [1.0, 1.1, 0.9, 1.05, 0.95, 1.02, 0.98, 1.3, 0.7, 1.0]
+    low, high = interval(values)
+    assert min(values) < low < 1.0 < high < max(values)
+    assert interval(values) == (low, high)
+    assert interval([2.0] * 10) == (2.0, 2.0)

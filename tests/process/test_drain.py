@@ -56,10 +56,11 @@ def test_signal_drains(make_farm: MakeFarm, ledger: Ledger, effects: Path, tmp_p
 
 
 def test_nohup(make_farm: MakeFarm, ledger: Ledger) -> None:
-    """A farm that was started with nohup outlives its terminal."""
+    """A farm that was started with nohup outlives its terminal, whose end has it read its configuration again."""
     farm = make_farm(subworkers=1, wrapper=["nohup"])
     farm.start()
     farm.signal(signal.SIGHUP)
+    farm.wait_log("reload: every subworker is replaced")
     assert ledger.result(ledger.enqueue("who")).status == 1
     assert not farm.log_lines("draining")
     farm.stop()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from farm.cli.main import main
 from farm.control import find
 from tests.process.conftest import MakeFarm
 from tests.process.crew import is_alive, wait_for
@@ -59,6 +62,7 @@ def test_lanes_come_and_go(make_farm: MakeFarm, ledger: Ledger, effects: Path, t
     assert "lanes.new: added: queues a, subworkers 2" in said
     assert "lanes.other.queues: b -> c > b" in said
     assert "lanes.other.memory: 64 MB -> 80 MB (in new subworkers)" in said
+    wait_for(lambda: set(ledger.query("SELECT lanes FROM farm.host")[0].lanes) == {"new", "other"}, "the new lanes in the host's row")
     # The one that runs holds nobody up, and is there for as long as it likes.
     ended = [ledger.result(job_id) for job_id in (*behind, ledger.enqueue("who", queue="c"))]
     assert {(row.status, row.attempt) for row in ended} == {(1, 1)}
@@ -92,6 +96,34 @@ def test_what_is_wrong_changes_nothing(make_farm: MakeFarm, ledger: Ledger) -> N
     farm.config.write_text(good)
     assert "reload: every subworker is replaced" in reload(farm)
     assert ledger.dsn not in farm.log
+    farm.stop()
+
+
+def test_plan(make_farm: MakeFarm, ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plan says what a reload would do, and what would stop it; of secrets only that they are others. A reload then does it."""
+    farm = make_farm(subworkers=1, lanes={"default": {"queues": ["*"], "subworkers": 1, "env": {"TOKEN": "hunter2"}}})
+    assert main(["plan", str(farm.config)]) == 0
+    assert "no farm runs as 'test'; it would start with:" in capsys.readouterr().out
+    farm.start()
+    assert main(["plan", str(farm.config)]) == 0
+    assert "nothing would change for the farm 'test'\n" in capsys.readouterr().out
+    change(farm, lanes={"default": {"queues": ["*"], "subworkers": 2, "env": {"TOKEN": "hunter3"}}})
+    assert main(["plan", str(farm.config)]) == 0
+    planned = capsys.readouterr().out
+    lines = ["lanes.default.env.TOKEN: changed (in new subworkers)", "lanes.default.subworkers: 1 -> 2"]
+    assert f"the farm 'test' would change:\n  {lines[0]}\n  {lines[1]}\na reload replaces every subworker as well\nmemory of " in planned
+    assert "hunter" not in planned + str(ask(farm, "config"))
+    assert main(["reload", "--instance", "test"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == lines
+    farm.all_subworkers(2)
+    change(farm, lease="3s")
+    assert main(["plan", str(farm.config), "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["running"], plan["refused"], [change["key"] for change in plan["changes"]]) == (True, True, ["lease"])
+    assert main(["reload", "--instance", "test"]) == 2
+    assert "lease: needs a restart" in capsys.readouterr().err
+    farm.config.write_text("lanes: [")
+    assert main(["plan", str(farm.config)]) == 2
     farm.stop()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from farm.errors import FarmError, RingBroken
-from farm.shm.generation import GenerationFile, RingFile, generation_bytes
+from farm.shm.generation import REASON_BYTES_MAX, GenerationFile, RingFile, generation_bytes
 from farm.shm.ring import RingConsumer, RingProducer
 
 
@@ -98,3 +98,14 @@ def test_closing_before_the_rings_are_closed_is_harmless(tmp_path: Path) -> None
     file.close()
     assert producer.put([b"still mapped"]) == 1
     producer.close()
+
+
+def test_a_reason_is_read_as_it_was_left_and_cut_where_it_is_too_long(tmp_path: Path) -> None:
+    ours, theirs = GenerationFile.create(tmp_path / "w0.1", slots=1, host_id=1), GenerationFile.open(tmp_path / "w0.1")
+    assert ours.reason == ""
+    theirs.tell_reason("kein Gerät \ud800")
+    assert ours.reason == "kein Gerät \\ud800"
+    theirs.tell_reason("x" * 5000)
+    assert ours.reason == "x" * REASON_BYTES_MAX
+    ours.close()
+    theirs.close()

@@ -100,6 +100,8 @@ def _problems(job: Filed, kind: Kind, result: Result, failures: Sequence[str], s
         yield "has more outcomes than starts"
     if result.status == SUCCEEDED and _number(result.value) != job.number:
         yield "has the result of another"
+    for failure in kind.never & set(failures):
+        yield f"has an attempt that ended as {failure}, which {job.kind} cannot"
     if len(failures) + (result.status == SUCCEEDED) > result.attempt and not anew:
         yield "has more attempts in its history than it used"
 
@@ -116,17 +118,18 @@ def _named(ids: Sequence[int]) -> str:
 def runs_again(history: History) -> int:
     """Return how many runs there were beyond those that the jobs' own doing explains.
 
-    A job explains a run by each failure of its own (it raised, crashed, hung, wanted too much) and by its success.
+    A job explains a run by each failure of its own (it raised, crashed, hung, wanted too much), by its success, and by having been
+    cancelled while it ran. One that asks to come back later leaves no trace of it, and is not looked at.
     """
     starts = Counter(line.number for line in history.lines)
     results = {result.job_id: result for result in history.results}
     again = 0
     for job in history.filed:
         result = results.get(job.job_id)
-        if result is None:
+        if result is None or job.kind == "wish":
             continue
         failures = history.failures.get(job.job_id, ())
-        own = sum(failure in ("failed", "timed_out", "memory") for failure in failures) + (result.status == SUCCEEDED)
+        own = sum(failure in ("failed", "timed_out", "memory", "cancelled") for failure in failures) + (result.status == SUCCEEDED)
         if job.kind in ("vanish", "segfault"):
             own += sum(failure == "crashed" for failure in failures)
         again += max(0, starts[job.number] - own)

@@ -10,33 +10,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 from farm.errors import RingBroken
 from farm.shm.counters import Counts, load_counts
 from farm.shm.generation import RingFile
 from tests.process import crew
 from tests.process.running import RunningFarm
 from tests.proxy import COMMIT, Fault, Proxy
+from tests.torture.settings import SETTINGS, Settings
 from tests.torture.workload import now
 
 SUBWORKER, WRITER, ZYGOTE = r"farm w\d", "farm writer", "farm zygote"
 COUNT_EVERY_S = 0.05
-TASKS = Path(__file__).parent / "tasks"
-SETTINGS: dict[str, object] = {
-    "runners": {"python": {"allow": ["victims:*"], "path": [str(TASKS)]}},
-    "lanes": {
-        "sync": {"queues": ["default"], "subworkers": 2},
-        "async": {"queues": ["async"], "subworkers": 1, "concurrency": 8},
-    },
-    "heartbeat": "200ms",
-    "lease": "2s",
-    "reap_every": "300ms",
-    "poll": "50ms",
-    "drain_timeout": "10s",
-    "claim_max": 60,
-    "tasks": {"*": {"retry": "10ms to 200ms"}},
-    "writer": {"batch_max": 20, "age_max": "5ms"},
-}
-"""Small leases, small batches: so that there is much to lose in a short time."""
 
 
 class Start(NamedTuple):
@@ -53,7 +39,9 @@ class Host:
     def __init__(self, *, name: str, home: Path, directory: Path, dsn: str, seed: int) -> None:
         self.name = name
         self.proxy = Proxy(dsn, seed=seed)
-        self.farm = RunningFarm(home=home, directory=directory, dsn=self.proxy.dsn, name=name, **SETTINGS)  # type: ignore[arg-type]
+        self.farm = RunningFarm(home=home, directory=directory, dsn=self.proxy.dsn, name=name, **SETTINGS)
+        self.settings: Settings = yaml.safe_load(self.farm.config.read_text())
+        """What it was first started with, everything filled in."""
         self.cut_after = self.proxy.rule(Fault.CUT_AFTER, COMMIT, application="farm writer", left=0)
         self.cut_before = self.proxy.rule(Fault.CUT_BEFORE, COMMIT, application="farm writer", left=0)
         self.cut_claim = self.proxy.rule(Fault.CUT_AFTER, b"farm.claim_jobs(", application="farm claims", left=0)
@@ -70,6 +58,12 @@ class Host:
         environ = {"FARM_FAILPOINT": failpoint, "FARM_FAILPOINT_LOG": str(log)} if failpoint else {}
         self.farm.start(ready=False, **environ)
         self.starts.append(Start(self.farm.pid, now(), failpoint))
+
+    def write(self, text: str) -> None:
+        """Put another configuration in the place of the one that it was started with. A reader sees either whole."""
+        new = self.farm.config.with_suffix(".new")
+        new.write_text(text)
+        new.replace(self.farm.config)
 
     def children(self, name: str) -> list[int]:
         """Return the pids of the supervisor's children whose names match: SUBWORKER, WRITER or ZYGOTE."""

@@ -22,6 +22,7 @@ from tests.servers import Server
 from tests.torture.host import SUBWORKER, WRITER, ZYGOTE, Host
 from tests.torture.plan import Blow, Strike, choose_failpoint
 from tests.torture.recovery import Recoveries
+from tests.torture.reins import GIVEN, Reins
 from tests.torture.workload import now
 
 TICK_S = 0.01
@@ -81,7 +82,15 @@ class Nemesis:
     """One thread, the main one. `fired` counts what has really struck."""
 
     def __init__(
-        self, *, hosts: Sequence[Host], server: Server, dsn: str, rng: random.Random, recoveries: Recoveries, failpoints: bool
+        self,
+        *,
+        hosts: Sequence[Host],
+        server: Server,
+        dsn: str,
+        rng: random.Random,
+        recoveries: Recoveries,
+        reins: Reins,
+        failpoints: bool,
     ) -> None:
         """failpoints: arm one at every other start of a supervisor."""
         self.fired: Counter[Blow] = Counter()
@@ -96,6 +105,7 @@ class Nemesis:
         self._dsn = dsn
         self._rng = rng
         self._recoveries = recoveries
+        self._reins = reins
         self._undo: list[Undo] = []
         self._again: list[Again] = []
         self._stopped: set[int] = set()
@@ -120,6 +130,9 @@ class Nemesis:
 
     def _carry_out(self, strike: Strike, tries: int = TRIES) -> None:
         """Strike now, or, if there is nobody to be struck, a little later."""
+        if strike.blow in GIVEN:
+            self._reins.strike(strike)
+            return
         at = now()
         if self._strike(strike):
             self.fired[strike.blow] += 1
@@ -130,6 +143,7 @@ class Nemesis:
     def calm(self) -> None:
         """Stop all faults. Supervisors that were started with a failpoint are started anew without."""
         self._arming = False
+        self._reins.calm()
         self._again.clear()
         for one in self._undo:
             one.undo()
@@ -154,8 +168,8 @@ class Nemesis:
             time.sleep(0.05)
         return True
 
-    def collect_cuts(self) -> None:
-        """Count what the proxies did."""
+    def collect(self) -> None:
+        """Count what the proxies did, and what farms did as they were told."""
         for blow, rules in (
             (Blow.CUT_AFTER, [host.cut_after for host in self._hosts]),
             (Blow.CUT_BEFORE, [host.cut_before for host in self._hosts]),
@@ -163,6 +177,9 @@ class Nemesis:
             (Blow.DELAY, [host.delay for host in self._hosts]),
         ):
             self.fired[blow] = sum(rule.fired for rule in rules)
+        self.fired[Blow.RELOAD], self.fired[Blow.BAD_RELOAD] = self._reins.reloads()
+        for blow in (Blow.PAUSE_LANE, Blow.PAUSE_QUEUE):
+            self.fired[blow] = self._reins.answered[blow]
 
     def _tend(self) -> None:
         while self._undo and self._undo[0].at <= time.monotonic():

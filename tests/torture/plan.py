@@ -32,6 +32,10 @@ class Blow(StrEnum):
     RESET = "reset of a connection"
     HOLE = "blackhole, both ways"
     DEAF = "blackhole, answers only"
+    RELOAD = "reload of another configuration"
+    BAD_RELOAD = "reload of a wrong configuration"
+    PAUSE_LANE = "pause of a lane"
+    PAUSE_QUEUE = "pause of a queue"
 
 
 A_MINUTE: dict[Blow, float] = {
@@ -54,10 +58,22 @@ A_MINUTE: dict[Blow, float] = {
     Blow.RESET: 8,
     Blow.HOLE: 1,
     Blow.DEAF: 1,
+    Blow.RELOAD: 12,
+    Blow.BAD_RELOAD: 8,
+    Blow.PAUSE_LANE: 15,
+    Blow.PAUSE_QUEUE: 10,
 }
 """How often, on the average, while the torture lasts."""
 
-LONG = {Blow.HOLE: (0.3, 6.0), Blow.DEAF: (0.3, 6.0), Blow.STOP_SUPERVISOR: (0.1, 4.0), Blow.STOP_HOST: (2.5, 4.5), Blow.DELAY: (0.02, 0.5)}
+LONG = {
+    Blow.HOLE: (0.3, 6.0),
+    Blow.DEAF: (0.3, 6.0),
+    Blow.STOP_SUPERVISOR: (0.1, 4.0),
+    Blow.STOP_HOST: (2.5, 4.5),
+    Blow.DELAY: (0.02, 0.5),
+    Blow.PAUSE_LANE: (0.1, 3.0),
+    Blow.PAUSE_QUEUE: (0.1, 3.0),
+}
 """Seconds that it lasts, from and to; past the lease time at times."""
 SHORT = (0.05, 1.0)
 

@@ -48,6 +48,9 @@ def lines_of(report: Report) -> Iterable[str]:
             ("attempts used, and no line of a start", report.blameless),
         ],
     )
+    yield from _table("of what was asked for while farms ran", sorted(report.asked.items()))
+    yield from _table("how attempts ended that did not succeed", sorted(report.attempts.items()))
+    yield from _table("jobs filed that take memory or tell how far they are", sorted(report.shown.items()))
     yield from _table("commits, and outcomes that the fence dropped, as writers counted", sorted(report.dropped.items()))
     if report.exits:
         yield from _table("supervisors that left by themselves", sorted(report.exits.items()))
@@ -80,6 +83,9 @@ def as_json(report: Report) -> str:
                 "attempts_without_start": report.blameless,
                 "again_for_1000_kills": _per_thousand(report),
                 "kills": report.kills,
+                "asked": dict(report.asked),
+                "attempts": dict(report.attempts),
+                "shown": dict(report.shown),
                 "dropped": dict(report.dropped),
                 "exits": report.exits,
                 "drain_s": round(report.drain_s, 2),

@@ -26,13 +26,15 @@ from tests.torture.host import Host
 from tests.torture.nemesis import DISTURBING, Nemesis
 from tests.torture.plan import Strike, make_plan
 from tests.torture.recovery import Recoveries, Taken
-from tests.torture.workload import KINDS, Filed, Producer, waiting
+from tests.torture.reins import Reins
+from tests.torture.workload import HUNGRY, KINDS, Filed, Producer, waiting
 
 HOSTS = 2
 BACKLOG = 400
 DRAIN_S = 120.0
 SETTLE_S = 2.0
 """So long after a fault the next one is not alone."""
+SUCCESSORS = re.compile(r"\) has a successor: (.+)")
 SENT_BACK = re.compile(r"and (\d+) more: timeout of")
 RESULTS = b"SELECT job_id, status, attempt, lease_id, value, extract(epoch FROM finished_at)::float8 FROM farm.result"
 
@@ -66,6 +68,12 @@ class Report:
     sent_back: int = 0
     """Of these: jobs that ran beside one that had to be ended for its time."""
     kills: int = 0
+    asked: Counter[str] = field(default_factory=Counter)
+    """What farms did as they were told while they ran, beside what is in `fired`."""
+    attempts: Counter[str] = field(default_factory=Counter)
+    """Attempts that did not succeed, by their ends."""
+    shown: Counter[str] = field(default_factory=Counter)
+    """Jobs filed that take memory, or tell how far they are, by kind."""
     dropped: Counter[str] = field(default_factory=Counter)
     drain_s: float = 0.0
 
@@ -116,8 +124,15 @@ class _Run:
         self._producer = Producer(
             dsn=dsn, effects=self._effects, acked=directory / "acked", rng=random.Random(rng.random()), backlog=BACKLOG
         )
+        self._reins = Reins(hosts=self._hosts, dsn=dsn, rng=random.Random(rng.random()))
         self._nemesis = Nemesis(
-            hosts=self._hosts, server=server, dsn=dsn, rng=random.Random(rng.random()), recoveries=self._recoveries, failpoints=failpoints
+            hosts=self._hosts,
+            server=server,
+            dsn=dsn,
+            rng=random.Random(rng.random()),
+            recoveries=self._recoveries,
+            reins=self._reins,
+            failpoints=failpoints,
         )
         self._session = Session(dsn, application_name="torture", deadline_s=60)
         self._seen: dict[int, Result] = {}
@@ -132,12 +147,15 @@ class _Run:
             self._see_some()
             begun = time.monotonic()
             self._nemesis.calm()
+            if not self._nemesis.tend_until(lambda: self._reins.at_rest, DRAIN_S):
+                report.violations.append(f"a farm takes no configuration, or does not let go on what was paused, for {DRAIN_S:g} s")
             if not self._nemesis.tend_until(self._all_ended, DRAIN_S):
                 report.violations.append(f"stuck: {waiting(self._session)} jobs have not ended {DRAIN_S:g} s after the last fault")
             report.drain_s = time.monotonic() - begun
             self._leave()
         finally:
             self._recoveries.stop()
+            self._reins.stop()
             for host in self._hosts:
                 host.close()
         self._judge()
@@ -174,7 +192,7 @@ class _Run:
 
     def _judge(self) -> None:
         report, nemesis = self._report, self._nemesis
-        nemesis.collect_cuts()
+        nemesis.collect()
         report.violations += nemesis.problems + self._producer.errors
         report.violations += [f"farm check: {line}" for line in invariants.check(self._session)]
         history = self._history(self._producer.filed)
@@ -197,6 +215,10 @@ class _Run:
         report.unknown = self._producer.unknown
         report.cancels, report.retries = self._producer.cancelled, len(self._producer.retried)
         report.starts = len(history.lines)
+        report.asked.update({name: count for name, count in self._reins.answered.items() if name not in report.fired})
+        report.asked["subworkers replaced by a successor"] = sum(len(SUCCESSORS.findall(host.farm.whole_log)) for host in self._hosts)
+        report.attempts.update(kind for kinds in history.failures.values() for kind in kinds)
+        report.shown.update(job.kind for job in history.filed if job.kind in (*HUNGRY, "tell"))
         report.again, report.blameless = checks.runs_again(history), checks.attempts_without_start(history)
         names = {1: "succeeded", 2: "failed", 3: "cancelled"}
         report.ended.update(names[result.status] for result in history.results)

@@ -33,6 +33,8 @@ class Kind(NamedTuple):
     """Status that it may have at the end."""
     runs: bool = True
     """False for one that must never be started."""
+    never: frozenset[str] = frozenset()
+    """Kinds of failure that no attempt of it may have."""
     cancel_s: tuple[float, float] | None = None
     """From and to how many seconds after it was filed somebody cancels it."""
 
@@ -43,6 +45,8 @@ class Kind(NamedTuple):
 
 GOOD = {"max_attempts": MANY}
 BAD = frozenset({FAILED})
+HOG = {"max_attempts": 2, "timeout_s": 3.0}
+"""Options of jobs that are ended for the memory that they take. In a lane that allows as much their time is over first."""
 
 KINDS: dict[str, Kind] = {
     "quick": Kind(50, "work", options=GOOD),
@@ -60,13 +64,23 @@ KINDS: dict[str, Kind] = {
     "odd": Kind(0.4, "odd", options={"max_attempts": 2}, ends=BAD),
     "wish": Kind(2, "wish", options=GOOD),
     "give_up": Kind(0.5, "give_up", options={"max_attempts": 2}, ends=frozenset({CANCELLED, FAILED})),
+    "leak": Kind(4, "leak", options=GOOD),
+    "roomy": Kind(1, "roomy", lambda rng: (80,), {**GOOD, "memory": "256MB"}, never=frozenset({"memory"})),
+    "share": Kind(0.2, "share", lambda rng: (100,), {**HOG, "queue": "small"}, ends=BAD),
+    "fork": Kind(0.2, "fork", lambda rng: (160,), {**HOG, "queue": "small"}, ends=BAD),
+    "small": Kind(3, "work", options={**GOOD, "queue": "small"}),
     "forbidden": Kind(0.3, "forbidden", options={"max_attempts": 2}, ends=BAD, runs=False),
 }
+if hasattr(farm, "progress"):
+    KINDS["tell"] = Kind(3, "tell", lambda rng: (8, round(rng.uniform(0.01, 0.1), 3)), GOOD)
 if hasattr(farm.Client, "cancel"):
     KINDS["stay"] = Kind(0.1, "hang", options=GOOD, ends=frozenset({CANCELLED}), cancel_s=(0.5, 3.0))
     KINDS["stay_async"] = Kind(0.4, "hang_async", options={**GOOD, "queue": "async"}, ends=frozenset({CANCELLED}), cancel_s=(0.5, 3.0))
     KINDS["called_off"] = Kind(2, "work", options=GOOD, ends=frozenset({SUCCEEDED, CANCELLED}), cancel_s=(0.0, 1.0))
     KINDS["expires"] = Kind(1, "work", options={**GOOD, "expires_s": 0.5}, ends=frozenset({SUCCEEDED, CANCELLED}))
+
+HUNGRY = ("leak", "roomy", "share", "fork", "devour")
+"""Kinds that take memory."""
 
 
 class Filed(NamedTuple):

@@ -125,6 +125,7 @@ def test_a_lane_that_stands_back_gives_up_what_it_has_not_started() -> None:
             assert red.started[-1] == waiting[0] - 1
             taken = [job for job in others.started if job >= waiting[0]]
             assert taken
+            assert stage.given_back
             assert sorted(taken + stage.given_back) == waiting
             assert green.started == []
             assert not stage.lanes[0].settled

@@ -78,3 +78,18 @@ def test_said_once(caplog: pytest.LogCaptureFixture) -> None:
         *["lane cpu has 0 of 2 subworkers: no room"] * 2,
         "lane cpu has all its subworkers again",
     ]
+
+
+def test_a_missing_spare_is_told_only_where_nobody_else_is_missing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    shortage = Shortage("cpu", 2)
+    shortage.note_no_spare("no room", 0.0)
+    shortage.note_no_spare("no room", 1.0)
+    assert shortage.why == "no spare subworker: no room"
+    shortage.note(1, "no process", 2.0)
+    shortage.note_no_spare("no room", 3.0)
+    assert shortage.why == "no process"
+    shortage.note_full()
+    shortage.note_spare()
+    assert shortage.why == ""
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR", "WARNING"]

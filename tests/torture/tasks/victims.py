@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import mmap
 import os
 import random
 import time
 
 import farm
+
+MB = 1_000_000
+kept: list[bytearray] = []
 
 
 def leave(path: str, number: int) -> None:
@@ -106,3 +110,47 @@ def give_up(path: str, number: int) -> None:
     """Cancel itself."""
     leave(path, number)
     raise farm.Cancel("no use")
+
+
+def leak(path: str, number: int) -> int:
+    """Succeed, and leave a megabyte behind."""
+    leave(path, number)
+    kept.append(bytearray(b"x") * MB)
+    return number
+
+
+def roomy(path: str, number: int, megabytes: int) -> int:
+    """Succeed where a job may have as much as this one has declared."""
+    leave(path, number)
+    return number if len(bytearray(b"x") * (megabytes * MB)) else -1
+
+
+def share(path: str, number: int, megabytes: int) -> int:
+    """Fill shared memory, which no limit of a process counts, and stay."""
+    leave(path, number)
+    with mmap.mmap(-1, megabytes * MB) as memory:
+        for at in range(0, len(memory), mmap.PAGESIZE):
+            memory[at] = 1
+        time.sleep(60)
+    return number
+
+
+def fork(path: str, number: int, megabytes: int) -> int:
+    """Have children take it, each less than a job may have, and stay."""
+    leave(path, number)
+    for _ in range(4):
+        if not os.fork():
+            block = bytearray(b"x") * (megabytes * MB // 4)
+            time.sleep(60)
+            os._exit(not block)
+    time.sleep(60)
+    return number
+
+
+def tell(path: str, number: int, steps: int, seconds: float) -> int:
+    """Succeed, and say how far it is on the way."""
+    leave(path, number)
+    for step in range(steps):
+        farm.progress(step / steps, f"step {step} of {number}")
+        time.sleep(seconds / steps)
+    return number
