@@ -29,7 +29,9 @@ RELOADS = 100
 SEED = 1
 PAUSE_S_MAX = 0.3
 """Between two of them, drawn evenly: many come while an earlier one still replaces subworkers."""
-BATCH, BATCH_EVERY_S = 50, 0.1
+BATCH, LOOK_S = 50, 0.02
+AHEAD_MAX = 1000
+"""Jobs that are enqueued and not started, at the most: always some, on a machine of any speed."""
 WISH, ENOUGH = "200MB", "300MB"
 """What some jobs ask for, and a lane that may run them."""
 QUEUES = ("a", "b", "c", "d")
@@ -89,6 +91,7 @@ class Load:
         self._client = client
         self._effects = effects
         self._draw = random.Random(SEED)
+        self._lines = self._read_bytes = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -107,10 +110,22 @@ class Load:
         return Tally(self.enqueued, lost, sum(marks.values()) - len(marks), failed)
 
     def _run(self) -> None:
-        while not self._stopping.wait(BATCH_EVERY_S):
+        while not self._stopping.wait(LOOK_S):
+            if self.enqueued - self._started() >= AHEAD_MAX:
+                continue
             jobs = [self._job(self.enqueued + number) for number in range(BATCH)]
             self._client.enqueue_many(jobs)
             self.enqueued += BATCH
+
+    def _started(self) -> int:
+        """Count the lines that jobs have left."""
+        if self._effects.exists():
+            with self._effects.open("rb") as file:
+                file.seek(self._read_bytes)
+                new = file.read()
+            self._read_bytes += len(new)
+            self._lines += new.count(b"\n")
+        return self._lines
 
     def _job(self, number: int) -> Settings:
         seconds = self._draw.choice((0.0, 0.0, 0.001, 0.001, 0.005, 0.3 if number % 20 == 0 else 0.0))

@@ -73,7 +73,7 @@ class Handover:
     def step(self, now: float) -> float:
         """Give up what is not to start here; returns the seconds until the next look, infinite while nothing is held or paused."""
         for lane in self._lanes:
-            if lane.stands_back:
+            if lane.held_by and lane.stands_back:
                 self._step_aside(lane, now)
             elif lane.excess:
                 self._reduce(lane)
@@ -92,7 +92,7 @@ class Handover:
 
     def idle_lanes(self) -> list[Lane]:
         """Return the lanes that have free slots and nothing for them."""
-        return [lane for lane in self._lanes if not lane.held_by and not lane.waiting and lane.spare]
+        return [lane for lane in self._lanes if not lane.held and not lane.held_by and not lane.waiting and lane.spare]
 
     def helpers(self, lane: Lane, idle: Collection[Lane]) -> list[Lane]:
         """Return those of some idle lanes that might run jobs of this one."""

@@ -109,9 +109,9 @@ class Lane:
         return sum(generation.spare for generation in self.generations)
 
     @property
-    def settled(self) -> bool:
-        """True when it has no job any more: none under way from a claim, none held, none handed out whose end is not committed."""
-        return self.claimed == self.arrived and not self.waiting and not any(generation.handed for generation in self.generations)
+    def jobs_ahead(self) -> int:
+        """Jobs that it claims ahead at its pace, as last measured: few for one that has little to do, or slow jobs."""
+        return self._pace.high
 
     @property
     def serving(self) -> bool:
@@ -148,7 +148,8 @@ class Lane:
 
     def wants_more(self) -> bool:
         """True at or below the low watermark, as last measured, and nothing keeps it from claiming."""
-        return not self.held_by and self.buffered <= self._pace.low
+        # Most of those that are asked leave at the first look: it is asked for every lane, at every step of the main thread.
+        return len(self.held) <= self._pace.low and not self.held_by and self.buffered <= self._pace.low
 
     def arrive(self, claimed: int, jobs: list[HeldJob], *, some_lost: bool = False) -> None:
         """Take in the jobs of a claim of so many; fewer where some were refused, or are no longer ours."""
@@ -208,7 +209,7 @@ class Lane:
     def dispatch(self, now: float, *, behind: bool = True) -> None:
         """Put held jobs into rings: for free slots first, then, unless somebody else is to come first, behind running jobs as far ahead as
         their pace allows."""
-        if self.stands_back:
+        if self.held_by and self.stands_back:
             return
         if self.loners.any:
             self.loners.hand_out(self.generations)
@@ -223,6 +224,8 @@ class Lane:
         if not self.held:
             return
         asked = [(generation, appetite) for generation in takers if (appetite := generation.appetite(now)) != FULL]
+        if not asked:
+            return
         shares = share_out(len(self.held), [(spare, more if behind else 0) for _generation, (spare, more) in asked])
         for (generation, _appetite), share in zip(asked, shares, strict=True):
             if share:

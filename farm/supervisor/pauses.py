@@ -17,7 +17,7 @@ from farm.errors import FarmError
 from farm.model import NAME_PATTERN
 from farm.spelling import did_you_mean
 from farm.supervisor.crew import Crew
-from farm.supervisor.lane import ANY_QUEUE, PAUSED, Lane
+from farm.supervisor.lane import ANY_QUEUE, LEAVING, PAUSED, Lane
 from farm.units import counted
 
 FILE_NAME = "paused.json"
@@ -151,7 +151,7 @@ class Pauses:
         self.paused = paused
 
     def _check(self, lanes: Iterable[str], queues: Iterable[str]) -> None:
-        known = [lane.name for lane in self._crew.lanes]
+        known = self._configured()
         for name in lanes:
             if name not in known:
                 # A queue of this name is what is meant more often than a misspelt lane.
@@ -161,11 +161,15 @@ class Pauses:
             if not re.fullmatch(NAME_PATTERN, name):
                 raise FarmError(f"{name!r} is no queue's name")
 
+    def _configured(self) -> list[str]:
+        """Return the names of the lanes that are there to stay."""
+        return [lane.name for lane in self._crew.lanes if LEAVING not in lane.held_by]
+
     def _is_served(self, queue: str) -> bool:
         return any(queue in lane.config.queues for lane in self._crew.lanes)
 
     def _without_the_gone(self, paused: Paused) -> Paused:
-        known = {lane.name for lane in self._crew.lanes}
+        known = set(self._configured())
         for name in sorted(paused.lanes - known):
             log.warning("lane %s was paused, and is not in the configuration any more: forgotten", name)
         return Paused(paused.lanes & known, paused.queues, paused.every_lane)

@@ -10,7 +10,9 @@ from farm.supervisor.lane import Lane
 CLAIM_S = 0.005
 """How long a claim and the reading of its jobs may take where other lanes may have to wait for it."""
 FEW_JOBS = 100
-"""Who wants no more has somebody waiting, and takes little time. So many are claimed at once however slow the database is."""
+"""Who wants no more has somebody waiting, and takes little time."""
+CLAIM_JOBS_MIN = 500
+"""So many are claimed at once however slow the machine is: most of what fewer take is their commit."""
 NEWS_SHARE = 0.2
 """How much one claim counts for what the next one is expected to take."""
 
@@ -42,9 +44,11 @@ class Turns:
             turns.sort(key=lambda turn: (turn.is_large, self._served.get(turn.lane.name, 0)))
         return turns
 
-    def jobs_max(self, lanes: int) -> int:
-        """Return how many jobs to claim at once on a host with so many lanes that claim; of one alone nobody else has to wait."""
-        return self._claim_max if lanes < 2 else min(self._claim_max, max(FEW_JOBS, int(CLAIM_S / self._job_s)))
+    def jobs_max(self, lane: Lane, lanes: Sequence[Lane]) -> int:
+        """Return how many jobs to claim at once for one of these lanes. Those that have many themselves do not have to wait for it."""
+        if all(other is lane or other.held_by or other.jobs_ahead > FEW_JOBS for other in lanes):
+            return self._claim_max
+        return min(self._claim_max, max(CLAIM_JOBS_MIN, int(CLAIM_S / self._job_s)))
 
     def note(self, lane: Lane, claim: int, jobs: int, taken_s: float) -> None:
         """Take in what the claim with this number has brought and taken; that of a few jobs takes what a commit takes."""

@@ -36,6 +36,7 @@ class SleepyLane:
         self.memory_mb = 1000
         self.claimed = 0
         self.held_by = frozenset[str]()
+        self.stands_back = False
 
     def demand(self, now: float) -> int:
         return 1

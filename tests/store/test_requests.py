@@ -93,5 +93,5 @@ def test_heartbeats_look_at_an_index_even_when_many_have_asked(bench: Bench, sto
     bench.sql.execute("ANALYZE farm.host_request")
     found = explain(bench, "list_requests", {"host_id": 3, "limit": 50})
     assert found.scans("host_request") == {"host_request_unanswered"}
-    beat = explain(bench, "beat", {"host_id": 3, "running": "{}", "ages_s": []})
+    beat = explain(bench, "beat", {"host_id": 3, "running": "{}", "ages_s": [], "lanes": None, "paused_queues": None})
     assert beat.scans("host_request") == {"host_request_unanswered"}, json.dumps([node["Node Type"] for node in beat.nodes])

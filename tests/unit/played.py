@@ -146,6 +146,11 @@ class Stage:
         lane.arrive(len(lengths_s), [held(job, self._leases) for job in range(first, len(self.lengths_s))])
         self._woken = True
 
+    @staticmethod
+    def is_settled(lane: Lane) -> bool:
+        """Tell whether it has no job any more, nor any under way."""
+        return lane.claimed == lane.arrived and not lane.waiting and not any(generation.handed for generation in lane.generations)
+
     def queue_of(self, job: int) -> str:
         return self.queues[job]
 

@@ -16,7 +16,7 @@ from farm.errors import FarmError, StoreUnavailable
 from farm.model import HostRequest
 from farm.supervisor.commands import CHARACTERS_MAX, Commands
 from farm.supervisor.crew import Crew
-from farm.supervisor.lane import PAUSED, SHORT_OF_MEMORY, Lane
+from farm.supervisor.lane import LEAVING, PAUSED, SHORT_OF_MEMORY, Lane
 from farm.supervisor.pauses import FILE_NAME, Pauses
 from farm.supervisor.postbox import AT_ONCE_MAX, Postbox
 from farm.supervisor.witness import Witness
@@ -103,6 +103,16 @@ def test_every_lane(host: Host) -> None:
     host.set_lanes(new="more", newer="all")
     host.pauses.lanes_changed()
     assert host.held == ["new"]
+
+
+def test_a_lane_that_leaves_is_forgotten_at_once(host: Host) -> None:
+    """It is still there for as long as its jobs run."""
+    host.pauses.pause(["fast", "heavy"], [])
+    host.lanes[0].hold(LEAVING)
+    host.pauses.lanes_changed()
+    assert host.kept["lanes"] == ["heavy"]
+    with pytest.raises(FarmError, match="there is no lane 'fast'"):
+        host.pauses.pause(["fast"], [])
 
 
 def test_other_reasons_to_hold_a_lane_stay(host: Host) -> None:
