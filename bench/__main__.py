@@ -8,7 +8,7 @@ from importlib import import_module
 
 NAMES = (
     "boot_time", "idle_cost", "start_latency", "bulk_enqueue", "noop_throughput", "scaling", "cpu_jobs", "sleeps", "stealing",
-    "drain_cost", "takeover", "recycle", "reloads", "backlog", "open_transaction", "breadth", "producer",
+    "drain_cost", "takeover", "hogs", "recycle", "reloads", "backlog", "open_transaction", "breadth", "producer",
 )  # fmt: skip
 """In this order, so that the short ones are seen first."""
 ONLY_BY_NAME = (

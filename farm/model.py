@@ -90,6 +90,8 @@ class Outcome(NamedTuple):
     started_ns: int
     finished_ns: int
     payload: bytes
+    peak_bytes: int = 0
+    """What it had in memory at most; 0: not known."""
 
 
 class Share(NamedTuple):

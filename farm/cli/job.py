@@ -139,7 +139,13 @@ def _times(attempt: dict[str, Any]) -> str:
     if attempt["started_at"] is None:
         return f"ended {_when(attempt['finished_at'])}{where}"
     so_far = " so far" if attempt["finished_at"] is None else ""
-    return f"started {_when(attempt['started_at'])}{where}, took {format_duration(attempt['took_s'])}{so_far}"
+    return f"started {_when(attempt['started_at'])}{where}, took {format_duration(attempt['took_s'])}{so_far}{_peak(attempt)}"
+
+
+def _peak(attempt: dict[str, Any]) -> str:
+    """Say what its process had in memory at most, its runners and all, where that is known."""
+    peak_bytes = attempt["peak_bytes"]
+    return "" if peak_bytes is None else f", peak {peak_bytes / 1e6:.0f} MB"
 
 
 def _retried(error: dict[str, Any]) -> str:

@@ -28,6 +28,11 @@ def detect(root: Path = Path("/")) -> Machine:
     return Machine(_cores(root, groups, len(cpus)), _memory_bytes(root, groups), cpus)
 
 
+def memory_groups(root: Path = Path("/")) -> list[Path]:
+    """Return the directories of our control group and of those above it, as far as they may limit memory or tell of it."""
+    return list(_directories(root, _groups(root), "memory"))
+
+
 def can_take_nice(nice: int) -> bool:
     """Say whether this process may add so much to its niceness: tried with this thread, since rights and limits do not tell all."""
     if nice >= 0:

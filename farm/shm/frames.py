@@ -30,8 +30,9 @@ FRAME_JOBS_MAX = 64
 FRAME_BYTES_AIM = 8 << 10
 """A frame is closed when its arguments are longer than this, so that a ring of few frames is still filled evenly."""
 
-OUTCOME_HEAD = struct.Struct("<qqqqQII")
-"""lease id, job id, started (ns), finished (ns), sequence of the job's frame (0: never handed), position, attempt."""
+OUTCOME_HEAD = struct.Struct("<qqqqQQII")
+"""lease id, job id, started (ns), finished (ns), sequence of the job's frame (0: never handed), peak of its memory (bytes, 0: not known),
+position, attempt."""
 
 _OUTCOME_HEAD_BYTES = OUTCOME_HEAD.size
 _unpack_outcome_head = OUTCOME_HEAD.unpack_from
@@ -125,7 +126,14 @@ def _columns(count: int) -> struct.Struct:
 def pack_outcome(outcome: Outcome, job_seq: int) -> bytes:
     """Return the payload of a result frame; the outcome's kind travels as the kind of the frame."""
     head = OUTCOME_HEAD.pack(
-        outcome.lease_id, outcome.job_id, outcome.started_ns, outcome.finished_ns, job_seq, outcome.position, outcome.attempt
+        outcome.lease_id,
+        outcome.job_id,
+        outcome.started_ns,
+        outcome.finished_ns,
+        job_seq,
+        outcome.peak_bytes,
+        outcome.position,
+        outcome.attempt,
     )
     return head + outcome.payload
 
@@ -134,9 +142,9 @@ def unpack_outcome(kind: int, payload: bytes) -> tuple[Outcome, int]:
     """Take a result frame apart: the outcome and the sequence of the job's frame. Raises RingBroken for bytes that are none."""
     if len(payload) < _OUTCOME_HEAD_BYTES:
         raise RingBroken(f"a result frame of {len(payload)} bytes is too short")
-    lease_id, job_id, started_ns, finished_ns, job_seq, position, attempt = _unpack_outcome_head(payload)
+    lease_id, job_id, started_ns, finished_ns, job_seq, peak_bytes, position, attempt = _unpack_outcome_head(payload)
     if lease_id < 0 or job_id < 0:
         raise RingBroken("a result frame names no lease or job")
-    fields = (lease_id, position, job_id, attempt, kind, started_ns, finished_ns, payload[_OUTCOME_HEAD_BYTES:])
+    fields = (lease_id, position, job_id, attempt, kind, started_ns, finished_ns, payload[_OUTCOME_HEAD_BYTES:], peak_bytes)
     # Half the cost of calling the class: one for every job of the farm.
     return _new_tuple(Outcome, fields), job_seq

@@ -18,6 +18,7 @@ nothing.
 | 1152 | supervisor | stopping |
 | 1280 | subworker | reason_bytes: before it leaves; from byte 2048 on the text itself |
 | 1408 | subworker | the time of its slots (farm/shm/slottime.py) |
+| 1536 | subworker | crowded, and the ids of the last 15 such jobs |
 """
 
 from __future__ import annotations
@@ -54,12 +55,16 @@ MARKED_WORD: Final = 80
 REFILL_WORD: Final = 112
 POST_WORD: Final = 113
 STOPPING_WORD: Final = 144
+CROWDED_WORD: Final = 192
 WAITERS_WORD: Final = 112
 BROKEN_WORD: Final = 96
 REASON_WORD: Final = 160
 REASON_AT: Final = 2048
 REASON_BYTES_MAX: Final = 1024
 """Room for 300 characters, whatever they are in UTF-8."""
+
+CROWDED_MAX: Final = 15
+"""Ids of jobs that are remembered there."""
 
 NOT_READY: Final = 0
 READY: Final = 1
@@ -138,6 +143,8 @@ class GenerationFile(HeaderPage):
     """Number of the post that it holds, counted from 1; 0: a spare, which waits for one."""
     stopping = Word(STOPPING_WORD)
     """How often a job was asked to stop; stored after the asking (farm/shm/stops.py)."""
+    crowded = Word(CROWDED_WORD)
+    """How many jobs came up against the memory limit beside others, and are to run alone. The ids of the last ones follow."""
     broken = Word(BROKEN_WORD)
     """1: the writer found that the result ring makes no sense. The supervisor kills the subworker."""
 

@@ -16,7 +16,7 @@ WITH picked AS MATERIALIZED (
 )
 SELECT
     j.id, j.queue, j.runner, j.task, j.args, j.priority, j.state, j.attempt, j.max_attempts, j.run_at, j.created_at, j.started_at,
-    j.finished_at, j.host, j.result, j.error
+    j.finished_at, j.host, j.result, j.error, j.peak_bytes
 FROM farm.jobs AS j
 WHERE j.id = ANY (ARRAY(SELECT p.id FROM picked AS p))
     AND j.state = %(state)s::text

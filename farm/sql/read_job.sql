@@ -2,7 +2,7 @@
 -- every table.
 SELECT
     j.id, j.queue, j.runner, j.task, j.args, j.priority, j.state, j.attempt, j.max_attempts, j.run_at, o.expires_at, j.created_at,
-    j.started_at, j.finished_at, j.host, j.result, j.error, o.retry_base_ms, o.retry_cap_ms, o.memory_mb, clock_timestamp() AS read_at
+    j.started_at, j.finished_at, j.host, j.result, j.error, j.peak_bytes, o.retry_base_ms, o.retry_cap_ms, o.memory_mb, clock_timestamp() AS read_at
 FROM farm.jobs AS j
 LEFT JOIN LATERAL (
     SELECT d.expires_at, d.retry_base_ms, d.retry_cap_ms, c.memory_mb

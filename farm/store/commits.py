@@ -97,7 +97,7 @@ class CommitStore:
         found = self._session.fetch("read_position", {"lease_id": outcome.lease_id, "position": outcome.position})
         # The number in the frame may be nonsense itself: the process that wrote it also runs foreign code.
         job_id = (found[0][0] if found else None) or outcome.job_id
-        failed = outcome._replace(job_id=job_id, kind=kind, payload=payload)
+        failed = outcome._replace(job_id=job_id, kind=kind, payload=payload, peak_bytes=0)
         try:
             if isinstance(error, psycopg.errors.UniqueViolation) and job_id == outcome.job_id:
                 raise error

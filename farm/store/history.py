@@ -17,15 +17,15 @@ RETRIED = "retried"
 def history(job: Row, failures: Sequence[Row], now: datetime) -> list[dict[str, Any]]:
     """Return every attempt of a job in order, the one that succeeded and the one that runs included, and its retries by hand.
 
-    Each has: attempt (None: it never started), kind, started_at, finished_at, took_s, host, error. kind: that of the failure, or
-    `succeeded`, `running`, or for an end without a start `not_allowed`, `cancelled` or `failed`.
+    Each has: attempt (None: it never started), kind, started_at, finished_at, took_s, host, peak_bytes (None: not known), error. kind: that
+    of the failure, or `succeeded`, `running`, or for an end without a start `not_allowed`, `cancelled` or `failed`.
     """
     return [_timed(entry, now) for entry in (*failures, *_last(job, failures))]
 
 
 def _last(job: Row, failures: Sequence[Row]) -> Iterator[dict[str, Any]]:
     """Give what the row of the result, or the lease, tells beyond the failures."""
-    entry = {name: job[name] for name in ("attempt", "started_at", "finished_at", "host", "error")}
+    entry = {name: job[name] for name in ("attempt", "started_at", "finished_at", "host", "error", "peak_bytes")}
     if job["state"] == State.SUCCEEDED or (job["state"] == State.RUNNING and not _has_just_ended(job, failures)):
         yield {**entry, "kind": str(job["state"])}
     elif job["state"] in (State.FAILED, State.CANCELLED) and not any(
@@ -51,4 +51,5 @@ def _timed(entry: Row, now: datetime) -> dict[str, Any]:
     started_at, ended_at = entry["started_at"], entry["finished_at"] or now
     took_s = None if started_at is None else max((ended_at - started_at).total_seconds(), 0.0)
     names = ("attempt", "kind", "started_at", "finished_at")
-    return {**{name: entry[name] for name in names}, "took_s": took_s, "host": entry["host"], "error": entry["error"]}
+    rest = {name: entry[name] for name in ("host", "peak_bytes", "error")}
+    return {**{name: entry[name] for name in names}, "took_s": took_s, **rest}

@@ -37,9 +37,10 @@ _FAILURE_KINDS = {
     OutcomeKind.STOPPED: b"stopped",
 }
 
-_RESULT_COLUMNS = 8
-_FAILURE_COLUMNS = 7
+_RESULT_COLUMNS = 9
+_FAILURE_COLUMNS = 8
 _NULL = b"\xff\xff\xff\xff"
+_NULLS = 2 * _NULL
 _JSONB_VERSION = b"\x01"
 _EIGHT = b"\0\0\0\x08"
 _int64 = Struct(">q").pack
@@ -160,6 +161,7 @@ class Rows:
             + _cell(_int64(outcome.lease_id))
             + _cell(_int16(status))
             + _cell(_int16(attempt))
+            + _peak_cell(outcome)
             + (_NULL + _json_cell(outcome.payload) if status == SUCCEEDED else _json_cell(error or outcome.payload or NO_REASON) + _NULL)
         )
 
@@ -170,6 +172,7 @@ class Rows:
             + _cell(_int64(outcome.lease_id))
             + self._moments(outcome)
             + _cell(_int16(attempt))
+            + _peak_cell(outcome)
             + _cell(kind)
             + _json_cell(outcome.payload or NO_REASON)
         )
@@ -195,8 +198,8 @@ class _Cells(dict[int, bytes]):
         return made
 
     def of(self, size: int, attempt: int) -> bytes:
-        """Make the cells of lease, status, attempt and (null) error, and the beginning of that of a value of this length."""
-        return self._lease + _cell(_int16(attempt)) + _NULL + (size + 1).to_bytes(4, "big") + _JSONB_VERSION
+        """Make the cells of lease, status, attempt, (null) peak and error, and the beginning of that of a value of this length."""
+        return self._lease + _cell(_int16(attempt)) + _NULLS + (size + 1).to_bytes(4, "big") + _JSONB_VERSION
 
 
 def judge(outcome: Outcome, attempt: int, asked: Asked, policy: Policy, crashes: int, draw: Callable[[], float]) -> Verdict:
@@ -285,6 +288,10 @@ def _crashed_too_often(last: dict[str, Any]) -> bytes:
 
 def _cell(data: bytes) -> bytes:
     return len(data).to_bytes(4, "big") + data
+
+
+def _peak_cell(outcome: Outcome) -> bytes:
+    return _cell(_int64(outcome.peak_bytes)) if outcome.peak_bytes else _NULL
 
 
 def _json_cell(text: bytes) -> bytes:

@@ -7,6 +7,7 @@ sleeps: collect what has ended, publish it, start as many jobs as slots are free
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import select
 import selectors
@@ -21,9 +22,19 @@ import orjson
 
 from farm.ports import Job
 from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
-from farm.shm.generation import CLOCK_WORD, GATE_WORD, RECALL_WORD, REFILL_WORD, STOPPING_WORD, GenerationFile
+from farm.shm.generation import (
+    CLOCK_WORD,
+    CROWDED_MAX,
+    CROWDED_WORD,
+    GATE_WORD,
+    MARKED_WORD,
+    RECALL_WORD,
+    REFILL_WORD,
+    STOPPING_WORD,
+    GenerationFile,
+)
 from farm.shm.spill import Spill
-from farm.subworker.failures import FAILED, failure_of
+from farm.subworker.failures import FAILED, MEMORY, SNOOZED, failure_of
 from farm.subworker.flights import AWAIT, SUCCEEDED, Flight, JobThreads, end_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.reports import job_of_caller
@@ -35,6 +46,7 @@ any_clock, monotonic_clock = time.clock_gettime_ns, time.monotonic_ns
 new_tuple, loads = tuple.__new__, orjson.loads
 STARTS_MAX = 256
 """Jobs started in one turn: what runs already waits for no more than that."""
+AT_ONCE = b'{"after_s": 0}'
 FARM_FRAMES = 2
 """Frames of the farm on top of the traceback of a job that could not be set going."""
 
@@ -123,6 +135,10 @@ class ConcurrentSubworker(Workbench):
         """How often a job was asked to stop, at the last look."""
         self._cancelled: set[int] = set()
         """Sequences of jobs that were, and have not ended yet."""
+        self._lone_seq = 0
+        """The job that was started last when nothing else ran: as long as none is started after it, it runs alone."""
+        self._emptying = False
+        """A job got a MemoryError: nothing is started until its neighbours have ended, or there is room again."""
         self._left = False
         self._awake = True
         """True if something is to be done before the loop may sleep."""
@@ -161,9 +177,11 @@ class ConcurrentSubworker(Workbench):
             self._publish_late()
         if self._words[STOPPING_WORD] != self._stopping:
             self._heed_stops()
+        if self._emptying:
+            self._make_room()
         if self._words[RECALL_WORD]:
             self._stand_back()
-        elif self._free and not self._unpublished and not self.gate.orphaned:
+        elif self._free and not self._unpublished and not self._emptying and not self.gate.orphaned:
             self._start()
         running = self._slots.count - len(self._free)
         if running != self._slot_clock.running:
@@ -187,7 +205,7 @@ class ConcurrentSubworker(Workbench):
                 bound_s = Spill.WAIT_S
             elif not self._results.want_space(len(waiting.head) + len(waiting.payload)):
                 return 0
-        elif self._in_hand and self._free:
+        elif self._free and (self._in_hand or self._emptying):
             bound_s = GATE_SLEEP_S
         elif self._free and not self._words[RECALL_WORD] and not self.gate.orphaned:
             if not self._jobs.arm():
@@ -215,6 +233,8 @@ class ConcurrentSubworker(Workbench):
         """Start jobs in the free slots, in the order of their sequences: the one place where StartGate.start is called."""
         self._take()
         gate, words, free, in_hand = self.gate, self._words, self._free, self._in_hand
+        if in_hand and len(free) == self._slots.count:
+            self._lone_seq = in_hand[0].seq
         clock_ns, boottime = any_clock, BOOTTIME
         seq = 0
         for _ in range(min(len(in_hand), len(free), STARTS_MAX)):
@@ -310,6 +330,10 @@ class ConcurrentSubworker(Workbench):
     def _end(self, flight: Flight, kind: int, payload: Any) -> None:
         """Publish what a job has come to and free its slot, or keep both until there is room."""
         slot, seq, lease_id, position, job_id, attempt, started_ns = flight
+        if kind == MEMORY:
+            self._emptying = True
+            if not (seq == self._lone_seq == self._words[MARKED_WORD] or self._generation.stops.of(slot, seq)):
+                kind, payload = SNOOZED, self._send_back(job_id)
         if kind != SUCCEEDED:
             kind, payload = self._stopped(slot, seq, kind, payload)
         finished_ns, clock_us = monotonic_clock(), self._words[CLOCK_WORD]
@@ -321,9 +345,27 @@ class ConcurrentSubworker(Workbench):
             return
         # It has ended in time, though nobody can be told yet: it is not to be killed for that.
         self._slots.lift_deadline(slot)
-        head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, position, attempt)
+        head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, 0, position, attempt)
         self._unpublished.append(Unpublished(slot, kind, WHOLE, head, payload))
         self._awake = True
+
+    def _send_back(self, job_id: int) -> bytes:
+        """Have a job come back to run alone, no attempt used: what it asked for may have been little beside what others hold."""
+        words = self._words
+        # In this order: the supervisor that sees the count finds the id.
+        words[CROWDED_WORD + 1 + words[CROWDED_WORD] % CROWDED_MAX] = job_id
+        words[CROWDED_WORD] += 1
+        return AT_ONCE
+
+    def _make_room(self) -> None:
+        """Go on starting jobs when there is room again; where nothing runs and still there is none, make it for a successor."""
+        if self._limit.is_full:
+            if len(self._free) < self._slots.count:
+                return
+            gc.collect()
+            if self._limit.is_full:
+                self._leave_full()
+        self._emptying = False
 
     def _publish_late(self) -> None:
         """Publish what waits for room, in order, as far as there is room now."""

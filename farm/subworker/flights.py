@@ -16,6 +16,7 @@ from typing import Any
 from farm.model import OutcomeKind
 from farm.ports import Job
 from farm.subworker.failures import failure_of
+from farm.subworker.limits import EXHAUSTED
 from farm.subworker.reports import job_of_caller
 from farm.subworker.results import NULL
 
@@ -104,6 +105,8 @@ class JobThreads:
                 if self.asleep:
                     self.asleep = False
                     self._wake()
+        except MemoryError:
+            os._exit(EXHAUSTED)
         except BaseException:
             # Something was thrown into this thread from outside. Its job would never end: all that run here have crashed.
             sys.excepthook(*sys.exc_info())

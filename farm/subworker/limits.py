@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import threading
 from collections.abc import Iterator
@@ -10,8 +11,16 @@ from contextlib import contextmanager
 RESERVE_BYTES = 32 << 20
 """Opened for the moment in which a job that hit its limit is turned into an outcome."""
 HARD_FACTOR = 1.25
+FULL_SHARE = 0.25
+"""Of what jobs may allocate: a subworker in which one that hit the limit has left as much is replaced, else it would harm the next one."""
+LEAVES_FULL = 75
+"""The exit code of such a one."""
+EXHAUSTED = 76
+"""The exit code of one that got a MemoryError outside of any job."""
 THREAD_STACK_BYTES = 512 << 10
 """For threads that jobs make."""
+RESET_PEAK = b"5"
+"""Written to /proc/self/clear_refs: the peak is the present size again (Linux 4.0)."""
 JOB_STACK_BYTES = 4 << 20
 """For threads that run jobs: endless recursion through C must end as a RecursionError, and takes 2 MiB before it does."""
 
@@ -23,6 +32,29 @@ def baseline_bytes() -> int:
             if line.startswith(b"VmData:"):
                 return int(line.split()[1]) * 1024
     raise OSError("/proc/self/status has no VmData")
+
+
+class Peak:
+    """The largest resident size of this process since the last reset, shared memory and files included. Not known where /proc says no."""
+
+    def __init__(self) -> None:
+        try:
+            self._clear_refs = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
+        except OSError:
+            self._clear_refs = -1
+
+    def reset(self) -> None:
+        """Begin anew: half a microsecond."""
+        if self._clear_refs >= 0:
+            try:
+                os.write(self._clear_refs, RESET_PEAK)
+            except OSError:
+                # A job has closed it. It may become a file of somebody else's, who is not to find this in it.
+                self._clear_refs = -1
+
+    def read(self) -> int:
+        """Return the bytes, 0 where they are not known."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if self._clear_refs >= 0 else 0
 
 
 class MemoryLimit:
@@ -61,6 +93,15 @@ class MemoryLimit:
             yield
         finally:
             resource.setrlimit(resource.RLIMIT_DATA, (self._soft, self._hard))
+
+    @property
+    def is_full(self) -> bool:
+        """True when much is still allocated of what jobs may allocate: 30 us. Only between jobs, or what they hold counts too."""
+        try:
+            return baseline_bytes() > self.baseline_bytes + FULL_SHARE * self.memory_bytes
+        except OSError:
+            # No descriptor is left: whoever has them all may have more.
+            return True
 
     def _allow(self, more_bytes: int) -> None:
         self._soft += more_bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import select
 import signal
@@ -22,7 +23,8 @@ from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
 from farm.shm.generation import CLOCK_WORD, REFILL_WORD, SETUP_FAILED, GenerationFile
 from farm.shm.ring import CWAIT_WORD, Frame
 from farm.shm.slots import FREE
-from farm.subworker.failures import FAILED, failure_of
+from farm.subworker.failures import FAILED, MEMORY, failure_of
+from farm.subworker.limits import EXHAUSTED, Peak
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.preparation import reason_of, surround
 from farm.subworker.reports import SEQ_COLUMN
@@ -41,6 +43,8 @@ FRAMES_MAX = 16
 LOOK_NS = 200_000
 """Between two jobs that follow each other more closely than this, nobody looks whether the gate is closed or more is wanted. A host
 that wakes up past its lease may start jobs for so long: they are run elsewhere too, and the fence drops what comes of them here."""
+MEASURED_NS = 1_000_000
+"""The peak of a job that took less is not kept: to be told it costs its outcome a microsecond or two."""
 FARM_FRAMES = 2
 """Frames of the farm on top of every traceback: of this module, and of the runner."""
 
@@ -57,6 +61,7 @@ class Subworker(Workbench):
         self._runs = [way_to_run(runner, self._note_awaited) for runner in self._runners]
         self._last_task = b""
         self._binds = [way_to_bind(runner) for runner in self._runners]
+        self._peak = Peak()
 
     def serve(self) -> None:
         """Run what comes until the supervisor is gone."""
@@ -89,7 +94,7 @@ class Subworker(Workbench):
         lease_id, seq, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
         task_name, inline_bytes_max = self._tasks.get(task) or self._task(task), self._result_bytes_max
         run, bound, encode = self._runs[runner], self._binds[runner](task_name), self._encode
-        started_ns, look_at_ns = monotonic_ns(), 0
+        started_ns, look_at_ns, reset_peak = monotonic_ns(), 0, self._peak.reset
         for job_id, position, attempt, lost, args in zip(job_ids, positions, attempts, losts, all_args, strict=True):
             looks = started_ns >= look_at_ns or gate.orphaned
             if looks:
@@ -97,6 +102,9 @@ class Subworker(Workbench):
                     return False
                 started_ns = monotonic_ns()
                 look_at_ns = started_ns + LOOK_NS
+                # A job that ends later took longer than MEASURED_NS, and what ran before it since the reset took less than LOOK_NS.
+                measured_at_ns = look_at_ns + MEASURED_NS
+                reset_peak()
                 # Both times of a job are to be told by one clock.
                 clock_us = words[CLOCK_WORD]
                 started_us = clock_us + started_ns // 1000
@@ -121,10 +129,16 @@ class Subworker(Workbench):
             finished_us = clock_us + finished_ns // 1000
             if (
                 kind != SUCCEEDED
+                or finished_ns > measured_at_ns
                 or len(text) > inline_bytes_max
                 or not publish(lease_id, seq, position, job_id, started_us, finished_us, finished_ns, text)
             ):
-                self._publish(kind, OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, position, attempt), text)
+                peak_bytes = self._peak.read() if finished_ns > measured_at_ns or kind == MEMORY else 0
+                head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, peak_bytes, position, attempt)
+                self._publish(kind, head, text)
+                if kind == MEMORY:
+                    states[0] = FREE
+                    self._make_room()
                 finished_ns = monotonic_ns()
                 finished_us = clock_us + finished_ns // 1000
             # What gate.finish() does.
@@ -135,6 +149,13 @@ class Subworker(Workbench):
             # The next one starts when this one ended: nothing of note lies between.
             started_ns, started_us = finished_ns, finished_us
         return True
+
+    def _make_room(self) -> None:
+        """Leave when what a job has left behind is no garbage: the next one would come up against the limit for it."""
+        if self._limit.is_full:
+            gc.collect()
+            if self._limit.is_full:
+                self._leave_full()
 
     def _look_around(self, seq: int) -> None:
         """Wake the writer if it sleeps, and the supervisor if it wants to know that this job was reached."""
@@ -275,6 +296,9 @@ def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
         with suppress(OSError):
             print(f"farm: this process cannot go on: {error}", file=sys.stderr)
         os._exit(70)
+    except MemoryError:
+        # Between jobs, or beside them: what they hold leaves nothing for ourselves.
+        os._exit(EXHAUSTED)
     sys.stdout.flush()
     os._exit(0)
 

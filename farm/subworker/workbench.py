@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import select
+import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from farm.shm.spill import Spill
 from farm.shm.start import SoleGate, StartGate
 from farm.shm.successes import VALUE_AT, SuccessProducer
 from farm.subworker.failures import FAILED, MEMORY
-from farm.subworker.limits import MemoryLimit
+from farm.subworker.limits import LEAVES_FULL, MemoryLimit
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.preparation import Wait, call_setup, setting_up
 from farm.subworker.reports import reporter, sole_reporter
@@ -135,9 +136,14 @@ class Workbench:
         error.__traceback__ = None  # its frames hold what the job had allocated
         with self._limit.reserve():
             limit_mb, peak_mb = self._limit.memory_bytes / 1e6, self._limit.peak_bytes() / 1e6
-            shared = f", shared by up to {self._order.concurrency} jobs," if self._order.concurrency > 1 else ""
             detail = f": {error}" if str(error) else ""
-            return error_payload("MemoryError", f"memory limit of {limit_mb:.0f} MB{shared} reached; peak {peak_mb:.0f} MB{detail}")
+            return error_payload("MemoryError", f"memory limit of {limit_mb:.0f} MB reached; peak {peak_mb:.0f} MB{detail}")
+
+    def _leave_full(self) -> None:
+        """End this process when its jobs have left too much in its memory, and nothing runs: what was published stands."""
+        self._wake_writer()
+        sys.stdout.flush()
+        os._exit(LEAVES_FULL)
 
     def _task(self, task: bytes) -> str:
         """Decode a task's name once. Bounded: names come from whoever enqueues."""

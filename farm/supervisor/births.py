@@ -73,6 +73,7 @@ class Births:
             file = GenerationFile.create(path, slots=lane.config.concurrency, host_id=host_id)
             undo.pop_all()
         generation = Generation(name=path.name, number=number, lane=lane.name, host_id=host_id, file=file, wake_fd=wake_fd)
+        generation.memory_bytes = lane.config.memory_bytes
         if is_spare:
             generation.post = SPARE
         else:

@@ -168,7 +168,7 @@ class Boot:
         def adopt(config: Config, lanes: Sequence[Lane]) -> None:
             self._spill.bytes_max = config.spill_bytes_max // 2
             parts.adopt(config, lanes)
-            supervisor.adopt(lanes, drain_timeout_s=config.drain_timeout_s)
+            supervisor.adopt(lanes, host=config.host, drain_timeout_s=config.drain_timeout_s)
             pauses.lanes_changed()
 
         reloader = Reloader(

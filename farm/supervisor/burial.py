@@ -10,9 +10,15 @@ from typing import NamedTuple
 from farm.model import Outcome, OutcomeKind
 from farm.shm.frames import HeldJob
 from farm.shm.slots import Slot
+from farm.subworker.limits import EXHAUSTED, LEAVES_FULL
 from farm.subworker.results import error_type
 from farm.supervisor.desk import ended, outcome_of
-from farm.supervisor.generation import ALL_THAT_RUN, Generation, timed_out
+from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generation, timed_out
+
+LIKELY_SHARE = 0.5
+"""Of the memory that a job may allocate: whoever held as much may have asked for as much again, as a buffer does that grows."""
+LIKELY_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
+"""How code in C ends its process that does not look whether it was given the memory that it asked for."""
 
 log = logging.getLogger("farm")
 
@@ -54,15 +60,29 @@ def judge(generation: Generation) -> Estate:
     return Estate(back, outcomes, over)
 
 
+def exhausted(generation: Generation) -> Doom | None:
+    """Return why a subworker has left that had no memory for its own work; None if that is not why. Its jobs alone can have taken it."""
+    if generation.exit_status is None or os.waitstatus_to_exitcode(generation.exit_status) != EXHAUSTED:
+        return None
+    running = generation.running()
+    limit = f"memory limit of {generation.memory_bytes / 1e6:.0f} MB reached; peak {generation.peak_bytes / 1e6:.0f} MB"
+    if len(running) > 1:
+        return Doom(OutcomeKind.MEMORY, f"{limit} by {len(running)} jobs beside each other: each is to run alone", NONE_OF_THEM)
+    return Doom(OutcomeKind.MEMORY, limit, ALL_THAT_RUN)
+
+
 def _ended_by(generation: Generation, slot: Slot, frame: HeldJob) -> Outcome:
     doom = generation.dooms.get(slot.seq, generation.doom)
+    # Of jobs beside each other nobody knows what was whose.
+    peak_bytes = generation.peak_bytes if generation.file.slots.count == 1 else 0
     if doom is None:
-        return ended(frame, OutcomeKind.CRASHED, "SubworkerExited", how_it_ended(generation.exit_status), slot.started_ns)
+        return ended(frame, OutcomeKind.CRASHED, "SubworkerExited", why_it_ended(generation), slot.started_ns, peak_bytes)
     if doom.seq in (slot.seq, ALL_THAT_RUN):
-        return ended(frame, doom.kind, error_type(doom.kind), doom.message, slot.started_ns)
+        return ended(frame, doom.kind, error_type(doom.kind), doom.message, slot.started_ns, doom.peak_bytes or peak_bytes)
     if 0 < slot.deadline_ns <= doom.at_ns:
         # Many that hang for the same reason must not be sent back for each other, one timeout after the other.
-        return ended(frame, OutcomeKind.TIMED_OUT, error_type(OutcomeKind.TIMED_OUT), timed_out(slot, doom.at_ns).message, slot.started_ns)
+        message = timed_out(slot, doom.at_ns).message
+        return ended(frame, OutcomeKind.TIMED_OUT, error_type(OutcomeKind.TIMED_OUT), message, slot.started_ns, peak_bytes)
     return outcome_of(frame, OutcomeKind.RELEASED, b"")
 
 
@@ -73,8 +93,21 @@ def _tell(generation: Generation, struck: list[Slot]) -> None:
     doom = generation.doom
     cause = next((slot for slot in struck if doom is not None and doom.seq == slot.seq), struck[0])
     beside = f" and {len(struck) - 1} more" if len(struck) > 1 else ""
-    why = doom.message if doom is not None else how_it_ended(generation.exit_status)
+    why = doom.message if doom is not None else why_it_ended(generation)
     log.warning("%s (%s), while it ran job %d%s: %s", generation.post, generation.lane, cause.job_id, beside, why)
+
+
+def why_it_ended(generation: Generation) -> str:
+    """Say in words how a subworker ended that nobody had told to, and whether that may have been for want of memory."""
+    how = how_it_ended(generation.exit_status)
+    code = 0 if generation.exit_status is None else os.waitstatus_to_exitcode(generation.exit_status)
+    limit_bytes, held_bytes = generation.memory_bytes, generation.peak_bytes - generation.footprint_bytes
+    figures = f"memory limit {limit_bytes / 1e6:.0f} MB, peak {generation.peak_bytes / 1e6:.0f} MB"
+    if generation.killed_by_kernel:
+        return f"{how}, probably by the kernel, which ran out of memory; {figures}"
+    if -code in LIKELY_SIGNALS and limit_bytes and generation.footprint_bytes and held_bytes >= LIKELY_SHARE * limit_bytes:
+        return f"{how}, probably for want of memory; {figures}"
+    return how
 
 
 def how_it_ended(status: int | None) -> str:
@@ -82,6 +115,8 @@ def how_it_ended(status: int | None) -> str:
     if status is None:
         return "its subworker ended"
     code = os.waitstatus_to_exitcode(status)
+    if code == LEAVES_FULL:
+        return "a job has left too much in its memory for the next one, so it made room for a successor"
     if code >= 0:
         return f"its subworker exited with code {code} without a result"
     try:

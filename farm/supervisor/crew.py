@@ -16,10 +16,10 @@ from farm.shm.frames import SPILLED, HeldJob
 from farm.shm.place import Place
 from farm.shm.spill import Spill, owner_of
 from farm.supervisor.births import SPARE, Births
-from farm.supervisor.burial import how_it_ended, judge
+from farm.supervisor.burial import exhausted, how_it_ended, judge
 from farm.supervisor.desk import Desk
-from farm.supervisor.footprint import held_bytes
-from farm.supervisor.generation import ALL_THAT_RUN, Doom, Generation, Phase, signal_group
+from farm.supervisor.footprint import KernelKills, held_bytes
+from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generation, Phase, signal_group
 from farm.supervisor.lane import Lane
 from farm.supervisor.output import Output
 from farm.supervisor.posts import PAUSE_S_MIN, LanePosts, Post
@@ -80,6 +80,7 @@ class Crew:
         self._posts = {lane.name: LanePosts(lane, self._indexes) for lane in lanes}
         self._outputs: dict[str, Output] = {}
         self._numbers = itertools.cycle(range(1, NUMBERS_MAX + 1))
+        self._kernel_kills = KernelKills()
 
     @property
     def lanes(self) -> list[Lane]:
@@ -239,10 +240,13 @@ class Crew:
                 generation.kill(Doom(OutcomeKind.CRASHED, "its subworker's result ring was overwritten, so it was killed", ALL_THAT_RUN))
         return any_ready
 
-    def note_death(self, pid: int, status: int) -> bool:
-        """Take in that a child was reaped; False if it is none of ours."""
+    def note_death(self, pid: int, status: int, peak_bytes: int = 0) -> bool:
+        """Take in that a child was reaped, with the largest size that it had; False if it is none of ours."""
         for generation in self.generations:
             if generation.pid == pid and generation.phase is not Phase.DEAD:
+                generation.peak_bytes = peak_bytes
+                if status == signal.SIGKILL and generation.doom is None:
+                    generation.killed_by_kernel = self._kernel_kills.are_new(time.monotonic())
                 self._note_death(generation, status)
                 return True
         return False
@@ -354,6 +358,10 @@ class Crew:
         was_doomed, idle = generation.phase is Phase.DOOMED, not generation.running()
         worked = generation.started > 0 or time.monotonic() - generation.born_at > QUICK_S
         generation.die(status)
+        if generation.doom is None:
+            generation.doom = exhausted(generation)
+            if generation.doom is not None and generation.doom.seq == NONE_OF_THEM:
+                self._posts[generation.lane].lane.loners.know(slot.job_id for slot in generation.running())
         if post is not None:
             post.generation = None
             if served and worked:

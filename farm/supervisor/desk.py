@@ -76,12 +76,12 @@ def released(jobs: Iterable[HeldJob]) -> list[Outcome]:
     return [outcome_of(job, OutcomeKind.RELEASED, b"") for job in jobs]
 
 
-def ended(job: HeldJob, kind: OutcomeKind, error: str, message: str, started_ns: int) -> Outcome:
-    """Return the outcome of a job that was ended from outside while it ran."""
-    return outcome_of(job, kind, error_payload(error, message), started_ns)
+def ended(job: HeldJob, kind: OutcomeKind, error: str, message: str, started_ns: int, peak_bytes: int = 0) -> Outcome:
+    """Return the outcome of a job that was ended from outside while it ran. peak_bytes: of its memory, 0 if that is not known."""
+    return outcome_of(job, kind, error_payload(error, message), started_ns, peak_bytes)
 
 
-def outcome_of(job: HeldJob, kind: OutcomeKind, payload: bytes, started_ns: int = 0) -> Outcome:
+def outcome_of(job: HeldJob, kind: OutcomeKind, payload: bytes, started_ns: int = 0, peak_bytes: int = 0) -> Outcome:
     """Return an outcome for a job that was handed out."""
     _flags, lease_id, job_id, position, _timeout_ms, attempt, *_ = job
-    return Outcome(lease_id, position, job_id, attempt, kind, started_ns, time.monotonic_ns(), payload)
+    return Outcome(lease_id, position, job_id, attempt, kind, started_ns, time.monotonic_ns(), payload, peak_bytes)

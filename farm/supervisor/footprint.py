@@ -38,6 +38,24 @@ def exact_bytes(pid: int) -> int:
     return _sum_of(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:")) or held_bytes(pid)
 
 
+class KernelKills:
+    """Counts the processes of this machine that the kernel has killed for want of memory (Linux 4.13)."""
+
+    TOGETHER_S = 1.0
+    """It may kill several at once, whose deaths are heard of one after the other."""
+
+    def __init__(self) -> None:
+        self._before = _kernel_kills()
+        self._new_until = float("-inf")
+
+    def are_new(self, now: float) -> bool:
+        """Say whether it has killed since the last call, or since that time before it."""
+        kills = _kernel_kills()
+        if kills > self._before:
+            self._before, self._new_until = kills, now + self.TOGETHER_S
+        return now < self._new_until
+
+
 def tree_of(pid: int, strays: Iterator[int] | tuple[int, ...] = ()) -> list[int]:
     """Return a process, its descendants, and strays: members of its group whose parents have ended, with theirs."""
     found = [pid, *strays]
@@ -57,6 +75,12 @@ def children_of(pid: int) -> list[int]:
             with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
                 children.extend(map(int, file.read().split()))
     return children
+
+
+def _kernel_kills() -> int:
+    with suppress(OSError), open("/proc/vmstat", "rb") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith(b"oom_kill "))
+    return 0
 
 
 def _sum_of(path: str, names: tuple[bytes, ...]) -> int:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from farm.failpoints import passing
 from farm.model import OutcomeKind
 from farm.shm.frames import SPILLED, HeldJob, pack_jobs
-from farm.shm.generation import READY, SETUP_FAILED, GenerationFile
+from farm.shm.generation import CROWDED_MAX, CROWDED_WORD, READY, SETUP_FAILED, GenerationFile
 from farm.shm.ring import Ring, RingProducer, frame_bytes
 from farm.shm.slots import Slot
 from farm.shm.start import Recall
@@ -65,6 +65,8 @@ class Doom(NamedTuple):
     jobs beside it are released, unless they were over their time as well, or have a doom of their own."""
     at_ns: int = 0
     """CLOCK_MONOTONIC of the look that found it over its time; 0 for other reasons."""
+    peak_bytes: int = 0
+    """What it had in memory then; 0: nobody looked."""
 
 
 @dataclass(slots=True)
@@ -111,6 +113,11 @@ class Generation:
         """When one that was told to end is killed."""
         self.footprint_bytes = 0
         """What it held of the machine's memory before its first job; 0: not known."""
+        self.memory_bytes = 0
+        """What its jobs may allocate, as it was ordered."""
+        self.peak_bytes, self.killed_by_kernel = 0, False
+        """When it is dead: what it had in memory at most since its last look at that, or ever if it has many slots; and whether it was
+        killed when the kernel has killed somebody for want of memory."""
         self.timeout_ms = 0
         """How long a job may run of which nothing else is said, as its lane has it; 0: no limit."""
         self.reserved = False
@@ -132,6 +139,7 @@ class Generation:
         self._recall = Recall(file, wake=wake)
         self.slots = file.slots.count
         self._skipped = Skipped(0, 0)
+        self._crowded_before = 0
         self._pace = Pace(ahead_s=DEPTH_S, width=self.slots, jobs_min=0, jobs_max=DEPTH_MAX)
         self._fits = DEPTH_MAX
         """How many frames its ring holds, as far as is known: arguments may be large."""
@@ -298,6 +306,13 @@ class Generation:
     def running(self) -> list[Slot]:
         """Return the slots whose job has started and not ended."""
         return self.file.slots.running()
+
+    def crowded(self) -> list[int]:
+        """Return the jobs that came up against the memory limit beside others since the last call; the last CROWDED_MAX of them."""
+        count = self.file.crowded
+        new = min(count - self._crowded_before, CROWDED_MAX)
+        self._crowded_before = count
+        return [self.file.words[CROWDED_WORD + 1 + (count - back) % CROWDED_MAX] for back in range(new, 0, -1)]
 
     def ask(self, slot: Slot, doom: Doom, now: float) -> bool:
         """Ask a running job to end; False if it cannot hear it: only coroutines can be cancelled."""

@@ -154,6 +154,10 @@ class Lane:
     def arrive(self, claimed: int, jobs: list[HeldJob], *, some_lost: bool = False) -> None:
         """Take in the jobs of a claim of so many; fewer where some were refused, or are no longer ours."""
         self.arrived += claimed
+        if self.config.concurrency > 1:
+            # Before anything is kept: one of these may be among them.
+            for generation in self.generations:
+                self.loners.know(generation.crowded())
         jobs = self.loners.keep(jobs)
         if some_lost:
             self._had_wary = True
@@ -237,6 +241,7 @@ class Lane:
     def remove(self, generation: Generation) -> None:
         """Forget a buried generation; what it started still counts."""
         self._started_before += generation.started
+        self.loners.know(generation.crowded())
         self.generations = [other for other in self.generations if other is not generation]
 
 

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from farm.model import OutcomeKind
 from farm.shm.generation import generation_bytes
@@ -18,31 +19,52 @@ from farm.supervisor.crew import Crew
 from farm.supervisor.footprint import children_of, exact_bytes, held_bytes, resident_bytes, tree_of
 from farm.supervisor.generation import NONE_OF_THEM, Doom, Generation, Phase
 from farm.supervisor.lane import Lane
+from farm.units import format_size
 
-LOOK_S = 0.25
+LOOK_S = 0.1
+NEAR_SHARE, NEAR_LOOK_S = 0.8, 0.02
+"""Near its limit a subworker is looked at more often: in a tenth of a second it may take half a gigabyte."""
 EXACT_S = 1.0
 """Between two exact looks at one subworker that had turned out to hold less: its pages are walked for them."""
 FACTOR = 1.25
 """A subworker is ended at this many times what its jobs may allocate: a MemoryError is to come first, where it can."""
+RELIEF_S = 2.0
+"""Between two that are ended for want of memory on the host: the memory of the first is to be given back before it is looked at again."""
+RELIEF_BYTES_MIN = 32_000_000
+"""Who holds less is not ended for it: the host would have no more memory than before."""
 
 
 @dataclass(slots=True)
 class Bounds:
     """What one generation may hold."""
 
+    lane: Lane
     baseline_bytes: int
+    """What it held before its first job, and its rings, which come to be in its memory little by little."""
     limit_bytes: int
     exact_at: float = 0.0
 
 
+class Holder(NamedTuple):
+    """One that was measured."""
+
+    generation: Generation
+    lane: Lane
+    taken_bytes: int
+    own_bytes: int
+    """Without what it held before its first job."""
+    ran: set[int]
+    """The sequences of the jobs that ran when it was measured."""
+
+
 class MemoryWatch:
-    """Looks at busy subworkers, four times a second; an idle farm is not woken by it."""
+    """Looks at busy subworkers, ten times a second, oftener near the limit; an idle farm is not woken by it."""
 
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
         self._bounds: dict[int, Bounds] = {}
-        self._lanes: Mapping[str, Lane] = {}
         self._look_at = 0.0
+        self._relief_at = 0.0
 
     def step(self, now: float) -> float:
         """Look, if it is time; returns the seconds until the next look, infinite while nothing is handed out."""
@@ -50,55 +72,87 @@ class MemoryWatch:
         if not busy:
             return float("inf")
         if now >= self._look_at:
-            self._look_at = now + LOOK_S
-            self._lanes = {lane.name: lane for lane in self._crew.lanes}
             before, self._bounds = self._bounds, {}
             orphans = _orphans(self._crew.generations)
+            any_near = False
             for generation in busy:
                 if generation.pid:
                     bounds = self._bounds[generation.number] = before.get(generation.number) or self._bounds_of(generation)
                     if generation.file.slots.any_running():
-                        self._look(generation, bounds, orphans.get(generation.pid, ()), now)
+                        any_near |= self._look(generation, bounds, orphans.get(generation.pid, ()), now)
             # A job may have thousands of programs: to look at them takes a twentieth of this thread's time at the most.
-            self._look_at = max(self._look_at, now + 20 * (time.monotonic() - now))
+            self._look_at = now + max(NEAR_LOOK_S if any_near else LOOK_S, 20 * (time.monotonic() - now))
         return self._look_at - now
 
+    def relieve(self, now: float) -> int:
+        """End who holds most, since the host has next to nothing left: first of those that hold more than they were promised.
+
+        Whoever holds no more than that has done nothing wrong: its jobs go back, and no attempt is used. Returns how many bytes were
+        taken from it, 0 if nobody holds much, or the last one was ended just now.
+        """
+        if now < self._relief_at:
+            return 0
+        self._relief_at = now + RELIEF_S
+        holders = self._holders()
+        most = max(holders, key=lambda one: (one.own_bytes > one.generation.memory_bytes, one.own_bytes), default=None)
+        if most is None or most.own_bytes < RELIEF_BYTES_MIN:
+            return 0
+        generation = most.generation
+        if most.own_bytes > generation.memory_bytes:
+            self._end(generation, most.lane, most.ran, most.taken_bytes, ", and the host is very short of memory")
+        else:
+            generation.recall()
+            held = f"its jobs held {format_size(most.own_bytes)} of their {format_size(generation.memory_bytes)}, more than others"
+            why = f"the host is very short of memory: {held}, and are given back"
+            generation.kill(Doom(OutcomeKind.MEMORY, why, NONE_OF_THEM))
+        return most.own_bytes
+
+    def _holders(self) -> list[Holder]:
+        """Measure all that run something."""
+        holders: list[Holder] = []
+        orphans = _orphans(self._crew.generations)
+        for generation in self._crew.generations:
+            if generation.phase is Phase.SERVING and generation.pid and (ran := {slot.seq for slot in generation.running()}):
+                bounds = self._bounds.get(generation.number) or self._bounds_of(generation)
+                taken = sum(map(exact_bytes, tree_of(generation.pid, tuple(orphans.get(generation.pid, ())))))
+                holders.append(Holder(generation, bounds.lane, taken, taken - bounds.baseline_bytes, ran))
+        return holders
+
     def _bounds_of(self, generation: Generation) -> Bounds:
-        lane = self._lanes[generation.lane].config
-        baseline = generation.footprint_bytes or held_bytes(generation.pid)
-        # Its rings come to be in its memory little by little.
-        rings = generation_bytes(lane.concurrency)
-        return Bounds(baseline, baseline + rings + int(lane.memory_bytes * FACTOR))
+        lane = next(lane for lane in self._crew.lanes if lane.name == generation.lane)
+        baseline = (generation.footprint_bytes or held_bytes(generation.pid)) + generation_bytes(generation.slots)
+        return Bounds(lane, baseline, baseline + int(generation.memory_bytes * FACTOR))
 
-    def _look(self, generation: Generation, bounds: Bounds, strays: Sequence[int], now: float) -> None:
+    def _look(self, generation: Generation, bounds: Bounds, strays: Sequence[int], now: float) -> bool:
+        """Look at one; True if it is near its limit."""
+        near_bytes = bounds.baseline_bytes + NEAR_SHARE * (bounds.limit_bytes - bounds.baseline_bytes)
         tree = tree_of(generation.pid, tuple(strays))
-        if sum(map(resident_bytes, tree)) <= bounds.limit_bytes or sum(map(held_bytes, tree)) <= bounds.limit_bytes:
-            return
-        if now < bounds.exact_at:
-            return
-        bounds.exact_at = now + EXACT_S
-        ran = {slot.seq for slot in generation.running()}
-        taken = sum(map(exact_bytes, tree))
-        if taken > bounds.limit_bytes:
-            self._end(generation, ran, taken, len(tree) - 1)
+        if sum(map(resident_bytes, tree)) <= near_bytes or (held := sum(map(held_bytes, tree))) <= near_bytes:
+            return False
+        if held > bounds.limit_bytes and now >= bounds.exact_at:
+            bounds.exact_at = now + EXACT_S
+            ran = {slot.seq for slot in generation.running()}
+            taken = sum(map(exact_bytes, tree))
+            if taken > bounds.limit_bytes:
+                others = len(tree) - 1
+                self._end(generation, bounds.lane, ran, taken, f", with {others} more of its processes" if others else "")
+        return True
 
-    def _end(self, generation: Generation, ran: Container[int], taken: int, others: int) -> None:
+    def _end(self, generation: Generation, lane: Lane, ran: Container[int], taken: int, how: str) -> None:
         """Kill it at once: what has half a second more takes that much more. First a recall, so that this hits no later job than those
         that ran when it was measured; if none of them runs any more, the next look will tell."""
-        lane = self._lanes[generation.lane]
         generation.recall()
         running = [slot for slot in generation.running() if slot.seq in ran]
-        message = f"memory limit of {lane.config.memory_bytes / 1e6:.0f} MB reached; peak {taken / 1e6:.0f} MB"
-        message += f", with {others} more of its processes" if others else ""
+        message = f"memory limit of {generation.memory_bytes / 1e6:.0f} MB reached; peak {taken / 1e6:.0f} MB{how}"
         if len(running) == 1:
-            generation.kill(Doom(OutcomeKind.MEMORY, message, running[0].seq))
+            generation.kill(Doom(OutcomeKind.MEMORY, message, running[0].seq, peak_bytes=taken))
         elif running:
             lane.loners.know(slot.job_id for slot in running)
             message += f" by {len(running)} jobs beside each other: each is to run alone"
             generation.kill(Doom(OutcomeKind.MEMORY, message, NONE_OF_THEM))
 
 
-def _orphans(generations: Sequence[Generation]) -> dict[int, list[int]]:
+def _orphans(generations: Sequence[Generation]) -> Mapping[int, list[int]]:
     """Return, by the group that they are in, children of ours that some job has left behind."""
     leaders = {generation.pid for generation in generations}
     orphans: dict[int, list[int]] = {}

@@ -206,6 +206,7 @@ class Parts:
             frame_bytes_max=JOB_RING_BYTES // 4 - FRAME_SPARE_BYTES,
         )
         return Supervisor(
+            host=self._config.host,
             drain_timeout_s=self._config.drain_timeout_s,
             loop=loop,
             mainstays=mainstays,

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from farm.config.model import Host
 from farm.errors import FarmError
 from farm.model import HostRequest
 from farm.shm.frames import HeldJob
@@ -33,11 +34,13 @@ from farm.supervisor.memory import MemoryWatch
 from farm.supervisor.origins import Origins
 from farm.supervisor.packing import Packer
 from farm.supervisor.postbox import Postbox
+from farm.supervisor.pressure import Meter
 from farm.supervisor.recycling import Recycling
 from farm.supervisor.reload import Reloader
 from farm.supervisor.snapshot import lane_snapshot, running
 from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
+from farm.supervisor.throttle import Throttle
 from farm.supervisor.writer import DESK_NUMBER
 from farm.units import counted
 
@@ -65,6 +68,7 @@ class Supervisor:
     def __init__(
         self,
         *,
+        host: Host,
         drain_timeout_s: float,
         loop: Loop,
         mainstays: Mainstays,
@@ -94,6 +98,7 @@ class Supervisor:
         self._deadlines = Deadlines(crew)
         self._cancels = Cancels(crew=crew, desk=desk)
         self._memory = MemoryWatch(crew)
+        self._throttle = Throttle(lanes=lambda: crew.lanes, host=host, meter=Meter())
         self.origins = Origins(in_use=lambda: leases_held(crew.lanes))
         self.handover = Handover(crew.lanes, origins=self.origins, give_back=self._give_back)
         self.take_back = TakeBack(crew.lanes, self.handover)
@@ -112,8 +117,9 @@ class Supervisor:
         self.refused = 0
         """Jobs whose task may not run here: they failed without having been handed out."""
 
-    def adopt(self, lanes: Sequence[Lane], *, drain_timeout_s: float) -> None:
+    def adopt(self, lanes: Sequence[Lane], *, host: Host, drain_timeout_s: float) -> None:
         """Go by another configuration, with these lanes; those that leave are still among the crew's."""
+        self._throttle.heed(host)
         self._drain_timeout_s = drain_timeout_s
         self.handover.lanes_changed(self._crew.lanes)
         self.take_back.set_lanes(lanes)
@@ -183,7 +189,7 @@ class Supervisor:
         zygote, writer = self._mainstays.zygote, self._mainstays.writer
         recycle_s = self._recycling.step(now) if self._drain is None else SLEEP_S_MAX
         # Posts last: those who were just told to end have successors at once.
-        wait_s = min(recycle_s, self._memory.step(now), self._deadlines.step(), self._crew.fill_posts(zygote, writer, now))
+        wait_s = min(recycle_s, self._look_at_memory(now), self._deadlines.step(), self._crew.fill_posts(zygote, writer, now))
         if self._drain is None:
             wait_s = min(wait_s, self.handover.step(now), self.take_back.step(now))
         self._tell_first_ready()
@@ -195,6 +201,14 @@ class Supervisor:
         elif self._burst:
             wait_s = min(wait_s, self._look_for_end(now))
         return min(wait_s, LOOK_S) if dying or self._unpacked is not None else wait_s
+
+    def _look_at_memory(self, now: float) -> float:
+        """End what takes more memory than it may, and claim nothing more while the host is short of it."""
+        wait_s = self._memory.step(now)
+        wait_s = min(wait_s, self._throttle.step(now, busy=wait_s < float("inf")))
+        if self._throttle.missing and (taken_bytes := self._memory.relieve(now)):
+            self._throttle.owe(taken_bytes, now)
+        return wait_s
 
     def _dispatch(self, now: float) -> None:
         for lane in self._crew.lanes:
@@ -326,9 +340,9 @@ class Supervisor:
             # Its birth was told before its end, and is heard while its number is still its own.
             self._mainstays.hear_births()
             signal_group(ended.si_pid, signal.SIGKILL)
-            _pid, status = os.waitpid(ended.si_pid, 0)
+            _pid, status, used = os.wait4(ended.si_pid, 0)
             if not self._mainstays.note_death(ended.si_pid, status):
-                self._crew.note_death(ended.si_pid, status)
+                self._crew.note_death(ended.si_pid, status, used.ru_maxrss * 1024)
             elif self._mainstays.failed and not self.gave_up:
                 self.gave_up = True
                 self.begin_drain()

@@ -89,7 +89,7 @@ def test_bad_neighbours(crowd: RunningFarm, ledger: Ledger) -> None:
     assert ledger.error(wrong).startswith("runners.python.WrongArguments: mark() got an unexpected keyword")
     assert "has no function 'missing'" in ledger.error(missing)
     assert ledger.error(unkept).startswith("runners.python.TaskNotFound")
-    assert all("MB, shared by up to 100 jobs, reached" in ledger.error(job_id) for job_id in large)
+    assert all("MB reached; peak " in ledger.error(job_id) for job_id in large)
     assert [ledger.failures(job_id) for job_id in large] == [["memory"], ["memory"]]
     results = ledger.results()
     assert {task: (results[job_id].status, results[job_id].value) for job_id, task in once.items()} == dict.fromkeys(fine, (1, 1))
