@@ -10,7 +10,6 @@ from importlib import import_module
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
-from farm import linux
 from farm.dsn import without_passwords
 
 if TYPE_CHECKING:
@@ -39,9 +38,7 @@ def setting_up(what: str) -> Iterator[None]:
 
 
 def surround(order: ForkOrder) -> None:
-    """Give this process the variables, the CPUs and the niceness of its lane, and its turns on the processor.
-
-    Before anything is imported that looks at them.
+    """Give this process the variables, the CPUs and the niceness of its lane. Before anything is imported that looks at them.
 
     Raises SetupFailed: for CPUs that are not there (any more), for a niceness that takes a privilege.
     """
@@ -52,9 +49,6 @@ def surround(order: ForkOrder) -> None:
     if order.nice:
         with setting_up(f"nice {order.nice}"):
             os.nice(order.nice)
-    if order.concurrency == 1:
-        # What runs one job at a time is the work itself. The farm's own processes, and jobs that mostly wait, are to be let in beside it.
-        linux.ask_for_slices(0)
 
 
 def call_setup(functions: Sequence[str], *, wait: Wait | None) -> None:

@@ -28,6 +28,7 @@ from farm.subworker.limits import EXHAUSTED, Peak
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.preparation import reason_of, surround
 from farm.subworker.reports import SEQ_COLUMN
+from farm.subworker.slices import Slices
 from farm.subworker.ways import way_to_bind, way_to_run
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench, name_of
 
@@ -62,6 +63,7 @@ class Subworker(Workbench):
         self._last_task = b""
         self._binds = [way_to_bind(runner) for runner in self._runners]
         self._peak = Peak()
+        self._slices = Slices()
 
     def serve(self) -> None:
         """Run what comes until the supervisor is gone."""
@@ -86,6 +88,7 @@ class Subworker(Workbench):
                 self._surroundings.restore()
             if not self._run_frame(jobs, flags):
                 return
+        self._slices.note(monotonic_clock())
 
     def _run_frame(self, jobs: JobFrame, flags: int) -> bool:
         """Run the jobs of a frame in order; False when they were recalled. The hot path: one fence and one look at a clock a job."""

@@ -108,6 +108,7 @@ class Claimer:
         self._poll_s = poll_s
         self._idleness = Idleness(store=store, poll_s=poll_s)
         self._worklist = Worklist(runner_names=runner_names)
+        self._worklist.know(lanes)
         self._claims_made = 0
         self._turns = Turns(claim_max=claim_max)
         self._resting: frozenset[str] = frozenset()
@@ -214,6 +215,7 @@ class Claimer:
         """Do what others have set since the last step."""
         if self._wanted_lanes is not self._lanes:
             self._lanes = self._wanted_lanes
+            self._worklist.know(self._lanes)
             self.news = True
         if self._wanted_pause != self._paused:
             self._paused = self._wanted_pause

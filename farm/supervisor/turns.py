@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from farm.supervisor.lane import Lane
+from farm.supervisor.lane import ANY_QUEUE, Lane
 
 CLAIM_S = 0.005
 """How long a claim and the reading of its jobs may take where other lanes may have to wait for it."""
@@ -27,6 +27,10 @@ class Turn(NamedTuple):
     def is_large(self) -> bool:
         return self.demand > FEW_JOBS
 
+    @property
+    def takes_anything(self) -> bool:
+        return ANY_QUEUE in self.lane.config.queues
+
 
 class Turns:
     """Remembers who was served when, and what claims of many jobs have taken."""
@@ -38,10 +42,14 @@ class Turns:
         """For each lane the number of its last claim."""
 
     def order(self, lanes: Sequence[Lane], now: float) -> list[Turn]:
-        """Return the lanes that want jobs: those that want few first, then the others, who was served longest ago first."""
+        """Return the lanes that want jobs: those that want few first, then the others, who was served longest ago first.
+
+        Of those that want few, who takes anything comes last: it would claim ahead what a lane that is kept for it could start at once.
+        All of them get their turn, so nobody starves.
+        """
         turns = [Turn(lane, demand) for lane in lanes if (demand := lane.demand(now)) > 0]
         if len(turns) > 1:
-            turns.sort(key=lambda turn: (turn.is_large, self._served.get(turn.lane.name, 0)))
+            turns.sort(key=lambda turn: (turn.is_large, turn.takes_anything and not turn.is_large, self._served.get(turn.lane.name, 0)))
         return turns
 
     def jobs_max(self, lane: Lane, lanes: Sequence[Lane]) -> int:

@@ -12,6 +12,7 @@ from farm.supervisor.origins import Origin
 PAIRS_MAX = 16
 """Classes in one claim: more would share a batch out in pieces of a few jobs, each with a look of its own."""
 ENDLESS = (1 << 63) - 1
+NOBODY: frozenset[str] = frozenset()
 Key = tuple[int, int]
 """(class id, priority)."""
 
@@ -84,6 +85,8 @@ class Worklist:
         self._classes: dict[int, tuple[str, str, int]] = {}
         """Of these, the ones whose queue is not paused."""
         self._paused: frozenset[str] = frozenset()
+        self._namers: dict[str, frozenset[str]] = {}
+        """By queue, the lanes that name it."""
         self._pairs: dict[Key, Pair] = {}
         """In the order in which they are served: what was claimed from goes to the end, what got least first."""
         self.ready, self.returned = Reach(), Reach()
@@ -104,6 +107,11 @@ class Worklist:
         self._paused = queues
         self._classes = {class_id: of for class_id, of in self._known.items() if of[0] not in queues}
         self._pairs = {key: pair for key, pair in self._pairs.items() if key[0] in self._classes}
+
+    def know(self, lanes: Sequence[Lane]) -> None:
+        """Be told which lanes there are on this host."""
+        queues = {queue for lane in lanes for queue in lane.config.queues}
+        self._namers = {queue: frozenset(lane.name for lane in lanes if queue in lane.config.queues) for queue in queues}
 
     def origin(self, class_ids: Iterable[int]) -> Origin:
         """Return where jobs of these classes come from; claimed together, they need the same of a lane."""
@@ -156,7 +164,8 @@ class Worklist:
         """Return the pairs to claim from at once, none if there is nothing for a lane with these queues.
 
         The first queue of the chain that has work, there the most urgent priority; there the one that was served longest ago, and
-        with it others that need the same of a subworker.
+        with it others that need the same of a subworker and are for the same lanes: what is claimed together moves together, so a job
+        of which a lane of its own takes care must not be tied to others that this lane may not have.
 
         memory_mb is what the lane allows a job, in millions of bytes: pairs of higher memory classes are left to others.
         """
@@ -165,8 +174,8 @@ class Worklist:
             if named:
                 priority = min(pair.priority for pair in named)
                 chosen = [pair for pair in named if pair.priority == priority]
-                need = self._classes[chosen[0].class_id][1:]
-                return [pair for pair in chosen if self._classes[pair.class_id][1:] == need][:PAIRS_MAX]
+                need = self._need(chosen[0])
+                return [pair for pair in chosen if self._need(pair) == need][:PAIRS_MAX]
         return []
 
     def note_claimed(self, pairs: Sequence[Pair], shares: Iterable[Share], *, each_max: int, jobs_max: int, returned_max: int) -> None:
@@ -188,6 +197,10 @@ class Worklist:
                 self._pairs.pop(key, None)
             elif key in self._pairs and (share.fresh or share.returned):
                 self._pairs[key] = self._pairs.pop(key)
+
+    def _need(self, pair: Pair) -> tuple[str, int, frozenset[str]]:
+        queue, runner, memory_mb = self._classes[pair.class_id]
+        return runner, memory_mb, self._namers.get(queue, NOBODY)
 
     def _mark(self, pairs: dict[Key, Pair], key: Key, from_returned: bool) -> None:
         if key[0] not in self._classes:

@@ -100,9 +100,16 @@ OF_LANES: tuple[Mutation, ...] = (
     Mutation(
         "a lane that wants many jobs is claimed for before one that wants few",
         TURNS,
-        "(turn.is_large, self._served.get(turn.lane.name, 0))",
-        "(not turn.is_large, self._served.get(turn.lane.name, 0))",
+        "(turn.is_large, turn.takes_anything",
+        "(not turn.is_large, turn.takes_anything",
         f"{IN_TURNS}::test_who_wants_few_comes_first",
+    ),
+    Mutation(
+        "a lane for anything claims what an idle lane waits for",
+        TURNS,
+        "turn.takes_anything and not turn.is_large, ",
+        "",
+        f"{IN_TURNS}::test_who_takes_anything_leaves_others_what_they_wait_for",
     ),
     Mutation(
         "the control socket serves whoever connects",

@@ -12,8 +12,9 @@ from farm.supervisor.lane import Lane
 from farm.supervisor.turns import CLAIM_JOBS_MIN, CLAIM_S, FEW_JOBS, Turns
 
 
-def lane(name: str, demand: int, jobs_ahead: int = 2) -> Lane:
-    return cast(Lane, SimpleNamespace(name=name, demand=lambda _now: demand, held_by=frozenset(), jobs_ahead=jobs_ahead))
+def lane(name: str, demand: int, jobs_ahead: int = 2, queues: tuple[str, ...] = ("mail",)) -> Lane:
+    config = SimpleNamespace(queues=queues)
+    return cast(Lane, SimpleNamespace(name=name, config=config, demand=lambda _now: demand, held_by=frozenset(), jobs_ahead=jobs_ahead))
 
 
 @given(st.lists(st.integers(0, 3 * FEW_JOBS), max_size=8))
@@ -22,6 +23,18 @@ def test_who_wants_few_comes_first(demands: list[int]) -> None:
     turns = Turns(claim_max=4000).order([lane(str(n), demand) for n, demand in enumerate(demands)], 0.0)
     assert sorted(turn.demand for turn in turns) == sorted(demand for demand in demands if demand)
     assert [turn.is_large for turn in turns] == sorted(turn.is_large for turn in turns)
+
+
+def test_who_takes_anything_leaves_others_what_they_wait_for() -> None:
+    """However long ago it was served. Among those that want many it has its turn like everybody."""
+    few, many = 2, FEW_JOBS + 1
+    turns = Turns(claim_max=4000)
+    named = lane("named", few), lane("named too", many)
+    anything = lane("anything", few, queues=("bulk", "*")), lane("anything too", many, queues=("*",))
+    for claim, one in enumerate(named, 1):
+        turns.note(one, claim, few, 0.001)
+    order = [turn.lane.name for turn in turns.order([*anything, *named], 0.0)]
+    assert order == ["named", "anything", "anything too", "named too"]
 
 
 def test_those_that_want_many_take_turns() -> None:

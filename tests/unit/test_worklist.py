@@ -21,8 +21,8 @@ def worklist() -> Worklist:
     return made
 
 
-def lane(*queues: str, memory_bytes: int = 0) -> Lane:
-    config = LaneConfig(name="lane", queues=queues, subworkers=1, concurrency=1, memory_bytes=memory_bytes)
+def lane(*queues: str, memory_bytes: int = 0, name: str = "lane") -> Lane:
+    config = LaneConfig(name=name, queues=queues, subworkers=1, concurrency=1, memory_bytes=memory_bytes)
     return Lane(config, claim_max=100, witness=Witness(hurry=lambda: None, wake=lambda: None))
 
 
@@ -133,6 +133,19 @@ def test_classes_of_one_need_and_priority_are_claimed_together_and_take_turns() 
     made.note_claimed(first, [Share(1, 5, 5, 0, 0), Share(2, 5, 5, 0, 0)], each_max=5, jobs_max=10, returned_max=0)
     assert [pair.class_id for pair in made.next_pairs(["*"], 256)] == [3], "who waited longest is next"
     assert [pair.class_id for pair in made.next_pairs(["b", "*"], 256)] == [2], "the chain comes before turns"
+
+
+def test_what_other_lanes_are_kept_for_is_claimed_apart() -> None:
+    """A job of `fast` that the lane for anything has claimed can be given to `fast`: its lease holds nothing that is not for that lane."""
+    made = worklist()
+    made.know([lane("mail", name="fast"), lane("*")])
+    made.note_found([(1, 4, False, 1), (2, 4, False, 1), (4, 4, False, 1)])
+    first = made.next_pairs(["*"])
+    assert [pair.class_id for pair in first] == [1]
+    made.note_claimed(first, [Share(1, 5, 5, 0, 0)], each_max=5, jobs_max=5, returned_max=0)
+    assert [pair.class_id for pair in made.next_pairs(["*"])] == [2, 4], "what nobody else names comes together"
+    made.know([lane("*")])
+    assert [pair.class_id for pair in made.next_pairs(["*"])] == [2, 4, 1]
 
 
 def test_no_class_waits_for_ever_behind_others() -> None:
