@@ -165,7 +165,7 @@ class Claimer:
     def adopt(self, *, runner_names: Iterable[str], claim_max: int, poll_s: float) -> None:
         """Go by these from the next look on; from any thread."""
         self._worklist.runner_names = frozenset(runner_names)
-        self._claim_max = claim_max
+        self._turns.claim_max = claim_max
         self._poll_s = self._idleness.poll_s = poll_s
         self.news = True
 

@@ -17,7 +17,7 @@ from farm.shm.place import Place
 from farm.shm.spill import Spill, owner_of
 from farm.supervisor.births import SPARE, Births
 from farm.supervisor.burial import exhausted, how_it_ended, judge
-from farm.supervisor.desk import Desk
+from farm.supervisor.desk import Desk, released
 from farm.supervisor.footprint import KernelKills, held_bytes
 from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generation, Phase, signal_group
 from farm.supervisor.lane import Lane
@@ -400,6 +400,9 @@ class Crew:
         self._drop_if_empty(lane.name)
 
     def _drop_if_empty(self, lane_name: str) -> None:
-        """Forget a lane that is to go, when its last subworker is buried."""
+        """Forget a lane that is to go, when its last subworker is buried. What it still holds goes back: nobody looks at it any more."""
         if self._posts[lane_name].closed and not any(other.lane == lane_name for other in self.by_number.values()):
+            jobs = self._posts[lane_name].lane.take_all()
+            self._desk.push(released(jobs))
+            self.drop_arguments(jobs)
             self._posts = {name: posts for name, posts in self._posts.items() if name != lane_name}

@@ -36,7 +36,8 @@ class Turns:
     """Remembers who was served when, and what claims of many jobs have taken."""
 
     def __init__(self, *, claim_max: int) -> None:
-        self._claim_max = claim_max
+        self.claim_max = claim_max
+        """Jobs in one claim at the most; others may set it."""
         self._job_s = CLAIM_S / claim_max
         self._served: dict[str, int] = {}
         """For each lane the number of its last claim."""
@@ -55,8 +56,8 @@ class Turns:
     def jobs_max(self, lane: Lane, lanes: Sequence[Lane]) -> int:
         """Return how many jobs to claim at once for one of these lanes. Those that have many themselves do not have to wait for it."""
         if all(other is lane or other.held_by or other.jobs_ahead > FEW_JOBS for other in lanes):
-            return self._claim_max
-        return min(self._claim_max, max(CLAIM_JOBS_MIN, int(CLAIM_S / self._job_s)))
+            return self.claim_max
+        return min(self.claim_max, max(CLAIM_JOBS_MIN, int(CLAIM_S / self._job_s)))
 
     def note(self, lane: Lane, claim: int, jobs: int, taken_s: float) -> None:
         """Take in what the claim with this number has brought and taken; that of a few jobs takes what a commit takes."""

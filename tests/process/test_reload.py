@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 from collections import Counter
@@ -17,7 +18,7 @@ from farm.control import find
 from tests.process.conftest import MakeFarm
 from tests.process.crew import is_alive, wait_for
 from tests.process.ledger import Ledger, effects_left, effects_of
-from tests.process.running import RunningFarm
+from tests.process.running import TASKS, RunningFarm
 
 SEED = 5
 
@@ -72,6 +73,32 @@ def test_lanes_come_and_go(make_farm: MakeFarm, ledger: Ledger, effects: Path, t
     assert (result.status, result.attempt, result.value) == (1, 1, pid)
     wait_for(lambda: not is_alive(pid), "the end of the last subworker of the old lane")
     wait_for(lambda: [lane["name"] for lane in ask(farm, "status")["lanes"]] == ["other", "new"], "the end of the old lane")
+    farm.stop()
+    ledger.check_all_ended()
+
+
+def test_a_lane_that_has_nobody_left_keeps_no_job(make_farm: MakeFarm, ledger: Ledger, effects: Path, tmp_path: Path) -> None:
+    """Its subworkers have died and none can be set up: what it holds goes back when a reload removes it, and runs elsewhere."""
+    code, hold = tmp_path / "code", tmp_path / "hold"
+    code.mkdir()
+    hold.touch()
+    module = code / "opening.py"
+    module.write_text("def go():\n    pass\n")
+    lane = {"queues": ["a"], "subworkers": 1, "memory": "64MB"}
+    runners = {"python": {"allow": ["chores:*"], "path": [str(code), str(TASKS)]}}
+    farm = make_farm(lanes={"old": {**lane, "setup": "opening:go"}, "other": {**lane, "queues": ["b"]}}, runners=runners).start()
+    wait_for(lambda: len(farm.spares()) == 2, "the spares")
+    jobs = [ledger.enqueue("mark_both_ends", (str(effects), number, str(hold)), queue="a") for number in range(4)]
+    module.write_text("def go():\n    raise ValueError('not now')\n")
+    for started in (1, 2):
+        wait_for(lambda started=started: effects_left(effects) == started, "the start of a job")  # type: ignore[misc]
+        os.kill(int(effects.read_text().split()[-1]), signal.SIGKILL)
+    wait_for(lambda: not ask(farm, "status")["lanes"][0]["crew"], "the burial of the last one")
+    assert ask(farm, "status")["lanes"][0]["held"]
+    hold.unlink()
+    change(farm, lanes={"new": lane, "other": {**lane, "queues": ["b"]}})
+    reload(farm)
+    assert {ledger.result(job_id).status for job_id in jobs} == {1}
     farm.stop()
     ledger.check_all_ended()
 

@@ -8,6 +8,7 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farm.supervisor.claimer import Claimer, Claims
 from farm.supervisor.lane import Lane
 from farm.supervisor.turns import CLAIM_JOBS_MIN, CLAIM_S, FEW_JOBS, Turns
 
@@ -63,3 +64,20 @@ def test_a_claim_is_as_large_as_its_time_allows(job_s: float) -> None:
     assert turns.jobs_max(bulk, [bulk]) == turns.jobs_max(bulk, [bulk, full]) == 4000
     turns.note(lane("a", 1), 201, FEW_JOBS - 1, 10.0)
     assert turns.jobs_max(bulk, [fast, bulk]) == jobs
+
+
+def test_a_new_claim_max_holds_for_the_next_claim() -> None:
+    """The claimer hands on what a reload brings."""
+    fast, bulk = lane("fast", 1), lane("bulk", 4000)
+    claimer = Claimer(
+        store=cast(Claims, None),
+        lanes=[],
+        host_id=1,
+        runner_names=[],
+        deliver=lambda _arrival: None,
+        claim_max=4000,
+        poll_s=1.0,
+        burst=False,
+    )
+    claimer.adopt(runner_names=[], claim_max=7, poll_s=1.0)
+    assert claimer._turns.jobs_max(bulk, [bulk]) == claimer._turns.jobs_max(bulk, [bulk, fast]) == 7
