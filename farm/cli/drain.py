@@ -12,7 +12,7 @@ from farm.units import counted
 
 if TYPE_CHECKING:
     from farm.cli.target import Others
-    from farm.control import Connection
+    from farm.control import Connection, Gone
 
 EPILOG = """\
 Nothing more is claimed; running jobs may end until drain_timeout; those that had not started are given back unharmed; all results are
@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Tell the farm, and wait until it has left. Returns its exit code."""
     from farm.cli.target import elsewhere, here, is_elsewhere, print_said
+    from farm.control import Gone
 
     if is_elsewhere(args):
         with elsewhere(args) as others:
@@ -54,29 +55,29 @@ def run(args: argparse.Namespace) -> int:
             code = others.print_answers(answers)
             draining = [host_id for host_id, answer in answers.items() if answer.get("ok") is True]
             return code if args.no_wait else max(code, _await_hosts(others, draining, answers))
-    with here(args) as farm:
-        print_said(farm.ask("drain", wait_s=args.timeout, hurry=args.hurry))
-        sys.stdout.flush()
-        return 0 if args.no_wait else _await_farm(farm)
-
-
-def _await_farm(farm: Connection) -> int:
-    from farm.control import Gone
-
     progress = Progress()
-    try:
-        while True:
-            progress.show(_told(farm.ask("status", wait_s=PATIENCE_S)))
-            time.sleep(LOOK_S)
-    except Gone as gone:
-        progress.end()
-        # Its last word comes before its locks are free: a start that follows is to find them so.
-        farm.wait_gone(PATIENCE_S)
-        if gone.code is None:
-            print(f"farm: {gone}: what became of its jobs stands in its log", file=sys.stderr)
-            return 1
-        print("left" if gone.code == 0 else f"left with exit code {gone.code}: see its log")
-        return gone.code
+    with here(args) as farm:
+        try:
+            print_said(farm.ask("drain", wait_s=args.timeout, hurry=args.hurry))
+            sys.stdout.flush()
+            while not args.no_wait:
+                progress.show(_told(farm.ask("status", wait_s=PATIENCE_S)))
+                time.sleep(LOOK_S)
+        except Gone as gone:
+            # Perhaps before it was asked: it was draining already, or was killed.
+            progress.end()
+            return _say_gone(farm, gone)
+    return 0
+
+
+def _say_gone(farm: Connection, gone: Gone) -> int:
+    # Its last word comes before its locks are free: a start that follows is to find them so.
+    farm.wait_gone(PATIENCE_S)
+    if gone.code is None:
+        print(f"farm: {gone}: what became of its jobs stands in its log", file=sys.stderr)
+        return 1
+    print("left" if gone.code == 0 else f"left with exit code {gone.code}: see its log")
+    return gone.code
 
 
 def _await_hosts(others: Others, host_ids: list[int], answers: Mapping[int, Mapping[str, Any]]) -> int:

@@ -79,6 +79,9 @@ def _print_text(instance: str, answer: dict[str, Any] | None, made: list[Change]
             print(f"  {one_line(str(change))}")
         if os.path.realpath(config.path) != os.path.realpath(answer["config"]):
             print(f"  but it was started with {one_line(answer['config'])}, and a reload reads that file")
+        if config.database.source != "config" and any(change.path[0] == "database" for change in made):
+            # What this command was given, or has in its environment, is not what the farm has.
+            print("  but a reload keeps to the --dsn or FARM_DSN that the farm was started with: give this command the same")
         print(
             "a reload would be refused: it cannot change what needs a restart" if refused else "a reload replaces every subworker as well"
         )

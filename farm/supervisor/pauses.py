@@ -219,9 +219,15 @@ def _write(directory: Path, paused: Paused) -> None:
     """Put the file in place whole and on disk, or not at all: after a power cut, too, what was paused stays so. Raises OSError."""
     draft = directory / f".{FILE_NAME}"
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    # All of it, or OSError: on a disk that fills up a bare write() would take a part, and say so only by a number.
+    with open(fd, "wb") as file:
+        file.write(orjson.dumps(_as_data(paused)) + b"\n")
+        file.flush()
+        os.fsync(fd)
+    draft.replace(directory / FILE_NAME)
+    # The new name, too: a power cut could otherwise bring the old file back.
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.write(fd, orjson.dumps(_as_data(paused)) + b"\n")
         os.fsync(fd)
     finally:
         os.close(fd)
-    draft.replace(directory / FILE_NAME)

@@ -149,6 +149,8 @@ def test_plan(make_farm: MakeFarm, ledger: Ledger, capsys: pytest.CaptureFixture
     assert (plan["running"], plan["refused"], [change["key"] for change in plan["changes"]]) == (True, True, ["lease"])
     assert main(["reload", "--instance", "test"]) == 2
     assert "lease: needs a restart" in capsys.readouterr().err
+    assert main(["plan", str(farm.config), "--dsn", f"{ledger.dsn} application_name=mine"]) == 0
+    assert "a reload keeps to the --dsn or FARM_DSN that the farm was started with" in capsys.readouterr().out
     farm.config.write_text("lanes: [")
     assert main(["plan", str(farm.config)]) == 2
     farm.stop()

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm import control as client_side
+from farm.cli.main import main
 from farm.control import LEFT, REQUEST_BYTES_MAX, SOCKET_NAME, Connection, Gone, Silent, connect, reachable, running
 from farm.errors import FarmError
 from farm.home import StateDir
@@ -336,6 +337,25 @@ def home(tmp_path: Path) -> Path:
 
 
 MakeServer = Callable[[str], Server]
+
+
+def test_a_farm_that_leaves_before_it_is_asked_to_drain_has_left(
+    make_server: MakeServer, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = make_server("alpha")
+    monkeypatch.setenv("FARM_HOME", str(home))
+    # The farm's process is this one.
+    monkeypatch.setattr(Connection, "wait_gone", lambda self, wait_s: True)
+
+    def ask(self: Connection, do: str, **arguments: Any) -> dict[str, Any]:
+        server.turn()
+        server.control.close(0)
+        return asked(self, do, **arguments)
+
+    asked = Connection.ask
+    monkeypatch.setattr(Connection, "ask", ask)
+    assert main(["drain"]) == 0
+    assert capsys.readouterr().out == "left\n"
 
 
 @pytest.fixture

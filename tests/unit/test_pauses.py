@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -144,6 +145,19 @@ def test_what_cannot_be_kept_is_not_done(host: Host) -> None:
     with pytest.raises(FarmError, match="cannot write"):
         host.pauses.pause(["fast"], [])
     assert host.held == []
+
+
+def test_on_a_full_disk_what_was_paused_stays_as_it_was(host: Host) -> None:
+    host.pauses.pause(["fast"], [])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The next file is longer: its first part would be taken without an error.
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((host.directory / FILE_NAME).stat().st_size, hard))
+    try:
+        with pytest.raises(FarmError, match="cannot write"):
+            host.pauses.pause(["heavy"], ["mail"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (host.held, host.kept["lanes"]) == (["fast"], ["fast"])
 
 
 def test_pauses_outlive_the_farm(host: Host, caplog: pytest.LogCaptureFixture) -> None:
