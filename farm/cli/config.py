@@ -15,8 +15,8 @@ examples:
   farm config schema > farm.schema.json
 """
 CHECK_EPILOG = """\
-Every problem is one line, `file:line:column: path: message`. Exit code 2 if there is any. Of a file that is right it says what `auto`
-comes to on this machine, and what the jobs of all lanes may hold together.
+Every problem is one line, `file:line:column: path: message`. Exit code 2 if there is any. Of a file that is right it says what
+`auto` comes to on this machine, and what the jobs of all lanes may hold together.
 
 examples:
   farm config check configs/quickstart.yaml

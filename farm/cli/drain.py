@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from farm.control import Connection, Gone
 
 EPILOG = """\
-Nothing more is claimed; running jobs may end until drain_timeout; those that had not started are given back unharmed; all results are
-committed; then the farm leaves. So do SIGTERM and Ctrl-C. The command waits for that, and its exit code is the farm's; Ctrl-C ends only
-the waiting. Asked again, the farm goes on with it.
+Nothing more is claimed; running jobs may end until drain_timeout; those that had not started are given back unharmed; all
+results are committed; then the farm leaves. So do SIGTERM and Ctrl-C. The command waits for that, and its exit code is the
+farm's; Ctrl-C ends only the waiting. Asked again, the farm goes on with it.
 
 examples:
   farm drain

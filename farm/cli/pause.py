@@ -7,9 +7,9 @@ import argparse
 from farm.errors import FarmError
 
 EPILOG = """\
-A lane that is paused claims nothing, and gives back what it has claimed and not started: no attempt is used, and other lanes or hosts
-can have it. Jobs that run go on to their end. A queue that is paused is paused for all lanes of that farm, not for other hosts (use
---all-hosts). Pauses outlive the farm: they hold after a restart too, until `farm resume`.
+A lane that is paused claims nothing, and gives back what it has claimed and not started: no attempt is used, and other lanes or
+hosts can have it. Jobs that run go on to their end. A queue that is paused is paused for all lanes of that farm, not for other
+hosts (use --all-hosts). Pauses outlive the farm: they hold after a restart too, until `farm resume`.
 
 examples:
   farm pause fast heavy

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from farm.config.model import Config
 
 EPILOG = """\
-Prints a line for each change, and how it comes into force: at once, in new subworkers (which take the places of the old ones between two
-jobs), or only with a restart; then the table of what all lanes may come to in memory. What may hold a secret (a DSN, variables, options of
-runners) is never shown, only that it is another one. With no farm running it says what one would start with. Exit code 2 if the file is
-wrong.
+Prints a line for each change, and how it comes into force: at once, in new subworkers (which take the places of the old ones
+between two jobs), or only with a restart; then the table of what all lanes may come to in memory. What may hold a secret (a
+DSN, variables, options of runners) is never shown, only that it is another one. With no farm running it says what one would
+start with. Exit code 2 if the file is wrong.
 
 examples:
   farm plan farm.yaml

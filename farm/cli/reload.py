@@ -7,13 +7,13 @@ import argparse
 from farm.errors import ConfigError
 
 EPILOG = """\
-The farm reads the file again that it was started with, and applies what has changed without losing or restarting a running job. When
-the file is wrong, what is wrong is printed, the exit code is 2, and the farm goes on as it was. SIGHUP does the same.
+The farm reads the file again that it was started with, and applies what has changed without losing or restarting a running job.
+When the file is wrong, what is wrong is printed, the exit code is 2, and the farm goes on as it was. SIGHUP does the same.
 
 examples:
-  farm plan farm.yaml                  say first what would change
   farm reload
   farm reload --all-hosts
+  farm plan farm.yaml                  say first what would change
 """
 
 

@@ -11,8 +11,8 @@ SIGTERM or SIGINT (Ctrl-C) drains: no more jobs are claimed, running ones may en
 are given back unharmed, all results are committed, and farm leaves with exit code 0. A second signal hurries.
 SIGHUP has it read its configuration again, as `farm reload`: `farm plan CONFIG` says what that would change.
 
---lanes, or FARM_LANES in the environment, names lanes in one line, for a file that names none. A lane is a chain of queues, the first
-first, `*` for any other one, and behind a colon its number of subworkers, each of which runs one job at a time.
+--lanes, or FARM_LANES in the environment, names lanes in one line, for a file that names none. A lane is a chain of queues, the
+first first, `*` for any other one, and behind a colon its number of subworkers, each of which runs one job at a time.
 
 examples:
   farm start configs/quickstart.yaml

@@ -10,8 +10,9 @@ from farm.cli.waiting import lanes_of, troubles, unserved
 from farm.units import format_duration, format_size
 
 EPILOG = """\
-The depth of a queue is exact up to 10,000 jobs; `>` stands before one that is larger than could be counted. BUSY is the share of its
-slots' time that a lane had jobs in, over the last ten seconds. Below the tables: what keeps lanes from their work, and what no lane takes.
+The depth of a queue is exact up to 10,000 jobs; `>` stands before one that is larger than could be counted. BUSY is the share
+of its slots' time that a lane had jobs in, over the last ten seconds. Below the tables: what keeps lanes from their work, and
+what no lane takes.
 
 examples:
   farm status
