@@ -77,13 +77,13 @@ class Mainstays:
             self._crew.hear_births(zygote)
 
     def note_death(self, pid: int, status: int) -> bool:
-        """Replace the one that ended; False if it is none of the two."""
+        """Replace the one that ended; False if it is none of these."""
         if pid == self.writer.pid:
             self._replace_writer(status)
         elif pid == self.zygote.pid:
             self._replace_zygote(status)
         else:
-            return False
+            return self._bury_former(pid)
         return True
 
     def leave(self) -> None:
@@ -111,6 +111,17 @@ class Mainstays:
         self._leave(self.zygote)
         self.zygote = self._children.make_zygote(self._config)
         self._watch(self.zygote)
+
+    def _bury_former(self, pid: int) -> bool:
+        """Let go of a replaced zygote that ended before it had forked all; the crew gives those up that are not born, after a while."""
+        former = next((zygote for zygote in self._former if zygote.pid == pid), None)
+        if former is None:
+            return False
+        self._crew.hear_births(former)
+        self._former.remove(former)
+        # Watched on, what its socket tells, that it is closed, would keep the loop awake.
+        self._leave(former)
+        return True
 
     def _note_quick_end(self, name: str, born_at: float, status: int) -> None:
         """Give up when a process that the farm cannot be without leaves again and again as soon as it is started. Kills don't count."""
