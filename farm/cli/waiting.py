@@ -78,7 +78,9 @@ def _troubles_of(lane: OfHost) -> Iterator[str]:
         yield f"{lane.title} {HELD.get(reason) or f'is held: {one_line(reason)}'}"
     serving, full, missing = state.get("serving", 0), state.get("of", 0), one_line(state.get("missing", ""))
     if serving < full:
-        yield f"{lane.title} has {serving} of {full} subworkers{f': {missing}' if missing else ''}"
+        leaving = state.get("leaving", 0)
+        ends = f", and {leaving} more that take{'' if leaving > 1 else 's'} no further job" if leaving else ""
+        yield f"{lane.title} has {serving} of {full} subworkers{ends}{f': {missing}' if missing else ''}"
     elif missing:
         yield f"{lane.title} has {missing}"
 

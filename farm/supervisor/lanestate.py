@@ -19,7 +19,8 @@ SHORTAGE_CHARS_MAX = 200
 class LaneStates:
     """Of the heartbeat's thread.
 
-    A lane is told of as: serving, of (subworkers that take jobs, and how many there should be), busy, busy_60s (percent of its slots'
+    A lane is told of as: serving, of (subworkers that take jobs, and how many there should be), leaving (those that end what they run and
+    take no more; left out if there are none), busy, busy_60s (percent of its slots'
     time over the last 10 and 60 s; left out while none has served), buffered (jobs that it has claimed and not started), held_by (why
     it claims nothing; left out if it does), missing (why a subworker or the spare one is; left out if none is).
     """
@@ -42,6 +43,8 @@ class LaneStates:
         occupancy = self._occupancies[lane.name]
         occupancy.note(now_ns, times)
         state: dict[str, Any] = {"serving": len(serving), "of": lane.config.subworkers}
+        if leaving := sum(generation.phase is Phase.SERVING and generation.leaving for generation in lane.generations):
+            state["leaving"] = leaving
         for name, window_s in WINDOWS_S:
             if (percent := occupancy.percent(window_s)) is not None:
                 state[name] = percent

@@ -47,6 +47,8 @@ def test_a_lane_that_works(lane: LaneAtWork, generation: Generation) -> None:
     clock.begin(100 * S)
     clock.note(1, 100 * S + S // 4)
     assert json.loads(states.look(101 * S)) == {"fast": {"serving": 1, "of": 2, "busy": 75, "busy_60s": 75, "buffered": 0}}
+    generation.leaving = True
+    assert json.loads(states.look(102 * S))["fast"] == {"serving": 0, "of": 2, "leaving": 1, "busy": 75, "busy_60s": 75, "buffered": 0}
 
 
 def test_a_lane_that_cannot(lane: LaneAtWork) -> None:
