@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import threading
@@ -21,6 +22,8 @@ THREAD_STACK_BYTES = 512 << 10
 """For threads that jobs make."""
 RESET_PEAK = b"5"
 """Written to /proc/self/clear_refs: the peak is the present size again (Linux 4.0)."""
+DESCRIPTORS_MAX = 1024
+"""What the kernel keeps for each process grows with the highest descriptor: 8 KiB for so many."""
 JOB_STACK_BYTES = 4 << 20
 """For threads that run jobs: endless recursion through C must end as a RecursionError, and takes 2 MiB before it does."""
 
@@ -39,7 +42,11 @@ class Peak:
 
     def __init__(self) -> None:
         try:
-            self._clear_refs = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
+            opened = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                self._clear_refs = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, _above_all_others())
+            finally:
+                os.close(opened)
         except OSError:
             self._clear_refs = -1
 
@@ -49,12 +56,18 @@ class Peak:
             try:
                 os.write(self._clear_refs, RESET_PEAK)
             except OSError:
-                # A job has closed it. It may become a file of somebody else's, who is not to find this in it.
+                # A job has closed it.
                 self._clear_refs = -1
 
     def read(self) -> int:
         """Return the bytes, 0 where they are not known."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if self._clear_refs >= 0 else 0
+
+
+def _above_all_others() -> int:
+    """Return a descriptor that no file is given that a job opens, though the job has closed ours: the lowest that is free is taken."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (DESCRIPTORS_MAX if soft == resource.RLIM_INFINITY else min(soft, DESCRIPTORS_MAX)) - 1
 
 
 class MemoryLimit:

@@ -118,6 +118,22 @@ def test_a_peak_begins_anew() -> None:
     assert peak.read() == 0
 
 
+def test_a_peak_writes_into_no_file_of_a_job(tmp_path: Path) -> None:
+    """A job closes all descriptors that it may not know, and keeps those that it opens then."""
+    child = os.fork()
+    if not child:
+        try:
+            peak = Peak()
+            os.closerange(3, 65536)
+            for name in range(20):
+                os.open(tmp_path / str(name), os.O_CREAT | os.O_WRONLY)
+            peak.reset()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b""] * 20
+
+
 def test_a_process_that_is_full() -> None:
     """More than a quarter of what jobs may allocate is still there."""
     limit = MemoryLimit(100 * MB)
