@@ -53,7 +53,8 @@ class ProgressTable:
             return None
         for _ in range(READ_TRIES_MAX):
             version, of_seq, millionths, length, raw = _ROW.unpack_from(self._memory, slot * _ROW.size)
-            if version & 1 or version != words[at]:
+            # 0 is there for a moment, too: pack_into() clears the row before it writes.
+            if not version or version & 1 or version != words[at]:
                 continue
             if of_seq != seq:
                 return None

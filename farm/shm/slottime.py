@@ -64,6 +64,7 @@ def read_slot_time(words: memoryview, slots: int, now_ns: int) -> SlotTime | Non
         return None
     for _ in range(READ_TRIES_MAX):
         version, running, busy_ns, at_ns = words[_VERSION:_SINCE]
-        if version == words[_VERSION] and not version & 1:
+        # What serves has a version: 0 is there while the four are being written, for pack_into() clears them first.
+        if version and version == words[_VERSION] and not version & 1:
             return SlotTime(busy_ns + min(running, slots) * max(0, now_ns - at_ns), slots, since_ns)
     return None

@@ -146,14 +146,16 @@ OF_LANES: tuple[Mutation, ...] = (
             return None
         for _ in range(READ_TRIES_MAX):
             version, of_seq, millionths, length, raw = _ROW.unpack_from(self._memory, slot * _ROW.size)
-            if version & 1 or version != words[at]:
+            # 0 is there for a moment, too: pack_into() clears the row before it writes.
+            if not version or version & 1 or version != words[at]:
                 continue
             if of_seq != seq:
                 return None
 """,
         """        for _ in range(READ_TRIES_MAX):
             version, of_seq, millionths, length, raw = _ROW.unpack_from(self._memory, slot * _ROW.size)
-            if version & 1 or version != words[at]:
+            # 0 is there for a moment, too: pack_into() clears the row before it writes.
+            if not version or version & 1 or version != words[at]:
                 continue
 """,
         f"{IN_PROGRESS}::test_said_by_one_job_of_one_slot",
@@ -161,8 +163,8 @@ OF_LANES: tuple[Mutation, ...] = (
     Mutation(
         "progress is shown while it is being written",
         PROGRESS,
-        "if version & 1 or version != words[at]:",
-        "if version != words[at]:",
+        "if not version or version & 1 or version != words[at]:",
+        "if not version or version != words[at]:",
         f"{IN_PROGRESS}::test_whatever_lies_there_can_be_stored_and_shown",
     ),
 )
