@@ -40,9 +40,12 @@ class Reloader:
         place: Place,
         make_lane: Callable[[LaneConfig, int], Lane],
         adopt: Callable[[Config, Sequence[Lane]], None],
+        begin: Callable[[], None],
+        end: Callable[[], None],
     ) -> None:
         """load: reads the configuration again from where it came; None: it came from nowhere. make_lane: of its configuration and
-        claim_max. adopt: has all else go by a configuration, with these lanes."""
+        claim_max. adopt: has all else go by a configuration, with these lanes.
+        begin, end: called around each reload, whatever comes of it."""
         self.config = config
         """What is in force."""
         self._load = load
@@ -51,12 +54,14 @@ class Reloader:
         self._place = place
         self._make_lane = make_lane
         self._adopt = adopt
+        self._begin, self._end = begin, end
 
     def reload(self) -> list[str]:
         """Go on by the configuration as it stands in its file now; returns what has changed, in words, a line each.
 
         Raises ConfigError or another FarmError, and then nothing has changed. The outcome is logged either way.
         """
+        self._begin()
         try:
             said = self._reload()
         except FarmError as error:
@@ -64,6 +69,8 @@ class Reloader:
                 log.error("reload: %s", line)
             log.error("reload: nothing has changed; the farm goes on as before")
             raise
+        finally:
+            self._end()
         for line in said:
             log.info("reload: %s", line)
         return said
