@@ -32,10 +32,14 @@ COMMANDS = {
     "retry": "try jobs again that have failed or were cancelled",
     "status": "show hosts, their lanes, and how deep the queues are",
     "migrate": "bring a database's schema up to date",
+    "database": "copy everything from one database to another",
     "config": "check a configuration file, or print the schema of one",
     "check": "check that what is in the database makes sense",
     "demo": "see a farm at work on the Python files of this machine",
 }
+
+MODULES = {"database": "databases"}
+"""Of commands whose module is not called like them."""
 
 EPILOG = """\
 which database: --dsn, else the configuration's, else $FARM_DSN, else an embedded PostgreSQL below $FARM_HOME
@@ -104,7 +108,7 @@ def _run(arguments: list[str]) -> int:
     parser, subparsers = _parser()
     command: Command | None = None
     if name is not None:
-        command = import_module(f"farm.cli.{name}")
+        command = import_module(f"farm.cli.{MODULES.get(name, name)}")
         command.add_arguments(subparsers[name])
     args, unknown = parser.parse_known_args(arguments)
     if unknown:

@@ -1,0 +1,2 @@
+-- Say whether a job was ever filed here: has been given an id, or stands in a table.
+SELECT (SELECT s.is_called FROM farm.job_id_seq AS s) OR EXISTS (SELECT FROM farm.job) OR EXISTS (SELECT FROM farm.host)
