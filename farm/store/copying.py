@@ -75,8 +75,8 @@ def _copy(old: DeadlineConnection, new: DeadlineConnection, progress: Progress) 
             if not connection.broken and not connection.closed:
                 connection.rollback()
         raise
-    names = (sql.Identifier(SCHEMA, table) for table in copied.rows)
-    new.execute(sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(names)))
+    filled = [sql.Identifier(SCHEMA, table) for table in copied.rows]
+    new.execute(sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(filled)))
     return copied
 
 

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from farm.errors import StoreError
 from farm.model import OutcomeKind
@@ -49,7 +50,7 @@ def contents(dsn: str) -> dict[str, list[str]]:
 
 def fill(bench: Bench) -> None:
     """Leave jobs in every state, two hosts, one of them dead with a lease, and an id in a later partition."""
-    bench.enqueue(20, args=psycopg.types.json.Jsonb({"text": "a\tb\\N\n\u2028"}))
+    bench.enqueue(20, args=Jsonb({"text": "a\tb\\N\n\u2028"}))
     bench.enqueue(3, run_at="2190-01-01T00:00:00Z")
     gone, here = bench.host("gone"), bench.host("here")
     claim = bench.claim(here, 10)
