@@ -29,6 +29,7 @@ COMMANDS = {
     "cancel": "cancel jobs: those that wait are final at once, those that run are ended",
     "move": "move waiting jobs to another queue",
     "set": "give waiting jobs another priority or another time",
+    "replay": "run a job again here, outside of any farm, and compare",
     "retry": "try jobs again that have failed or were cancelled",
     "status": "show hosts, their lanes, and how deep the queues are",
     "migrate": "bring a database's schema up to date",
