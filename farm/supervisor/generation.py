@@ -13,6 +13,7 @@ from functools import partial
 from itertools import repeat
 from typing import NamedTuple
 
+from farm.cgroups import Group
 from farm.failpoints import passing
 from farm.model import OutcomeKind
 from farm.shm.frames import SPILLED, HeldJob, pack_jobs
@@ -115,6 +116,8 @@ class Generation:
         """What it held of the machine's memory before its first job; 0: not known."""
         self.memory_bytes = 0
         """What its jobs may allocate, as it was ordered."""
+        self.group: Group | None = None
+        """The control group that it is in with all that it has started; None: none, or none that is limited."""
         self.peak_bytes, self.killed_by_kernel = 0, False
         """When it is dead: what it had in memory at most since its last look at that, or ever if it has many slots; and whether it was
         killed when the kernel has killed somebody for want of memory."""

@@ -21,6 +21,8 @@ class Start:
     age_max_s: float
     drain_timeout_s: float
     ack_path: str
+    groups_home: str
+    """The control group in which those of subworkers are, "" if they have none."""
     spill_directory: str
     spill_bytes_max: int
     policies: list[dict[str, Any]]
