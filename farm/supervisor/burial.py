@@ -19,7 +19,7 @@ LIKELY_SHARE = 0.5
 """Of the memory that a job may allocate: whoever held as much may have asked for as much again, as a buffer does that grows."""
 LIKELY_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
 """How code in C ends its process that does not look whether it was given the memory that it asked for."""
-BY_KERNEL = ", at which the kernel ended it"
+BY_KERNEL = " (ended by the kernel)"
 
 log = logging.getLogger("farm")
 

@@ -92,6 +92,9 @@ class Skipped(NamedTuple):
 class Generation:
     """Made for every (re)spawn of a subworker; never used again after its burial."""
 
+    group: Group | None = None
+    """The control group that it is in with all that it has started; None: none."""
+
     def __init__(self, *, name: str, number: int, lane: str, host_id: int, file: GenerationFile, wake_fd: int) -> None:
         self.name = name
         self.post = name.partition(".")[0]
@@ -116,8 +119,6 @@ class Generation:
         """What it held of the machine's memory before its first job; 0: not known."""
         self.memory_bytes = 0
         """What its jobs may allocate, as it was ordered."""
-        self.group: Group | None = None
-        """The control group that it is in with all that it has started; None: none, or none that is limited."""
         self.peak_bytes, self.killed_by_kernel = 0, False
         """When it is dead: what it had in memory at most since its last look at that, or ever if it has many slots; and whether it was
         killed when the kernel has killed somebody for want of memory."""

@@ -136,7 +136,7 @@ class MemoryWatch:
         group = generation.group
         if group is None or not group.new_kills() or not ran:
             return False
-        how = ", at which the kernel ended one of its processes"
+        how = " (one of its processes was ended by the kernel)"
         return self._end(generation, bounds.lane, ran, group.peak_bytes, how, beyond_doubt=suspects <= 1)
 
     def _end(self, generation: Generation, lane: Lane, ran: Container[int], taken: int, how: str, *, beyond_doubt: bool = True) -> bool:
