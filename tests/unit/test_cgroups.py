@@ -49,7 +49,7 @@ class Kernel:
         make, remove = Path.mkdir, Path.rmdir
 
         def mkdir(path: Path, *args: int, **options: int) -> None:
-            make(path, *args, **options)
+            make(path, *args, **options)  # type: ignore[arg-type]
             if path.is_relative_to(self.top):
                 self._fill(path)
 
