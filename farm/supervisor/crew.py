@@ -18,6 +18,7 @@ from farm.shm.spill import Spill, owner_of
 from farm.supervisor.births import SPARE, Births
 from farm.supervisor.burial import exhausted, how_it_ended, judge
 from farm.supervisor.desk import Desk, released
+from farm.supervisor.figures import Reason, RestartFigures, reason_of
 from farm.supervisor.footprint import KernelKills, held_bytes
 from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generation, Phase, signal_group
 from farm.supervisor.lane import Lane
@@ -81,6 +82,7 @@ class Crew:
         self._outputs: dict[str, Output] = {}
         self._numbers = itertools.cycle(range(1, NUMBERS_MAX + 1))
         self._kernel_kills = KernelKills()
+        self.restarts = RestartFigures()
 
     @property
     def lanes(self) -> list[Lane]:
@@ -281,7 +283,7 @@ class Crew:
             estate = judge(generation)
             if generation.host_id == self.host_id:
                 lane.take_back(estate.back)
-                self._desk.push(estate.outcomes)
+                self._desk.push(estate.outcomes, of=generation.number)
                 self.drop_arguments(estate.over)
             else:
                 self.drop_arguments(estate.back + estate.over)
@@ -340,7 +342,12 @@ class Crew:
 
     def _attach(self, generation: Generation, writer: Writer) -> None:
         writer.attach(
-            name=generation.name, number=generation.number, path=str(generation.file.path), of_subworker=True, wake_fd=generation.wake_fd
+            name=generation.name,
+            number=generation.number,
+            path=str(generation.file.path),
+            of_subworker=True,
+            wake_fd=generation.wake_fd,
+            lane=generation.lane,
         )
 
     def _begin(self, generation: Generation) -> None:
@@ -362,6 +369,9 @@ class Crew:
             generation.doom = exhausted(generation)
             if generation.doom is not None and generation.doom.seq == NONE_OF_THEM:
                 self._posts[generation.lane].lane.loners.know(slot.job_id for slot in generation.running())
+        if not self.closing and (reason := reason_of(generation, served=served, told_to_end=was_doomed)) is not None:
+            words = generation.doom.message if generation.doom is not None else how_it_ended(status)
+            self.note_restart(generation, reason, generation.missed_why or generation.failure or why or words)
         if post is not None:
             post.generation = None
             if served and worked:
@@ -377,6 +387,11 @@ class Crew:
         elif post is not None:
             post.setup_failures += generation.setup_failed or generation.missed_why != ""
             self._note_missing(post, generation.missed_why or generation.failure or why or how_it_ended(status))
+
+    def note_restart(self, generation: Generation, reason: Reason, why: str) -> None:
+        """Count that one has, or is to have, a successor: why, in a word and in words."""
+        self.restarts.note(generation.lane, reason)
+        self._posts[generation.lane].note_restart(generation.post, why)
 
     def _note_missing(self, post: Post, why: str) -> None:
         """Try again later, and say so; a spare is missed only if its lane comes to need it."""
@@ -406,3 +421,4 @@ class Crew:
             self._desk.push(released(jobs))
             self.drop_arguments(jobs)
             self._posts = {name: posts for name, posts in self._posts.items() if name != lane_name}
+            self.restarts.forget(lane_name)

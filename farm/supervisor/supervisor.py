@@ -302,7 +302,7 @@ class Supervisor:
         else:
             arrival.lane.arrive(packed.end - first, packed.jobs, some_lost=arrival.claim.losts is not None)
         self.refused += len(packed.refused)
-        self._desk.push(packed.refused)
+        self._desk.push(packed.refused, of=next((one.number for one in arrival.lane.generations), 0))
         if packed.end < claimed:
             self._packed_to = packed.end
             return False
