@@ -31,6 +31,7 @@ from farm.supervisor.cancel import Unwanted
 from farm.supervisor.claimer import Claimer
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
+from farm.supervisor.figures import Figures
 from farm.supervisor.generation import Generation
 from farm.supervisor.handover import Handover
 from farm.supervisor.heartbeat import Heartbeat, less_monotonic
@@ -230,6 +231,10 @@ class Parts:
         self._claimer.set_lanes(lanes)
         self._claims.wake()
         self._heartbeat.describe(described(config))
+
+    def figures(self, crew: Crew) -> Figures:
+        """Return what the threads, and the main thread for the crew, have counted; after make()."""
+        return Figures(claims=self._claimer.figures, beats=self._heartbeat.figures, upkeep=self._keeper.figures, restarts=crew.restarts)
 
     def pauses(self, directory: Path, *, crew: Crew, handover: Handover) -> Pauses:
         """Make what pauses lanes and queues, and remembers it in a state directory."""
