@@ -45,9 +45,10 @@ into a ring. A plain tuple, since there is one for every job. args is JSON text,
 
 LEASE_ID: Final = 1
 JOB_ID: Final = 2
-"""Where its lease and its id stand in such a tuple."""
-_FLAGS, _LEASE, _TIMEOUT, _RUNNER, _TASK = 0, 1, 4, 7, 8
-_shared = itemgetter(_FLAGS, _LEASE, _TIMEOUT, _RUNNER, _TASK)
+TASK: Final = 8
+"""Where its lease, its id and its task stand in such a tuple."""
+_FLAGS, _LEASE, _TIMEOUT, _RUNNER = 0, 1, 4, 7
+_shared = itemgetter(_FLAGS, _LEASE, _TIMEOUT, _RUNNER, TASK)
 """What the jobs of one frame have in common."""
 
 

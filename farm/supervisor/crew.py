@@ -182,6 +182,7 @@ class Crew:
         """Let a successor have the post of one that was told to end and is not gone yet. What it cannot start any more is for others."""
         if posts.has_room:
             post.generation = None
+            post.emptied_why = doomed.doom.message if doomed.doom is not None else ""
             if doomed.recall_active and doomed.host_id == self.host_id:
                 posts.lane.take_back(doomed.recall_now())
 
@@ -191,7 +192,7 @@ class Crew:
         if generation is None:
             return False
         spare.generation, spare.pause_s, spare.fill_at = None, PAUSE_S_MIN, max(spare.fill_at, now + SPARE_PAUSE_S)
-        post.generation = generation
+        post.fill(generation)
         generation.take_post(post.index)
         self._outputs[generation.name].name = f"{generation.post} ({generation.lane})"
         posts.lane.add(generation)
@@ -329,7 +330,7 @@ class Crew:
         self._outputs[generation.name] = unborn.output
         self._watch_output(unborn.output)
         self.by_number[number] = generation
-        post.generation = generation
+        post.fill(generation)
         if not post.is_spare:
             post.lane.add(generation)
         self._attach(generation, writer)
@@ -364,6 +365,9 @@ class Crew:
                 self._posts[generation.lane].lane.loners.know(slot.job_id for slot in generation.running())
         if post is not None:
             post.generation = None
+            post.emptied_why = (
+                generation.doom.message if generation.doom is not None else generation.missed_why or why or how_it_ended(status)
+            )
             if served and worked:
                 post.pause_s = PAUSE_S_MIN
         if was_doomed and not generation.missed_why:

@@ -103,11 +103,18 @@ class Heartbeat:
         """CLOCK_BOOTTIME past which nothing may start. New generations begin with this one."""
         self.clock_us = clock_us
         """The database's clock less CLOCK_MONOTONIC: see GenerationFile.clock_us."""
+        self.latency_s: float | None = None
+        """How long the last good beat took to be answered; None: none was yet."""
         self.closed = False
 
     @property
     def away(self) -> bool:
         return self._away_since is not None
+
+    @property
+    def away_since(self) -> float | None:
+        """Since when the database does not answer (CLOCK_MONOTONIC, in seconds); None: it does. Any thread may ask."""
+        return self._away_since
 
     def admit(self, generation: Generation) -> None:
         """Let a subworker start jobs up to the gate, and tell it the time."""
@@ -138,6 +145,7 @@ class Heartbeat:
         try:
             passing("heartbeat.before_beat")
             answer = self._beat(host_id, ages_s, monotonic_ns)
+            self.latency_s = (time.monotonic_ns() - monotonic_ns) / 1e9
             passing("heartbeat.after_beat")
         except StoreUnavailable as error:
             self._note_away(now, error)

@@ -101,6 +101,7 @@ class Turn:
         """Have one start nothing more. Where many jobs are in flight the spare takes its post now, else when its job has ended."""
         self._why = why
         if not generation.single:
+            post.emptied_why = why
             self._crew.seat_spare(self.posts, post, now)
             self._tell(generation, why, now)
         self.posts.lane.take_back(generation.leave())
@@ -113,6 +114,7 @@ class Turn:
         if post is None:
             generation.kill(None)
         elif (why := self._why or self._why_grown(generation, now)) and self._crew.seat_spare(self.posts, post, now):
+            post.emptied_why = why
             # Work first: what the old one leaves behind is cleared away while the new one is at it.
             lane.dispatch(now)
             generation.kill(None)

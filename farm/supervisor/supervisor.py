@@ -244,14 +244,24 @@ class Supervisor:
         return {
             "pid": os.getpid(),
             "host_id": self._crew.host_id,
-            "served": self._served,
-            "draining": self._drain is not None,
-            "left_s": None if self._drain is None else self._drain.left_s(time.monotonic()),
+            **self.state(),
             "running": running(self._crew.lanes),
             "settled": self.settled,
             "refused": self.refused,
             "lanes": [lane_snapshot(lane) for lane in self._crew.lanes],
         }
+
+    def state(self) -> dict[str, Any]:
+        """Return where the farm is in its life, as data."""
+        return {
+            "served": self._served,
+            "draining": self._drain is not None,
+            "left_s": None if self._drain is None else self._drain.left_s(time.monotonic()),
+        }
+
+    def short_of_memory(self) -> str:
+        """Say in words how short of memory the host is, "" if it is not."""
+        return self._throttle.why
 
     def _obey(self, number: int) -> None:
         if number == signal.SIGCHLD:
