@@ -63,6 +63,7 @@ class Facts:
     ahead: Ahead = field(default_factory=Ahead)
     """Of a job that is ready."""
     running: Sequence[RunningTask] = ()
+    """Of a job that is ready or claimed."""
     waiting_queues: frozenset[str] = frozenset()
     """Those in which anything waits; of a job that is ready."""
     hold: Hold | None = None

@@ -105,13 +105,18 @@ def _is_full(lane: OfHost, running: Sequence[RunningTask]) -> bool:
     return slots > 0 and (busy or sum(task.jobs for task in _of_lane(lane, running)) >= slots)
 
 
+def named_tasks(tasks: Sequence[RunningTask]) -> str:
+    """Name what runs, those first that take the most: `2 x reports:slow for up to 40s`."""
+    first = sorted(tasks, key=lambda task: (-task.jobs * task.longest_s, task.task))
+    named = ", ".join(f"{task.jobs:,} x {task.task} for up to {format_duration(task.longest_s)}" for task in first[:NAMED_MAX])
+    return named + (f" and {counted(len(first) - NAMED_MAX, 'other task')}" if len(first) > NAMED_MAX else "")
+
+
 def _full_of(lane: OfHost, running: Sequence[RunningTask]) -> str:
-    tasks = sorted(_of_lane(lane, running), key=lambda task: (-task.jobs * task.longest_s, task.task))
-    named = ", ".join(f"{task.jobs:,} x {task.task} for up to {format_duration(task.longest_s)}" for task in tasks[:NAMED_MAX])
-    more = f" and {counted(len(tasks) - NAMED_MAX, 'other task')}" if len(tasks) > NAMED_MAX else ""
+    tasks = _of_lane(lane, running)
     slots, busy = counted(_slots(lane), "slot"), lane.lane["state"].get("busy")
     share = f", {busy} % of the time" if busy is not None and not tasks else ""
-    return f"{lane.title} has {slots}" + (f", and there run {named}{more}" if tasks else f", which were busy{share}")
+    return f"{lane.title} has {slots}" + (f", and there run {named_tasks(tasks)}" if tasks else f", which were busy{share}")
 
 
 def _of_lane(lane: OfHost, running: Sequence[RunningTask]) -> list[RunningTask]:

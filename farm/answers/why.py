@@ -9,7 +9,7 @@ from typing import Any
 from farm.answers.endings import of_cancelled, of_failed, of_succeeded, sentence_of
 from farm.answers.facts import Facts
 from farm.answers.lanes import why_waiting
-from farm.answers.queueing import late_host, of_ready
+from farm.answers.queueing import late_host, named_tasks, of_ready
 from farm.answers.reason import Reason
 from farm.model import State
 from farm.units import counted, format_duration, format_time
@@ -64,8 +64,10 @@ def _of_claimed(facts: Facts, job: Mapping[str, Any]) -> Reason:
     if asked := _asked_to_end(facts, job):
         return Reason("cancel_asked", f"It was claimed by {host} {since}, and is about to end without a start: {asked}.")
     before = facts.hold.before
-    behind = f" behind {counted(before, 'other job')} of the same claim" if before else ", and is the next of its claim"
-    return Reason("claimed", f"It was claimed by {host} {since}, and waits there for a free slot{behind}.")
+    behind = f", behind {counted(before, 'other job')} of the same claim" if before else ", as the next of its claim"
+    there = named_tasks([task for task in facts.running if task.host_id == facts.hold.host_id and task.queue == job["queue"]])
+    now = f". Of its queue there run {there}" if there else ""
+    return Reason("claimed", f"It was claimed by {host} {since}, and waits there for a free slot{behind}{now}.")
 
 
 def _of_running(facts: Facts, job: Mapping[str, Any]) -> Reason:

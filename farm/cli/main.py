@@ -31,6 +31,7 @@ COMMANDS = {
     "move": "move waiting jobs to another queue",
     "set": "give waiting jobs another priority or another time",
     "retry": "try jobs again that have failed or were cancelled",
+    "queues": "show each queue: how deep it is, which lanes take from it, where it is paused",
     "status": "show hosts, their lanes, and how deep the queues are",
     "migrate": "bring a database's schema up to date",
     "config": "check a configuration file, or print the schema of one",

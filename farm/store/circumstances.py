@@ -33,13 +33,14 @@ class CircumstanceStore:
         around = self._read("read_circumstances", {"job_id": job_id})[0]
         is_open = job is not None and State(job["state"]) in OPEN
         is_ready = job is not None and job["state"] == State.READY
+        waits_for_slot = job is not None and job["state"] in (State.READY, State.CLAIMED)
         return Facts(
             now=around["now"],
             job_id=job_id,
             job=job,
             hosts=self._reads.hosts() if is_open else (),
             ahead=self._ahead(job_id) if is_ready else Ahead(),
-            running=[RunningTask(**row) for row in self._read("list_running", {})] if is_ready else (),
+            running=[RunningTask(**row) for row in self._read("list_running", {})] if waits_for_slot else (),
             waiting_queues=frozenset(row["queue"] for row in self._read("list_waiting_queues", {})) if is_ready else frozenset(),
             hold=None if around["host_id"] is None else Hold(**{name: around[name] for name in ("host_id", "claimed_at", "before")}),
             timeout_s=None if around["timeout_ms"] is None else around["timeout_ms"] / 1000,

@@ -132,9 +132,11 @@ CASES: list[tuple[Facts, str, str, str]] = [
      "It is ready, and nothing keeps it: lane default of host 1 takes it with its next look.", ""),
     # With a host.
     (facts(job("claimed"), host(), hold=SLOT_HELD), "claimed",
-     "It was claimed by host 1 (box) 3s ago, and waits there for a free slot, and is the next of its claim.", ""),
-    (facts(job("claimed"), host(), hold=Hold(host_id=1, claimed_at=ago(3), before=7)), "claimed",
-     "It was claimed by host 1 (box) 3s ago, and waits there for a free slot behind 7 other jobs of the same claim.", ""),
+     "It was claimed by host 1 (box) 3s ago, and waits there for a free slot, as the next of its claim.", ""),
+    (facts(job("claimed"), host(), hold=Hold(host_id=1, claimed_at=ago(3), before=7), running=[running(), running(queue="bills")]),
+     "claimed",
+     "It was claimed by host 1 (box) 3s ago, and waits there for a free slot, behind 7 other jobs of the same claim. Of its queue there "
+     "run 2 x reports:slow for up to 40s.", ""),
     (facts(job("claimed")), "claimed", "It has just been claimed, or has just ended: ask again.", ""),
     (facts(job("claimed"), host(beat_age_s=8), hold=SLOT_HELD), "host_late",
      "It was claimed by host 1 (box) 3s ago, and has not started; host 1 (box) has not been heard of for 8s; unless it answers, another "
