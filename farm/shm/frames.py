@@ -50,6 +50,8 @@ TASK: Final = 8
 _FLAGS, _LEASE, _TIMEOUT, _RUNNER = 0, 1, 4, 7
 _shared = itemgetter(_FLAGS, _LEASE, _TIMEOUT, _RUNNER, TASK)
 """What the jobs of one frame have in common."""
+task_of = itemgetter(_TASK)
+"""Returns the task of such a tuple."""
 
 
 class JobFrame(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any
 from farm.errors import FarmError
 from farm.failpoints import passing
 from farm.model import OutcomeKind
-from farm.shm.frames import SPILLED, HeldJob
+from farm.shm.frames import SPILLED, HeldJob, task_of
 from farm.shm.place import Place
 from farm.shm.spill import Spill, owner_of
 from farm.supervisor.births import SPARE, Births
@@ -23,6 +23,7 @@ from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generat
 from farm.supervisor.lane import Lane
 from farm.supervisor.output import Output
 from farm.supervisor.posts import PAUSE_S_MIN, LanePosts, Post
+from farm.supervisor.tallies import Tallies
 from farm.supervisor.writer import Writer
 from farm.supervisor.zygote import Zygote
 
@@ -63,6 +64,7 @@ class Crew:
         self.closing = False
         """Set when no successors are to be made."""
         self.by_number: dict[int, Generation] = {}
+        self.tallies = Tallies()
         self.births = Births(
             place=place,
             runners=runners,
@@ -283,6 +285,7 @@ class Crew:
             if generation.host_id == self.host_id:
                 lane.take_back(estate.back)
                 self._desk.push(estate.outcomes)
+                self.tallies.note(lane.name, zip(map(task_of, estate.over), estate.outcomes, strict=True))
                 self.drop_arguments(estate.over)
             else:
                 self.drop_arguments(estate.back + estate.over)
@@ -330,6 +333,7 @@ class Crew:
         self._outputs[generation.name] = unborn.output
         self._watch_output(unborn.output)
         self.by_number[number] = generation
+        self.tallies.add(generation)
         post.fill(generation)
         if not post.is_spare:
             post.lane.add(generation)
@@ -395,6 +399,7 @@ class Crew:
         lane.remove(generation)
         generation.phase = Phase.BURIED
         del self.by_number[generation.number]
+        self.tallies.bury(generation)
         output = self._outputs.pop(generation.name)
         self._unwatch_output(output)
         output.close()

@@ -14,7 +14,7 @@ from typing import Any
 
 from farm.config.model import Host
 from farm.errors import FarmError
-from farm.model import HostRequest
+from farm.model import HostRequest, Outcome
 from farm.shm.frames import HeldJob
 from farm.shm.spill import Spill
 from farm.supervisor.cancel import Cancels, Unwanted
@@ -311,12 +311,18 @@ class Supervisor:
             self._give_back(packed.jobs)
         else:
             arrival.lane.arrive(packed.end - first, packed.jobs, some_lost=arrival.claim.losts is not None)
-        self.refused += len(packed.refused)
-        self._desk.push(packed.refused)
+        if packed.refused:
+            self._refuse(arrival, packed.refused)
         if packed.end < claimed:
             self._packed_to = packed.end
             return False
         return True
+
+    def _refuse(self, arrival: Arrival, outcomes: Sequence[Outcome]) -> None:
+        self.refused += len(outcomes)
+        self._desk.push(outcomes)
+        tasks = {row[0]: row[1] for row in arrival.rows}
+        self._crew.tallies.note(arrival.lane.name, ((tasks.get(outcome.job_id, b""), outcome) for outcome in outcomes))
 
     def _give_back(self, jobs: list[HeldJob]) -> None:
         """Release jobs that were claimed and not started."""
