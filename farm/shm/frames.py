@@ -45,10 +45,9 @@ into a ring. A plain tuple, since there is one for every job. args is JSON text,
 
 LEASE_ID: Final = 1
 JOB_ID: Final = 2
-TASK: Final = 8
-"""Where its lease, its id and its task stand in such a tuple."""
-_FLAGS, _LEASE, _TIMEOUT, _RUNNER = 0, 1, 4, 7
-_shared = itemgetter(_FLAGS, _LEASE, _TIMEOUT, _RUNNER, TASK)
+"""Where its lease and its id stand in such a tuple."""
+_FLAGS, _LEASE, _TIMEOUT, _RUNNER, _TASK = 0, 1, 4, 7, 8
+_shared = itemgetter(_FLAGS, _LEASE, _TIMEOUT, _RUNNER, _TASK)
 """What the jobs of one frame have in common."""
 task_of = itemgetter(_TASK)
 """Returns the task of such a tuple."""

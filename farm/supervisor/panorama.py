@@ -16,7 +16,7 @@ import orjson
 
 from farm.errors import FarmError
 from farm.headway import printable
-from farm.shm.frames import TASK
+from farm.shm.frames import task_of
 from farm.supervisor.crew import Crew
 from farm.supervisor.depths import DepthWatch
 from farm.supervisor.generation import Generation
@@ -100,7 +100,7 @@ class Panorama:
     def _task(self, number: Any, seq: Any) -> str | None:
         generation = self._crew.by_number.get(number) if isinstance(number, int) else None
         job = generation.handed.get(seq) if generation is not None and isinstance(seq, int) else None
-        return None if job is None else printable(job[TASK][: 4 * TASK_CHARS_MAX].decode("utf-8", "replace")[:TASK_CHARS_MAX])
+        return None if job is None else printable(task_of(job)[: 4 * TASK_CHARS_MAX].decode("utf-8", "replace")[:TASK_CHARS_MAX])
 
     def _lane(self, posts: LanePosts) -> Answer:
         lane = posts.lane
