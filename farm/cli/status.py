@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from farm.answers.lanes import lanes_of, troubles, unserved
 from farm.cli.table import Table
-from farm.cli.waiting import lanes_of, troubles, unserved
 from farm.units import format_duration, format_size
 
 EPILOG = """\
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what is going on."""
     from farm.cli.database import open_database, open_session
-    from farm.cli.plain import as_json
+    from farm.cli.plain import as_json, one_line
     from farm.store.reads import ReadStore
 
     with open_database(args) as database, open_session(database) as session:
@@ -49,10 +49,10 @@ def run(args: argparse.Namespace) -> int:
         table.show()
         print()
     for line in troubles(live):
-        print(line)
+        print(one_line(line))
     for queue in status["queues"] if live else ():
         for line in unserved(queue["queue"], queue["memory_mb"], lanes_of(live)):
-            print(line)
+            print(one_line(line))
     print(_summary(status, len(live)))
     return 0
 

@@ -12,18 +12,19 @@ from typing import Any
 from farm.errors import FarmError
 from farm.failpoints import passing
 from farm.model import OutcomeKind
-from farm.shm.frames import SPILLED, HeldJob
+from farm.shm.frames import SPILLED, HeldJob, task_of
 from farm.shm.place import Place
 from farm.shm.spill import Spill, owner_of
 from farm.supervisor.births import SPARE, Births
 from farm.supervisor.burial import exhausted, how_it_ended, judge
 from farm.supervisor.desk import Desk, released
-from farm.supervisor.figures import Reason, RestartFigures, reason_of
+from farm.supervisor.figures import RestartFigures, reason_of
 from farm.supervisor.footprint import KernelKills, held_bytes
 from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generation, Phase, signal_group
 from farm.supervisor.lane import Lane
 from farm.supervisor.output import Output
 from farm.supervisor.posts import PAUSE_S_MIN, LanePosts, Post
+from farm.supervisor.tallies import Tallies
 from farm.supervisor.writer import Writer
 from farm.supervisor.zygote import Zygote
 
@@ -64,6 +65,7 @@ class Crew:
         self.closing = False
         """Set when no successors are to be made."""
         self.by_number: dict[int, Generation] = {}
+        self.tallies = Tallies()
         self.births = Births(
             place=place,
             runners=runners,
@@ -184,6 +186,7 @@ class Crew:
         """Let a successor have the post of one that was told to end and is not gone yet. What it cannot start any more is for others."""
         if posts.has_room:
             post.generation = None
+            post.emptied_why = doomed.doom.message if doomed.doom is not None else ""
             if doomed.recall_active and doomed.host_id == self.host_id:
                 posts.lane.take_back(doomed.recall_now())
 
@@ -193,7 +196,7 @@ class Crew:
         if generation is None:
             return False
         spare.generation, spare.pause_s, spare.fill_at = None, PAUSE_S_MIN, max(spare.fill_at, now + SPARE_PAUSE_S)
-        post.generation = generation
+        post.fill(generation)
         generation.take_post(post.index)
         self._outputs[generation.name].name = f"{generation.post} ({generation.lane})"
         posts.lane.add(generation)
@@ -284,6 +287,7 @@ class Crew:
             if generation.host_id == self.host_id:
                 lane.take_back(estate.back)
                 self._desk.push(estate.outcomes, of=generation.number)
+                self.tallies.note(lane.name, zip(map(task_of, estate.over), estate.outcomes, strict=True))
                 self.drop_arguments(estate.over)
             else:
                 self.drop_arguments(estate.back + estate.over)
@@ -331,7 +335,8 @@ class Crew:
         self._outputs[generation.name] = unborn.output
         self._watch_output(unborn.output)
         self.by_number[number] = generation
-        post.generation = generation
+        self.tallies.add(generation)
+        post.fill(generation)
         if not post.is_spare:
             post.lane.add(generation)
         self._attach(generation, writer)
@@ -370,10 +375,12 @@ class Crew:
             if generation.doom is not None and generation.doom.seq == NONE_OF_THEM:
                 self._posts[generation.lane].lane.loners.know(slot.job_id for slot in generation.running())
         if not self.closing and (reason := reason_of(generation, served=served, told_to_end=was_doomed)) is not None:
-            words = generation.doom.message if generation.doom is not None else how_it_ended(status)
-            self.note_restart(generation, reason, generation.missed_why or generation.failure or why or words)
+            self.restarts.note(generation.lane, reason)
         if post is not None:
             post.generation = None
+            post.emptied_why = (
+                generation.doom.message if generation.doom is not None else generation.missed_why or why or how_it_ended(status)
+            )
             if served and worked:
                 post.pause_s = PAUSE_S_MIN
         if was_doomed and not generation.missed_why:
@@ -388,11 +395,6 @@ class Crew:
             post.setup_failures += generation.setup_failed or generation.missed_why != ""
             self._note_missing(post, generation.missed_why or generation.failure or why or how_it_ended(status))
 
-    def note_restart(self, generation: Generation, reason: Reason, why: str) -> None:
-        """Count that one has, or is to have, a successor: why, in a word and in words."""
-        self.restarts.note(generation.lane, reason)
-        self._posts[generation.lane].note_restart(generation.post, why)
-
     def _note_missing(self, post: Post, why: str) -> None:
         """Try again later, and say so; a spare is missed only if its lane comes to need it."""
         posts, now = self._posts[post.lane.name], time.monotonic()
@@ -406,6 +408,7 @@ class Crew:
         lane.remove(generation)
         generation.phase = Phase.BURIED
         del self.by_number[generation.number]
+        self.tallies.bury(generation)
         output = self._outputs.pop(generation.name)
         self._unwatch_output(output)
         output.close()

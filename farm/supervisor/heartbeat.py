@@ -144,8 +144,9 @@ class Heartbeat:
             self._note_away(now, error)
             self._ask_for_server(now)
             return self._retry_s
+        answered_ns = time.monotonic_ns()
         self._note_back(now)
-        self.figures.note_beat((time.monotonic_ns() - monotonic_ns) / 1e9, now)
+        self.figures.note_beat((answered_ns - monotonic_ns) / 1e9, now)
         if answer is None:
             self._retired(host_id)
         else:

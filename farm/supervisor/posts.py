@@ -30,19 +30,24 @@ class Post:
     fill_at: float = field(default=0.0)
     setup_failures: int = 0
     """How often one could not be set up here."""
-    restarts: int = 0
-    """How many of those that had it needed a successor."""
-    restarted_why: str = ""
-    """Why the last of them did."""
-
-    @property
-    def name(self) -> str:
-        """What its holder is called in the log."""
-        return "spare" if self.is_spare else f"w{self.index}"
+    filled: int = 0
+    """How often somebody got it."""
+    emptied_why: str = ""
+    """Why the last one has lost it, in words."""
 
     @property
     def serving(self) -> bool:
         return self.generation is not None and self.generation.phase is Phase.SERVING
+
+    def fill(self, generation: Generation) -> None:
+        """Give it to somebody."""
+        self.generation = generation
+        self.filled += 1
+
+    @property
+    def restarts(self) -> int:
+        """How often it was filled anew."""
+        return max(0, self.filled - 1)
 
     def pause(self, now: float) -> None:
         """Leave it empty for a while: what failed just now would fail again."""
@@ -92,13 +97,6 @@ class LanePosts:
     def post_of(self, generation: Generation) -> Post | None:
         """Return the post that one holds; none if a successor has it."""
         return next((post for post in (*self.posts, self.spare) if post.generation is generation), None)
-
-    def note_restart(self, name: str, why: str) -> None:
-        """Take in that whoever has, or had, the post of this name has a successor."""
-        for post in self.posts:
-            if post.name == name:
-                post.restarts += 1
-                post.restarted_why = why
 
     def resize(self, subworkers: int) -> list[Generation]:
         """Have so many posts from now on; returns those whose post is gone: where there is a choice, the least busy ones."""

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from farm.errors import StoreUnavailable
 from farm.failpoints import passing
-from farm.model import Beat, OpenTransaction
+from farm.model import Beat, HorizonHolder
 from farm.supervisor.figures import UpkeepFigures
-from farm.supervisor.horizon import OPEN_S, Horizon
+from farm.supervisor.horizon import Horizon
 from farm.units import counted
 
 PROMOTE_MAX = 2_000
@@ -39,7 +39,7 @@ class UpkeepStore(Protocol):
     def prune_hosts(self) -> Sequence[int]: ...
     def prune_waiters(self) -> None: ...
     def prune_requests(self) -> None: ...
-    def oldest_transaction(self, older_than_s: float) -> OpenTransaction | None: ...
+    def horizon(self) -> Sequence[HorizonHolder]: ...
 
 
 class Watch:
@@ -141,7 +141,7 @@ class Upkeep:
                 self._store.prune_hosts()
                 self._store.prune_waiters()
                 self._store.prune_requests()
-                self._horizon.note(self._store.oldest_transaction(OPEN_S), now)
+                self._horizon.note(self._store.horizon(), now)
         except StoreUnavailable:
             self._watch.begin_anew()
             raise
