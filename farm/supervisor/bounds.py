@@ -38,7 +38,15 @@ class Bounds:
         return since
 
 
+def limit_bytes(generation: Generation) -> int:
+    """Return what one generation may hold before it is ended: beside what its jobs may take what it held before the first of them, and its
+    rings, which come to be in its memory little by little."""
+    return generation.footprint_bytes + generation_bytes(generation.slots) + int(generation.memory_bytes * FACTOR)
+
+
 def bounds_of(generation: Generation, lane: Lane) -> Bounds:
     """Return the bounds of one that is set up."""
-    baseline = (generation.footprint_bytes or held_bytes(generation.pid)) + generation_bytes(generation.slots)
-    return Bounds(lane, baseline, baseline + int(generation.memory_bytes * FACTOR), jobs_before=generation.started - generation.occupied)
+    generation.footprint_bytes = generation.footprint_bytes or held_bytes(generation.pid)
+    limit = limit_bytes(generation)
+    baseline = limit - int(generation.memory_bytes * FACTOR)
+    return Bounds(lane, baseline, limit, jobs_before=generation.started - generation.occupied)
