@@ -17,12 +17,12 @@ import orjson
 from farm.errors import FarmError
 from farm.headway import printable
 from farm.shm.frames import task_of
+from farm.supervisor.bounds import limit_bytes
 from farm.supervisor.crew import Crew
 from farm.supervisor.depths import DepthWatch
 from farm.supervisor.generation import Generation
 from farm.supervisor.lane import Lane
 from farm.supervisor.lookout import Lookout
-from farm.supervisor.memory import limit_bytes
 from farm.supervisor.posts import LanePosts
 
 TASKS_MAX = 200
