@@ -1,4 +1,5 @@
-"""Measures this host: a function for each check of `host`. Nothing is changed."""
+"""Measures this host: a function for each check of `host`. Nothing is changed: a control group that is made to see whether it can be is
+removed at once."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from farm import cgroups
 from farm.config.budget import budget_of
 from farm.config.machine import detect
 from farm.config.model import Config
@@ -51,6 +53,8 @@ def examine_host(home: Path, needs: Needs | None) -> Iterator[Finding]:
         yield host.judge_memory(machine.memory_bytes, memory.total, memory.available, needs)
         yield shared_memory(needs)
         yield host.judge_descriptors(*_limits(resource.RLIMIT_NOFILE), needs)
+        groups = cgroups.probe()
+        yield host.judge_groups(not groups.why, groups.version, groups.why)
         yield host.judge_processes(_limits(resource.RLIMIT_NPROC)[0], *pids_of_group(), needs)
     yield state(home, needs)
     yield host.judge_extras(missing_of_extras())
