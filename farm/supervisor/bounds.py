@@ -29,13 +29,11 @@ class Bounds:
     files_at: float = 0.0
     ran: frozenset[int] = frozenset()
     """The jobs that ran when files in shared memory were looked at, and from when on they may be looked at again."""
-    files_bytes: int = 0
-    """What earlier jobs have left there."""
 
     @property
     def group_bytes(self) -> int:
         """What its control group may hold: a little more, so that what grows slowly is found by a look, which names it."""
-        return self.limit_bytes + RESERVE_BYTES + self.files_bytes
+        return self.limit_bytes + RESERVE_BYTES
 
     def may_be(self, generation: Generation, running: int) -> int:
         """Return how many jobs have run since the last look, some of which may have ended; running: those that run now."""

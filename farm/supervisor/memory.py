@@ -174,11 +174,10 @@ def _allow_files(generation: Generation, group: Group, bounds: Bounds, tree: Seq
     ran = frozenset(slot.seq for slot in generation.running())
     before, bounds.ran = bounds.ran, ran
     if ran.isdisjoint(before):
-        left = group.shared_bytes - sum(map(shared_bytes, tree))
-        if left >= bounds.files_bytes + FILES_BYTES_MIN:
-            bounds.files_bytes = left
+        allowed = bounds.group_bytes + group.shared_bytes - sum(map(shared_bytes, tree))
+        if allowed >= group.limit_bytes + FILES_BYTES_MIN:
             with suppress(OSError):
-                group.limit(bounds.group_bytes)
+                group.limit(allowed)
 
 
 def _orphans(generations: Sequence[Generation]) -> Mapping[int, list[int]]:
