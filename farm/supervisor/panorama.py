@@ -31,6 +31,10 @@ TASK_CHARS_MAX = 200
 HOSTS_MAX = 100
 """Hosts that are told of: an answer has at most a megabyte."""
 
+COLUMNS = ("name", "number", "post", "pid", "phase", "limit_bytes", "unstarted", "uncommitted", "restarts", "restarted_why")
+"""Of a subworker: the name of its generation file, the number of its generation; unstarted jobs stand in its ring, uncommitted ones have
+ended; how often its post was filled anew, and why the last time."""
+
 Answer = dict[str, Any]
 
 
@@ -112,13 +116,14 @@ class Panorama:
             "held_by": sorted(lane.held_by),
             "stolen": lane.stolen,
             "buffered": max(0, lane.buffered),
+            "ended_by_us": {str(kind): count for kind, count in self._crew.tallies.noted(lane.name).items()},
             "missing": printable(posts.shortage.why[:TASK_CHARS_MAX]),
             "crew": [_subworker(generation, lane, posts) for generation in lane.generations],
         }
 
 
 def _subworker(generation: Generation, lane: Lane, posts: LanePosts) -> list[Any]:
-    """Return one subworker as a row, since there may be a thousand."""
+    """Return one subworker as a row, since there may be a thousand: COLUMNS says what stands where."""
     post = posts.post_of(generation)
     return [
         generation.name,
@@ -128,6 +133,7 @@ def _subworker(generation: Generation, lane: Lane, posts: LanePosts) -> list[Any
         "leaving" if generation.leaving else str(generation.phase),
         limit_bytes(generation),
         generation.unstarted,
+        max(0, len(generation.handed) - generation.unstarted - generation.occupied),
         0 if post is None else post.restarts,
         "" if post is None else printable(post.emptied_why[:TASK_CHARS_MAX]),
     ]
