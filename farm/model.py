@@ -223,6 +223,20 @@ class CommitReport(NamedTuple):
     """Dropped in a retry, and no row tells who settled them."""
 
 
+class FailedAttempt(NamedTuple):
+    """An outcome that was no success, as its commit left it: for people to see, see farm.shm.failures."""
+
+    outcome: Outcome
+    at_us: int
+    """When it ended, by the database's clock, in microseconds since 2000."""
+    task: str
+    """"" where the commit did not need to know it."""
+    attempt: int
+    """How many were used, this one included."""
+    delay_s: float | None
+    """After which pause it is tried again; None: it was the last attempt."""
+
+
 class CancelRequest(NamedTuple):
     """Somebody wants a job to end that a host holds."""
 

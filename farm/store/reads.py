@@ -86,6 +86,11 @@ class ReadStore:
         """
         return self._read("list_depths", {})
 
+    def failed_share(self) -> float:
+        """Return the share of those that failed among up to 10,000 jobs that ended within the last minute; 0 if none did."""
+        ended, failed = self._session.fetch("sample_ends")[0]
+        return failed / ended if ended else 0.0
+
     def hosts(self) -> list[dict[str, Any]]:
         """Return the hosts, as status() has them."""
         hosts = self._read("list_hosts", {})

@@ -18,6 +18,7 @@ from farm.shm.spill import Spill, owner_of
 from farm.supervisor.births import SPARE, Births
 from farm.supervisor.burial import exhausted, how_it_ended, judge
 from farm.supervisor.desk import Desk, released
+from farm.supervisor.figures import RestartFigures, reason_of
 from farm.supervisor.footprint import KernelKills, held_bytes
 from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generation, Phase, signal_group
 from farm.supervisor.lane import Lane
@@ -83,6 +84,7 @@ class Crew:
         self._outputs: dict[str, Output] = {}
         self._numbers = itertools.cycle(range(1, NUMBERS_MAX + 1))
         self._kernel_kills = KernelKills()
+        self.restarts = RestartFigures()
 
     @property
     def lanes(self) -> list[Lane]:
@@ -284,7 +286,7 @@ class Crew:
             estate = judge(generation)
             if generation.host_id == self.host_id:
                 lane.take_back(estate.back)
-                self._desk.push(estate.outcomes)
+                self._desk.push(estate.outcomes, of=generation.number)
                 self.tallies.note(lane.name, zip(map(task_of, estate.over), estate.outcomes, strict=True))
                 self.drop_arguments(estate.over)
             else:
@@ -345,7 +347,12 @@ class Crew:
 
     def _attach(self, generation: Generation, writer: Writer) -> None:
         writer.attach(
-            name=generation.name, number=generation.number, path=str(generation.file.path), of_subworker=True, wake_fd=generation.wake_fd
+            name=generation.name,
+            number=generation.number,
+            path=str(generation.file.path),
+            of_subworker=True,
+            wake_fd=generation.wake_fd,
+            lane=generation.lane,
         )
 
     def _begin(self, generation: Generation) -> None:
@@ -367,6 +374,8 @@ class Crew:
             generation.doom = exhausted(generation)
             if generation.doom is not None and generation.doom.seq == NONE_OF_THEM:
                 self._posts[generation.lane].lane.loners.know(slot.job_id for slot in generation.running())
+        if not self.closing and (reason := reason_of(generation, served=served, told_to_end=was_doomed)) is not None:
+            self.restarts.note(generation.lane, reason)
         if post is not None:
             post.generation = None
             post.emptied_why = (
@@ -415,3 +424,4 @@ class Crew:
             self._desk.push(released(jobs))
             self.drop_arguments(jobs)
             self._posts = {name: posts for name, posts in self._posts.items() if name != lane_name}
+            self.restarts.forget(lane_name)

@@ -34,6 +34,7 @@ from farm.supervisor.claimer import Claimer
 from farm.supervisor.crew import Crew
 from farm.supervisor.depths import DepthWatch
 from farm.supervisor.desk import Desk
+from farm.supervisor.figures import Figures
 from farm.supervisor.generation import Generation
 from farm.supervisor.handover import Handover
 from farm.supervisor.heartbeat import Heartbeat, less_monotonic
@@ -240,9 +241,13 @@ class Parts:
         self._claims.wake()
         self._heartbeat.describe(described(config))
 
+    def figures(self, crew: Crew) -> Figures:
+        """Return what the threads, and the main thread for the crew, have counted; after make()."""
+        return Figures(claims=self._claimer.figures, beats=self._heartbeat.figures, upkeep=self._keeper.figures, restarts=crew.restarts)
+
     def link(self) -> Link:
         """Return how the database does."""
-        return Link(self._heartbeat.latency_s, self._heartbeat.away_since)
+        return Link(self._heartbeat.figures.last_s, self._heartbeat.figures.away_since)
 
     def pauses(self, directory: Path, *, crew: Crew, handover: Handover) -> Pauses:
         """Make what pauses lanes and queues, and remembers it in a state directory."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 
 from farm.supervisor.crew import Crew
+from farm.supervisor.figures import Reason
 from farm.supervisor.footprint import private_bytes
 from farm.supervisor.generation import Generation, Phase
 from farm.supervisor.posts import LanePosts, Post
@@ -164,6 +165,7 @@ class Turn:
         return wait_s
 
     def _tell(self, generation: Generation, why: str, now: float) -> None:
+        self._crew.restarts.note(generation.lane, Reason.RELOAD if generation.replace_why else Reason.RECYCLED)
         if now < self._told_at + TELL_S:
             self._untold += 1
             return

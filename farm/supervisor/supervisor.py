@@ -320,7 +320,7 @@ class Supervisor:
 
     def _refuse(self, arrival: Arrival, outcomes: Sequence[Outcome]) -> None:
         self.refused += len(outcomes)
-        self._desk.push(outcomes)
+        self._desk.push(outcomes, of=next((one.number for one in arrival.lane.generations), 0))
         tasks = {row[0]: row[1] for row in arrival.rows}
         self._crew.tallies.note(arrival.lane.name, ((tasks.get(outcome.job_id, b""), outcome) for outcome in outcomes))
 
