@@ -55,8 +55,7 @@ def test_an_alarm_is_an_exit_code(filled: str, capsys: pytest.CaptureFixture[str
     now = datetime.now(UTC)
     with psycopg.connect(filled, autocommit=True) as connection:
         connection.execute(
-            "INSERT INTO farm.result (job_id, status, attempt, finished_at) SELECT n, 2, 1, %s "
-            "FROM generate_series(11, 14) AS n",
+            "INSERT INTO farm.result (job_id, status, attempt, finished_at) SELECT n, 2, 1, %s FROM generate_series(11, 14) AS n",
             [now],
         )
     assert main(["status", "--fail-if", "ready[mail]>0", "--fail-if", "hosts<0,failed>=100%", "--quiet", "--dsn", filled]) == 1
