@@ -46,7 +46,7 @@ class LaneWatch:
         self._left: Figures = 0
 
     def tell(self, told: Mapping[str, Any], place: Path, now: float, *, is_new: bool) -> None:
-        """Take in what the farm tells of the lane. is_new: nobody has looked before, so what was counted by now is not known to be recent."""
+        """Take in what the farm tells of the lane. is_new: nobody has looked before, and what was is not known to be recent."""
         self.told = told
         rows = {row[0]: dict(zip(COLUMNS, row, strict=False)) for row in told["crew"]}
         for name in self.members.keys() - rows.keys():

@@ -71,11 +71,6 @@ class Talk:
             self.refusal = str(error)
             self._lose(now)
 
-    def forget_tasks(self, running: set[Key]) -> None:
-        """Forget the tasks of all but these."""
-        if len(self.tasks) > 2 * TASKS_MAX:
-            self.tasks = {key: task for key, task in self.tasks.items() if key in running}
-
     def close(self) -> None:
         """End the talk; may be called again."""
         connection, self._connection = self._connection, None

@@ -37,7 +37,7 @@ class Slots(NamedTuple):
     capacity: int
     running: int
     jobs: Sequence[JobRun]
-    """Those that run for longest."""
+    """Those that run, or of very many the longest."""
 
 
 def starved(slots: Slots, *, waiting: int, median_s: float | None) -> str:
@@ -46,7 +46,7 @@ def starved(slots: Slots, *, waiting: int, median_s: float | None) -> str:
         return ""
     limit_s = max(SLOW_S, SLOW_FACTOR * (median_s or 0.0))
     slow = [job for job in slots.jobs if job.running_s >= limit_s]
-    if len(slow) < TAKEN_SHARE * min(slots.capacity, len(slots.jobs)) or len(slow) < min(slots.capacity, len(slots.jobs)) * TAKEN_SHARE:
+    if not slow or len(slow) < TAKEN_SHARE * len(slots.jobs):
         return ""
     task, count = Counter(job.task for job in slow).most_common(1)[0]
     longest_s = max(job.running_s for job in slow if job.task == task)
@@ -71,7 +71,8 @@ def eaters(subworkers: Iterable[SubworkerView], growth: dict[int, float]) -> Ite
         if share < NEAR_SHARE or (share < FULL_SHARE and grows < GROWS):
             continue
         by = f", and grows by {format_size(grows)} a second" if grows >= GROWS else ""
-        yield f"{one.name} of lane {one.lane} holds {format_size(one.rss_bytes)} of at most {format_size(one.limit_bytes)}{by}: {_jobs(one.jobs)}"
+        holds = f"holds {format_size(one.rss_bytes)} of at most {format_size(one.limit_bytes)}{by}"
+        yield f"{one.name} of lane {one.lane} {holds}: {_jobs(one.jobs)}"
 
 
 def horizon_notice(holder: str, age_s: float) -> str:

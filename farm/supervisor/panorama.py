@@ -17,8 +17,10 @@ import orjson
 from farm.errors import FarmError
 from farm.headway import printable
 from farm.shm.frames import task_of
+from farm.spread import Spread
 from farm.supervisor.crew import Crew
 from farm.supervisor.depths import DepthWatch
+from farm.supervisor.figures import ClaimFigures
 from farm.supervisor.generation import Generation
 from farm.supervisor.lane import Lane
 from farm.supervisor.lookout import Lookout
@@ -59,6 +61,7 @@ class Panorama:
         lookout: Lookout,
         ack_path: Callable[[], Path],
         short_of_memory: Callable[[], str],
+        claims: ClaimFigures,
         about: Mapping[str, Any],
     ) -> None:
         """status: what is told of the farm as a whole. ack_path: the file of the writer of now. about: what never changes while it runs."""
@@ -69,6 +72,7 @@ class Panorama:
         self._lookout = lookout
         self._ack_path = ack_path
         self._short_of_memory = short_of_memory
+        self._claims = claims
         self._about = {"host": platform.node(), **about}
         self._began = time.monotonic()
 
@@ -85,6 +89,7 @@ class Panorama:
             "latency_s": latency_s,
             "away_s": None if away_since is None else now - away_since,
             "ack": str(self._ack_path()),
+            "claims": {"times": _spread(self._claims.times), "sizes": _spread(self._claims.sizes)},
             "short_of_memory": self._short_of_memory(),
             "depths": None if depths is None else {"age_s": depths.age_s, "queues": [queue._asdict() for queue in depths.queues]},
             "hosts": None if seen is None else {"age_s": now - seen.at, "hosts": _json(seen.hosts[:HOSTS_MAX])},
@@ -137,6 +142,10 @@ def _subworker(generation: Generation, lane: Lane, posts: LanePosts) -> list[Any
         0 if post is None else post.restarts,
         "" if post is None else printable(post.emptied_why[:TASK_CHARS_MAX]),
     ]
+
+
+def _spread(spread: Spread) -> Answer:
+    return {"counts": spread.counts, "total": spread.total}
 
 
 def _json(hosts: Any) -> Any:
