@@ -18,13 +18,13 @@ from farm.errors import FarmError
 from farm.headway import printable
 from farm.shm.frames import task_of
 from farm.spread import Spread
+from farm.supervisor.bounds import limit_bytes
 from farm.supervisor.crew import Crew
 from farm.supervisor.depths import DepthWatch
 from farm.supervisor.figures import ClaimFigures
 from farm.supervisor.generation import Generation
 from farm.supervisor.lane import Lane
 from farm.supervisor.lookout import Lookout
-from farm.supervisor.memory import limit_bytes
 from farm.supervisor.posts import LanePosts
 
 TASKS_MAX = 200

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -78,6 +79,26 @@ def test_one_without_memory_for_itself(tmp_path: Path) -> None:
     subject.die(1 << 8)
     assert exhausted(subject.generation) is None
     assert "made room" in how_it_ended(LEAVES_FULL << 8)
+    subject.close()
+
+
+@pytest.mark.parametrize(("slots", "culprit"), [(1, ALL_THAT_RUN), (2, NONE_OF_THEM)])
+def test_one_that_its_control_group_has_ended(tmp_path: Path, slots: int, culprit: int) -> None:
+    """It is told as over its limit, with the peak of all its processes; of several jobs none is blamed. Any other kill is a crash."""
+    subject = Subject(tmp_path / "w0.1", slots=slots)
+    subject.generation.memory_bytes, subject.generation.peak_bytes = 300 * MB, 90 * MB
+    subject.give(*range(1, slots + 1))
+    for seq in range(1, slots + 1):
+        assert subject.start(seq, slot=seq - 1)
+    subject.die(signal.SIGKILL)
+    group = SimpleNamespace(kills=0, peak_bytes=430 * MB)
+    subject.generation.group = group  # type: ignore[assignment]
+    assert exhausted(subject.generation) is None
+    group.kills = 1
+    doom = exhausted(subject.generation)
+    assert doom is not None
+    assert (doom.kind, doom.seq) == (OutcomeKind.MEMORY, culprit)
+    assert doom.message.startswith("memory limit of 300 MB reached; peak 430 MB (ended by the kernel)")
     subject.close()
 
 
