@@ -49,8 +49,13 @@ class Talk:
 
     def look(self, now: float, wanted: Sequence[Key] = ()) -> None:
         """Take what has come, and ask what is due; wanted: jobs whose task is to be asked for. Raises nothing."""
-        if self._connection is None and not self._connect(now):
-            return
+        if self._connection is not None or self._connect(now):
+            self._step(now, wanted)
+        # One that was silent for long has been let go by the farm itself.
+        if self._connection is None and self.answer is not None and self._connect(now):
+            self._step(now, wanted)
+
+    def _step(self, now: float, wanted: Sequence[Key]) -> None:
         try:
             wait_s = FIRST_WAIT_S if self.answer is None and not self.refusal else WAIT_S
             if self._awaited:
@@ -117,5 +122,4 @@ class Talk:
 
     def _lose(self, now: float) -> None:
         self.close()
-        self._awaited = ""
-        self._connect_at = now + CONNECT_S
+        self._awaited, self._connect_at = "", now
