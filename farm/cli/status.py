@@ -81,8 +81,7 @@ def _figures(session: Session, status: dict[str, Any], conditions: Sequence[Cond
 def _horizon_s(session: Session) -> float:
     from farm.store.upkeep import UpkeepStore
 
-    # Of replication slots nobody knows since when.
-    return max((holder.age_s for holder in UpkeepStore(session).horizon() if holder.age_s is not None), default=0.0)
+    return max((holder.age_s or 0.0 for holder in UpkeepStore(session).horizon()), default=0.0)
 
 
 def _told(condition: Condition, known: dict[str, float]) -> dict[str, Any]:
