@@ -240,10 +240,13 @@ class Boot:
             lookout=parts.lookout,
             ack_path=lambda: mainstays.writer.ack_file.path,
             short_of_memory=supervisor.short_of_memory,
+            claims=parts.figures(crew).claims,
             about={
                 "instance": self._state.instance,
                 "version": _version(),
                 "place": str(self._place.path),
+                "failures": str(self._place.failures),
+                "lease_s": self._config.lease_s,
                 "database": self._answering.label,
             },
         )
