@@ -8,6 +8,8 @@ import time
 
 import orjson
 
+from farm.supervisor.loglimit import Limited
+
 
 class TextFormatter(logging.Formatter):
     """`12:04:31.250 WARNING text`; the level only where it is not INFO. A record's `rows` stand below it, a line each."""
@@ -43,6 +45,6 @@ def set_up(log_format: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logger = logging.getLogger("farm")
-    logger.handlers = [handler]
+    logger.handlers = [Limited(handler)]
     logger.setLevel(logging.INFO)
     logger.propagate = False
