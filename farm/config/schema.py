@@ -17,6 +17,7 @@ from farm.config.keys import (
     Dsn,
     Duration,
     Flag,
+    FlagOr,
     Functions,
     Group,
     Groups,
@@ -114,6 +115,8 @@ def _shape(key: Key) -> Schema:
             return {"type": "array", "items": entry, "minItems": 1, "uniqueItems": True}
         case Flag():
             return _any({"type": "boolean"}, ENVIRONMENT)
+        case FlagOr(word=word):
+            return _any({"type": "boolean"}, {"enum": ["on", "off", word]}, ENVIRONMENT)
         case Name():
             return _any({"$ref": "#/$defs/name"}, ENVIRONMENT)
         case Dsn():

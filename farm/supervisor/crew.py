@@ -393,6 +393,7 @@ class Crew:
         del self.by_number[generation.number]
         output = self._outputs.pop(generation.name)
         self._unwatch_output(output)
+        output.add(generation.crash)
         output.close()
         writer.detach(generation.name)
         self._spill.remove_of_owner(owner_of(generation.file.path))
