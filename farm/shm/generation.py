@@ -14,7 +14,7 @@ nothing.
 | 640 | subworker | marked |
 | 768 | writer | broken |
 | 896 | supervisor | refill, post; in its desk file: waiters_ns |
-| 1024 | writer, in its ack file | counters (farm/shm/counters.py) |
+| 1024 | writer, in its ack file | what its commits came to, to the end of the page (farm/shm/counters.py) |
 | 1152 | supervisor | stopping |
 | 1280 | subworker | reason_bytes: before it leaves; from byte 2048 on the text itself |
 | 1408 | subworker | the time of its slots (farm/shm/slottime.py) |

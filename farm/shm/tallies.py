@@ -84,15 +84,9 @@ class Tally(NamedTuple):
     ended: Mapping[OutcomeKind, int]
     """Kinds that none came to are left out."""
     run: Histogram
-    """From start to end, of those that ended in their subworker."""
+    """From start to end."""
     queue: Histogram
     """From when a job could be claimed to its start: first attempts only, of jobs that were filed to run at once."""
-
-    def plus(self, other: Tally) -> Tally:
-        """Return both together, under this one's name."""
-        kinds = {*self.ended, *other.ended}
-        ended = {kind: self.ended.get(kind, 0) + other.ended.get(kind, 0) for kind in sorted(kinds)}
-        return Tally(self.task, ended, self.run.plus(other.run), self.queue.plus(other.queue))
 
 
 ROWS: Final = 64
@@ -102,7 +96,7 @@ TASK_BYTES_MAX: Final = 120
 """A longer name is cut; tasks whose names begin so much alike share a row."""
 KINDS: Final = 12
 """Words for the kinds of outcomes, by their numbers."""
-WORD_MAX: Final = 1 << 56
+WORD_MAX: Final = (1 << 56) - 1
 """More than this is none of ours: a job has scribbled over its row, which is left out then."""
 
 _HEAD: Final = Struct(f"<Q{TASK_BYTES_MAX}s")
@@ -113,9 +107,39 @@ _ROW_WORDS: Final = _QUEUE + BUCKETS
 _ENDED_AT: Final = 16
 """A line of its own for the number of rows."""
 _ROWS_AT: Final = _ENDED_AT + ROWS * KINDS
-_KINDS_KNOWN: Final = {int(kind): kind for kind in OutcomeKind}
-
+ENDED_BYTES: Final = KINDS * 8
 TALLIES_BYTES: Final = -(-(_ROWS_AT + ROWS * _ROW_WORDS) * 8 // 128) * 128
+
+Figures = int
+"""All that is counted in a row, as one large number: kinds, sums and buckets are its digits of 64 bits. So rows are added up, and taken
+from each other, in one step; none of our figures comes near to a carry."""
+_FIGURES_WORDS: Final = KINDS + _ROW_WORDS - _RUN_SUM
+_ABSURD: Final = sum((1 << 64) - 1 - WORD_MAX << 64 * word for word in range(_FIGURES_WORDS))
+_KINDS_KNOWN: Final = tuple((int(kind), kind) for kind in OutcomeKind)
+
+
+def figures_of(kind: int, run_us: int | None) -> Figures:
+    """Return what one job adds that came to this; run_us: how long it ran, None if it never started."""
+    figures = 1 << 64 * kind
+    if run_us is None:
+        return figures
+    return figures + (run_us << 64 * KINDS) + (1 << 64 * (KINDS + 2 + bucket_of(run_us)))
+
+
+def tally_of(task: str, figures: Figures) -> Tally:
+    """Return figures in a form that can be read."""
+    # One word more: what jobs have scribbled may come to a carry after all.
+    words = memoryview(figures.to_bytes((_FIGURES_WORDS + 1) * 8, "little")).cast("Q").tolist()
+    ended = {kind: count for number, kind in _KINDS_KNOWN if (count := words[number])}
+    run_us, queue_us = words[KINDS : KINDS + 2]
+    queue_at = KINDS + 2 + BUCKETS
+    run = Histogram(words[KINDS + 2 : queue_at], run_us / 1e6)
+    return Tally(task, ended, run, Histogram(words[queue_at : queue_at + BUCKETS], queue_us / 1e6))
+
+
+def task_name(raw: bytes) -> str:
+    """Return a task as it is called here: cut, printable, never empty."""
+    return printable(raw[:TASK_BYTES_MAX].decode("utf-8", "ignore")) or OTHER
 
 
 class TallyTable:
@@ -130,51 +154,47 @@ class TallyTable:
         self.words = memory.cast("Q")
 
     def read(self) -> dict[str, Tally]:
-        """Return a tally for every task that it has seen, by its name."""
-        tallies: dict[str, Tally] = {}
-        for row in range(self.rows):
-            tally = self.read_row(row)
-            if tally is not None:
-                known = tallies.get(tally.task)
-                tallies[tally.task] = tally if known is None else known.plus(tally)
-        return tallies
+        """Return a tally for every task of which a job has ended, by its name."""
+        sums: dict[str, Figures] = {}
+        for row in range(self._rows):
+            if figures := self.figures(row):
+                task = self.task(row)
+                sums[task] = sums.get(task, 0) + figures
+        return {task: tally_of(task, figures) for task, figures in sums.items()}
 
     def total_ended(self) -> int:
         """Return how many jobs have ended here, whatever they came to."""
-        return sum(count for count in self.words[_ENDED_AT : _ENDED_AT + self.rows * KINDS] if count < WORD_MAX)
+        return sum(count for count in self.words[_ENDED_AT : _ENDED_AT + self._rows * KINDS] if count <= WORD_MAX)
 
-    @property
-    def rows(self) -> int:
-        """How many rows are in use."""
-        return min(self.words[0], ROWS)
+    def ended(self) -> bytes:
+        """Return ENDED_BYTES for each row in use: while these are the same, so is what figures() says of that row."""
+        at = _ENDED_AT * 8
+        return bytes(self.memory[at : at + self._rows * ENDED_BYTES])
 
-    def ended(self, row: int) -> bytes:
-        """Return what changes whenever the row does."""
-        at = (_ENDED_AT + row * KINDS) * 8
-        return bytes(self.memory[at : at + KINDS * 8])
-
-    def read_row(self, row: int) -> Tally | None:
-        """Read one of the rows in use; None if no job has ended, or what stands there cannot be."""
+    def figures(self, row: int) -> Figures | None:
+        """Return all that is counted in one of the rows in use; None if that cannot be."""
+        ended_at, at = _ENDED_AT * 8 + row * ENDED_BYTES, (_ROWS_AT + row * _ROW_WORDS) * 8
+        ended = self.memory[ended_at : ended_at + ENDED_BYTES]
+        raw = b"".join((ended, self.memory[at + _RUN_SUM * 8 : at + _ROW_WORDS * 8]))
         # Foreign code may have written here: anything may stand in it.
-        at = _ROWS_AT + row * _ROW_WORDS
-        ended = self.words[_ENDED_AT + row * KINDS : _ENDED_AT + (row + 1) * KINDS].tolist()
-        figures = self.words[at + _RUN_SUM : at + _ROW_WORDS].tolist()
-        if not any(ended) or max(ended) >= WORD_MAX or max(figures) >= WORD_MAX:
-            return None
-        run, queue = figures[2 : 2 + BUCKETS], figures[2 + BUCKETS :]
-        by_kind = {kind: ended[number] for number, kind in _KINDS_KNOWN.items() if ended[number]}
-        return Tally(self._task(row), by_kind, Histogram(run, figures[0] / 1e6), Histogram(queue, figures[1] / 1e6))
+        figures = int.from_bytes(raw, "little")
+        return None if figures & _ABSURD else figures
+
+    def task(self, row: int) -> str:
+        """Return whose row it is."""
+        if row == 0:
+            return OTHER
+        length, raw = _HEAD.unpack_from(self.memory, (_ROWS_AT + row * _ROW_WORDS) * 8)
+        return task_name(raw[:length])
 
     def close(self) -> None:
         """Let go of the memory."""
         self.words.release()
         self.memory.release()
 
-    def _task(self, row: int) -> str:
-        if row == 0:
-            return OTHER
-        length, raw = _HEAD.unpack_from(self.memory, (_ROWS_AT + row * _ROW_WORDS) * 8)
-        return printable(raw[:length].decode("utf-8", "replace")) or OTHER
+    @property
+    def _rows(self) -> int:
+        return min(self.words[0], ROWS)
 
 
 class TallyRow:

@@ -51,7 +51,7 @@ class ReadStore:
         """Return a job with the columns of the view, and under `attempts` what became of each of them, see history().
 
         Also what else it was enqueued with: `expires_at`, `retry` (such as `1s to 10m`) and `memory_bytes`, rounded up to its memory
-        class; None for what it does not say. And its `progress`, as jobs() has it.
+        class; None for what it does not say. And its `progress`, as jobs() has it; and for each attempt its `log`, None if there is none.
         """
         rows = self._read("read_job", {"job_id": job_id})
         if not rows:
@@ -62,7 +62,14 @@ class ReadStore:
         job["memory_bytes"] = memory_class_bytes(memory_mb or 0)
         self._add_progress(rows)
         attempts = history(job, self._read("list_failures", {"job_id": job_id}), job.pop("read_at"))
-        return {**job, "attempts": attempts}
+        # After them: the log of an attempt is there as soon as its row is.
+        logs = {(row["attempt"], row["finished_at"]): row["log"] for row in self._read("list_logs", {"job_id": job_id})}
+        return {**job, "attempts": [{**one, "log": logs.get((one["attempt"], one["finished_at"]))} for one in attempts]}
+
+    def host_that_runs(self, job_id: int) -> int | None:
+        """Return the id of the host that runs a job, as it said at its last heartbeat; None if none does."""
+        rows = self._read("find_running", {"job_id": job_id})
+        return rows[0]["host_id"] if rows else None
 
     def status(self) -> dict[str, Any]:
         """Return what is going on: `hosts`, `queues` that have jobs waiting, and how many are `claimed`, `running`, `scheduled`.
@@ -76,6 +83,20 @@ class ReadStore:
         """
         work = self._read("count_work", {})[0]
         return {"hosts": self.hosts(), "queues": self._read("list_queues", {}), **work}
+
+    def depths(self) -> list[dict[str, Any]]:
+        """Return every queue that a job was ever filed under.
+
+        Each has: queue, runners, memory_mb (the memory classes of its jobs, 0 for none), ready, scheduled, retrying (counted up to 10,001;
+        the last two among the 10,001 of all queues that are due first, and later_at_least says whether there are more), oldest_age_s
+        (of what is ready; None if nothing is).
+        """
+        return self._read("list_depths", {})
+
+    def failed_share(self) -> float:
+        """Return the share of those that failed among up to 10,000 jobs that ended within the last minute; 0 if none did."""
+        ended, failed = self._session.fetch("sample_ends")[0]
+        return failed / ended if ended else 0.0
 
     def hosts(self) -> list[dict[str, Any]]:
         """Return the hosts, as status() has them."""

@@ -50,6 +50,8 @@ from farm.units import counted
 
 if TYPE_CHECKING:
     from farm.supervisor.commands import Commands
+    from farm.supervisor.panorama import Panorama
+    from farm.supervisor.parts import Parts
     from farm.supervisor.pauses import Pauses
     from farm.supervisor.supervisor import Supervisor
 
@@ -182,7 +184,8 @@ class Boot:
             make_lane=lambda lane, claim_max: Lane(lane, claim_max=claim_max, witness=witness),
             adopt=adopt,
         )
-        commands = self._make_commands(supervisor, pauses, reloader)
+        panorama = self._make_panorama(supervisor, parts, mainstays, crew, pauses, reloader)
+        commands = self._make_commands(supervisor, pauses, reloader, panorama)
         supervisor.obey(commands, reloader=reloader, control=self._control, postbox=parts.postbox)
         self._working = True
         collect_rarely()
@@ -209,7 +212,35 @@ class Boot:
         except OSError as error:
             raise cannot_use(self._state.path, error) from error
 
-    def _make_commands(self, supervisor: Supervisor, pauses: Pauses, reloader: Reloader) -> Commands:
+    def _make_panorama(
+        self, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, pauses: Pauses, reloader: Reloader
+    ) -> Panorama:
+        from farm.supervisor.panorama import Panorama
+
+        assert self._answering is not None
+        return Panorama(
+            crew=crew,
+            status=lambda: {
+                "host_id": crew.host_id,
+                "config": reloader.config.path,
+                "memory_bytes": reloader.config.host.memory_bytes,
+                "paused_queues": sorted(pauses.paused.queues),
+                **supervisor.state(),
+            },
+            link=parts.link,
+            depths=parts.depths,
+            lookout=parts.lookout,
+            ack_path=lambda: mainstays.writer.ack_file.path,
+            short_of_memory=supervisor.short_of_memory,
+            about={
+                "instance": self._state.instance,
+                "version": _version(),
+                "place": str(self._place.path),
+                "database": self._answering.label,
+            },
+        )
+
+    def _make_commands(self, supervisor: Supervisor, pauses: Pauses, reloader: Reloader, panorama: Panorama) -> Commands:
         from farm.supervisor.commands import Commands
 
         return Commands(
@@ -224,6 +255,8 @@ class Boot:
                 **supervisor.snapshot(),
             },
             config=reloader.as_data,
+            screen=panorama.look,
+            tasks=panorama.tasks,
         )
 
     def _clean_up(self, kind: type[BaseException] | None, _error: object, _trace: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from farm.config.model import Config
+from farm.shm.failures import FailureFile
 from farm.shm.generation import ACK_RING_BYTES, RingFile
 from farm.shm.place import Place
 from farm.supervisor.desk import Desk
@@ -26,6 +27,8 @@ class Children:
         self._crew_lock_fd = crew_lock_fd
         self._output_fd = output_fd
         self._writers = 0
+        # Of all writers of this run: a successor goes on where the one before it was.
+        FailureFile.create(place.failures).close()
 
     def make_zygote(self, config: Config) -> Zygote:
         """Start a zygote; it imports the runners of the configuration once. Raises OSError."""
@@ -62,6 +65,7 @@ class Children:
             age_max_s=config.writer.age_max_s,
             drain_timeout_s=config.drain_timeout_s,
             ack_path=str(writer.ack_file.path),
+            failures_path=str(self._place.failures),
             spill_directory=str(self._spill_path),
             spill_bytes_max=config.spill_bytes_max,
             policies=[policy.as_data() for policy in config.tasks],

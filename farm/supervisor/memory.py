@@ -120,8 +120,9 @@ class MemoryWatch:
 
     def _bounds_of(self, generation: Generation) -> Bounds:
         lane = next(lane for lane in self._crew.lanes if lane.name == generation.lane)
-        baseline = (generation.footprint_bytes or held_bytes(generation.pid)) + generation_bytes(generation.slots)
-        return Bounds(lane, baseline, baseline + int(generation.memory_bytes * FACTOR))
+        generation.footprint_bytes = generation.footprint_bytes or held_bytes(generation.pid)
+        limit = limit_bytes(generation)
+        return Bounds(lane, limit - int(generation.memory_bytes * FACTOR), limit)
 
     def _look(self, generation: Generation, bounds: Bounds, strays: Sequence[int], now: float) -> bool:
         """Look at one; True if it is near its limit."""
@@ -150,6 +151,12 @@ class MemoryWatch:
             lane.loners.know(slot.job_id for slot in running)
             message += f" by {len(running)} jobs beside each other: each is to run alone"
             generation.kill(Doom(OutcomeKind.MEMORY, message, NONE_OF_THEM))
+
+
+def limit_bytes(generation: Generation) -> int:
+    """Return what one generation may hold before it is ended: beside what its jobs may take what it held before the first of them, and its
+    rings, which come to be in its memory little by little."""
+    return generation.footprint_bytes + generation_bytes(generation.slots) + int(generation.memory_bytes * FACTOR)
 
 
 def _orphans(generations: Sequence[Generation]) -> Mapping[int, list[int]]:

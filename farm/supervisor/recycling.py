@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 
 from farm.supervisor.crew import Crew
+from farm.supervisor.figures import Reason
 from farm.supervisor.footprint import private_bytes
 from farm.supervisor.generation import Generation, Phase
 from farm.supervisor.posts import LanePosts, Post
@@ -101,6 +102,7 @@ class Turn:
         """Have one start nothing more. Where many jobs are in flight the spare takes its post now, else when its job has ended."""
         self._why = why
         if not generation.single:
+            post.emptied_why = why
             self._crew.seat_spare(self.posts, post, now)
             self._tell(generation, why, now)
         self.posts.lane.take_back(generation.leave())
@@ -113,6 +115,7 @@ class Turn:
         if post is None:
             generation.kill(None)
         elif (why := self._why or self._why_grown(generation, now)) and self._crew.seat_spare(self.posts, post, now):
+            post.emptied_why = why
             # Work first: what the old one leaves behind is cleared away while the new one is at it.
             lane.dispatch(now)
             generation.kill(None)
@@ -162,6 +165,7 @@ class Turn:
         return wait_s
 
     def _tell(self, generation: Generation, why: str, now: float) -> None:
+        self._crew.restarts.note(generation.lane, Reason.RELOAD if generation.replace_why else Reason.RECYCLED)
         if now < self._told_at + TELL_S:
             self._untold += 1
             return

@@ -9,6 +9,7 @@ import orjson
 from farm import linux
 from farm.config.model import Config, Lane
 from farm.errors import FarmError
+from farm.shm.failures import failure_file_bytes
 from farm.shm.generation import RESULT_RING_BYTES, generation_bytes, ring_file_bytes
 
 OF_EACH_LANE = 2
@@ -37,7 +38,7 @@ def check_machine(config: Config, *, beside: int = 0) -> None:
 def rings_bytes(config: Config) -> int:
     """Return what the files of a farm take that is started with this configuration."""
     slots = max(lane.concurrency for lane in config.lanes)
-    others = SPARE_GENERATIONS * generation_bytes(slots) + 2 * ring_file_bytes(RESULT_RING_BYTES)
+    others = SPARE_GENERATIONS * generation_bytes(slots) + 2 * ring_file_bytes(RESULT_RING_BYTES) + failure_file_bytes()
     return sum(map(_lane_bytes, config.lanes)) + others
 
 

@@ -21,6 +21,8 @@ class Start:
     age_max_s: float
     drain_timeout_s: float
     ack_path: str
+    failures_path: str
+    """The file of the last failures, see farm.shm.failures."""
     spill_directory: str
     spill_bytes_max: int
     policies: list[dict[str, Any]]
@@ -48,6 +50,8 @@ class Attach:
     of_subworker: bool
     desk: bool
     """It is the desk of the living supervisor."""
+    lane: str
+    """Whose results are in it; "" where that is of no interest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
