@@ -6,7 +6,8 @@ its own to say: lease, status, attempt, and how long the value is. Where frames 
 it takes hundreds of them apart at once, column by column.
 
 A frame's payload is `lease id i64, sequence of the job u64, position u64, finished (CLOCK_MONOTONIC, ns) u64` in little endian, 38 bytes
-of row, and the value as JSON text; in a frame that is LOGGED value and log, see frames.py. Job code can scribble over these bytes: nothing here may trust more of them than its length.
+of row, and the value as JSON text; in a frame that is LOGGED value and log, see frames.py. Job code can scribble over these bytes: nothing
+here may trust more of them than its length.
 """
 
 from __future__ import annotations

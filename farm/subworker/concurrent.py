@@ -35,7 +35,7 @@ from farm.shm.generation import (
 )
 from farm.shm.spill import Spill
 from farm.subworker.capture import Capture
-from farm.subworker.failures import FAILED, MEMORY, SNOOZED, failure_of
+from farm.subworker.failures import MEMORY, SNOOZED, failure_of
 from farm.subworker.flights import AWAIT, SUCCEEDED, Flight, JobThreads, end_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.reports import job_of_caller
@@ -109,9 +109,7 @@ class ConcurrentSubworker(Workbench):
     (orphaned: when the last job has ended). In all of them what runs goes on, and what ends is published.
     """
 
-    def __init__(
-        self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile, capture: Capture | None = None
-    ) -> None:
+    def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile, capture: Capture | None = None) -> None:
         # What the lane's setup makes on the loop is for its jobs, so it is one loop. Until all is set up no jobs go round with it.
         self._turnstile = Turnstile(_sleep_on, lambda: None)
         self._loop = JobLoop(self._turnstile)

@@ -6,7 +6,6 @@ Nothing is done for a job that prints nothing: the log is begun anew by the firs
 from __future__ import annotations
 
 import threading
-from typing import Final
 
 from farm.joblog import beginning
 from farm.shm.logtails import GROWTHS, TAIL_BYTES, WRITE_BYTES_MAX, LogTails
@@ -20,7 +19,21 @@ _SEQ, _HEAD = 0, 1
 class JobLog:
     """Any thread may write. A short write is one step of the interpreter, since nothing in it is called; a longer one takes a lock."""
 
-    __slots__ = ("_at", "_before", "_free_to", "_grown_to", "_kept", "_line", "_lock", "_memory", "_tails", "_words", "limit_bytes", "seq", "slot")
+    __slots__ = (
+        "_at",
+        "_before",
+        "_free_to",
+        "_grown_to",
+        "_kept",
+        "_line",
+        "_lock",
+        "_memory",
+        "_tails",
+        "_words",
+        "limit_bytes",
+        "seq",
+        "slot",
+    )
 
     def __init__(self, tails: LogTails | None, slot: int, *, limit_bytes: int) -> None:
         """tails: None where there is no shared memory for them; then only the outcome tells what was printed."""

@@ -94,7 +94,7 @@ class JobBuffer(io.BufferedIOBase):
         self.mode = "wb"
 
     @property
-    def raw(self) -> JobBuffer:  # type: ignore[override]
+    def raw(self) -> JobBuffer:
         return self
 
     def write(self, data: Any) -> int:

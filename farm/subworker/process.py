@@ -24,7 +24,7 @@ from farm.shm.generation import CLOCK_WORD, REFILL_WORD, SETUP_FAILED, Generatio
 from farm.shm.ring import CWAIT_WORD, Frame
 from farm.shm.slots import FREE
 from farm.subworker.capture import Capture
-from farm.subworker.failures import FAILED, MEMORY, failure_of
+from farm.subworker.failures import MEMORY, failure_of
 from farm.subworker.limits import EXHAUSTED, Peak
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.preparation import reason_of, surround
@@ -54,9 +54,7 @@ FARM_FRAMES = 2
 class Subworker(Workbench):
     """Runs jobs in one slot. Modes: asleep (its ring is empty), running, held (recalled or past the gate), leaving (orphaned)."""
 
-    def __init__(
-        self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile, capture: Capture | None = None
-    ) -> None:
+    def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile, capture: Capture | None = None) -> None:
         super().__init__(order, descriptors, generation, capture)
         self._awaited: tuple[int, AbstractEventLoop, Any] | None = None
         """The sequence of the job that was awaited last, its loop and its coroutine."""
@@ -97,12 +95,12 @@ class Subworker(Workbench):
     def _run_frame(self, jobs: JobFrame, flags: int) -> bool:
         """Run the jobs of a frame in order; False when they were recalled. The hot path: one fence and one look at a clock a job."""
         gate, words, states, result_words = self.gate, self._words, self._generation.slots.states, self._results.words
-        start, publish, publish_any, monotonic_ns = gate.start, self._results.publish_success, self._results.publish_any, monotonic_clock
+        start, publish, monotonic_ns = gate.start, self._results.publish_success, monotonic_clock
         lease_id, seq, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
         task_name, inline_bytes_max = self._tasks.get(task) or self._task(task), self._result_bytes_max
         run, bound, encode = self._runs[runner], self._binds[runner](task_name), self._encode
         started_ns, look_at_ns, reset_peak = monotonic_ns(), 0, self._peak.reset
-        log, (stdout, stderr), standard = self._log, self._capture.streams, vars(sys)
+        log, (stdout, stderr) = self._log, self._capture.streams
         for job_id, position, attempt, lost, args in zip(job_ids, positions, attempts, losts, all_args, strict=True):
             looks = started_ns >= look_at_ns or gate.orphaned
             if looks:
@@ -134,10 +132,9 @@ class Subworker(Workbench):
                 # A fork that the job made came back from it too. Only one process may speak for this subworker.
                 os._exit(0)
             try:
-                is_replaced = standard["stdout"] is not stdout or standard["stderr"] is not stderr
-            except KeyError:
-                is_replaced = True
-            if is_replaced:
+                if sys.stdout is not stdout or sys.stderr is not stderr:
+                    self._capture.restore()
+            except AttributeError:
                 self._capture.restore()
             finished_ns = monotonic_ns()
             finished_us = clock_us + finished_ns // 1000
@@ -148,19 +145,8 @@ class Subworker(Workbench):
                 or len(text) > inline_bytes_max
                 or not publish(lease_id, seq, position, job_id, started_us, finished_us, finished_ns, text)
             ):
-                said = self._log_of(0, seq, kind) if log.seq else b""
-                if (
-                    kind != SUCCEEDED
-                    or finished_ns > measured_at_ns
-                    or len(text) + len(said) > inline_bytes_max
-                    or not publish_any(lease_id, seq, position, job_id, started_us, finished_us, finished_ns, text, said)
-                ):
-                    peak_bytes = self._peak.read() if finished_ns > measured_at_ns or kind == MEMORY else 0
-                    head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, peak_bytes, position, attempt)
-                    self._publish(kind, head, text, said)
-                if kind == MEMORY:
-                    states[0] = FREE
-                    self._make_room()
+                success = (lease_id, seq, position, job_id, started_us, finished_us, finished_ns)
+                self._publish_closely(kind, text, success, started_ns, attempt, took_long=finished_ns > measured_at_ns)
                 finished_ns = monotonic_ns()
                 finished_us = clock_us + finished_ns // 1000
             # What gate.finish() does.
@@ -171,6 +157,24 @@ class Subworker(Workbench):
             # The next one starts when this one ended: nothing of note lies between.
             started_ns, started_us = finished_ns, finished_us
         return True
+
+    def _publish_closely(
+        self, kind: int, text: bytes, success: tuple[int, int, int, int, int, int, int], started_ns: int, attempt: int, *, took_long: bool
+    ) -> None:
+        """Publish the outcome of a job of which more is to be told than that it has succeeded, or that could not be published at once.
+
+        success: what publish_success() is told before the value. took_long: the peak of its memory was measured.
+        """
+        lease_id, seq, position, job_id, _started_us, _finished_us, finished_ns = success
+        log = self._log_of(0, seq, kind) if self._log.seq else b""
+        is_short = kind == SUCCEEDED and not took_long and len(text) + len(log) <= self._result_bytes_max
+        if not is_short or not self._results.publish_any(*success, text, log):
+            peak_bytes = self._peak.read() if took_long or kind == MEMORY else 0
+            head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, peak_bytes, position, attempt)
+            self._publish(kind, head, text, log)
+        if kind == MEMORY:
+            self._generation.slots.states[0] = FREE
+            self._make_room()
 
     def _make_room(self) -> None:
         """Leave when what a job has left behind is no garbage: the next one would come up against the limit for it."""

@@ -51,9 +51,7 @@ def name_of(generation: GenerationFile) -> str:
 class Workbench:
     """Made once, in the process that the zygote forked. The two kinds of subworker add the loop that runs the jobs."""
 
-    def __init__(
-        self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile, capture: Capture | None = None
-    ) -> None:
+    def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile, capture: Capture | None = None) -> None:
         """capture: of what jobs print, where that has begun."""
         self._order = order
         self._generation = generation
@@ -138,7 +136,7 @@ class Workbench:
         return error_payload("ResultNotKept", f"the result is {len(payload):,} bytes long and cannot be kept in {where}: {error.strerror}")
 
     def _unspilled_outcome(self, kind: int, flags: int, body: bytes, error: OSError) -> tuple[int, int, bytes]:
-        """Return what becomes of an outcome that the disk has no room for: (kind, flags, body). No job fails for want of room for its log."""
+        """Return what becomes of an outcome that the disk has no room for: (kind, flags, body). No job fails for that of its log."""
         text = split_logged(body)[0] if flags & LOGGED else body
         if len(text) > self._result_bytes_max:
             return FAILED, WHOLE, self._not_kept(text, error)

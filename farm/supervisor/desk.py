@@ -76,16 +76,12 @@ def released(jobs: Iterable[HeldJob]) -> list[Outcome]:
     return [outcome_of(job, OutcomeKind.RELEASED, b"") for job in jobs]
 
 
-def ended(
-    job: HeldJob, kind: OutcomeKind, error: str, message: str, started_ns: int, peak_bytes: int = 0, log: bytes = b""
-) -> Outcome:
+def ended(job: HeldJob, kind: OutcomeKind, error: str, message: str, started_ns: int, peak_bytes: int = 0, log: bytes = b"") -> Outcome:
     """Return the outcome of a job that was ended from outside while it ran. peak_bytes: of its memory, 0 if that is not known."""
     return outcome_of(job, kind, error_payload(error, message), started_ns, peak_bytes, log)
 
 
-def outcome_of(
-    job: HeldJob, kind: OutcomeKind, payload: bytes, started_ns: int = 0, peak_bytes: int = 0, log: bytes = b""
-) -> Outcome:
+def outcome_of(job: HeldJob, kind: OutcomeKind, payload: bytes, started_ns: int = 0, peak_bytes: int = 0, log: bytes = b"") -> Outcome:
     """Return an outcome for a job that was handed out."""
     _flags, lease_id, job_id, position, _timeout_ms, attempt, *_ = job
     return Outcome(lease_id, position, job_id, attempt, kind, started_ns, time.monotonic_ns(), payload, peak_bytes, log)
