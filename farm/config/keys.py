@@ -96,11 +96,11 @@ class Flag(Key):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FlagOr(Key):
-    """true (`on`), false (`off`), or the word."""
+class Choice(Key):
+    """One of some words. `on` and `off` must be quoted in YAML, so true and false stand for them, too."""
 
-    default: bool
-    word: str
+    words: tuple[str, ...]
+    default: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +155,7 @@ class RunnerOptions(Key):
 
 
 AUTO, NEVER = "auto", "never"
+ON, OFF = "on", "off"
 ATTEMPTS_MAX, TIMEOUT_S_MAX = 10_000, 2_000_000.0
 """As an enqueue allows them."""
 SIZE_MAX = 1 << 50
@@ -193,6 +194,11 @@ HOST = Group(
             default=20,
             word=NEVER,
         ),
+        "cgroup": Choice(
+            about="Whether each subworker has a control group that limits its memory: `auto`, where farm may make some, or 'off' (false).",
+            words=(AUTO, OFF),
+            default=AUTO,
+        ),
     },
 )
 
@@ -228,8 +234,10 @@ LANES = Groups(
             word=AUTO,
         ),
         "keep_result": Flag(about="Store what its jobs return. Without it a success is stored with null.", default=True),
-        "logs": FlagOr(
-            about="Keep what its jobs print and log; `failures`: of attempts that do not succeed.", default=True, word=Logs.FAILURES
+        "logs": Choice(
+            about="Keep what its jobs print and log: `on`, `off`, or `failures`, of attempts that do not succeed.",
+            words=tuple(Logs),
+            default=Logs.ON,
         ),
         "log_limit": Size(
             about="How much of it is kept of each attempt, from the beginning.",

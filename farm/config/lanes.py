@@ -87,7 +87,7 @@ def _read_lane(name: str, section: Section, machine: Machine) -> _Asked:
         queues=_read_queues(section),
         concurrency=concurrency,
         keep_result=section.boolean("keep_result"),
-        logs=Logs(section.flag_or("logs")),
+        logs=Logs(section.choice("logs")),
         log_limit_bytes=section.size("log_limit"),
         timeout_s=section.duration("timeout"),
         setup=read_setup(section),

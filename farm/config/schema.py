@@ -12,12 +12,14 @@ from typing import Any
 import runners
 from farm.config.keys import (
     CONFIG,
+    OFF,
+    ON,
+    Choice,
     Cpus,
     DatabaseChoice,
     Dsn,
     Duration,
     Flag,
-    FlagOr,
     Functions,
     Group,
     Groups,
@@ -113,10 +115,11 @@ def _shape(key: Key) -> Schema:
         case Cpus():
             entry = _any({"type": "integer", "minimum": 0}, ENVIRONMENT)
             return {"type": "array", "items": entry, "minItems": 1, "uniqueItems": True}
+        case Choice(words=words):
+            booleans = [is_on for is_on, word in ((True, ON), (False, OFF)) if word in words]
+            return _any({"enum": [*words, *booleans]}, ENVIRONMENT)
         case Flag():
             return _any({"type": "boolean"}, ENVIRONMENT)
-        case FlagOr(word=word):
-            return _any({"type": "boolean"}, {"enum": ["on", "off", word]}, ENVIRONMENT)
         case Name():
             return _any({"$ref": "#/$defs/name"}, ENVIRONMENT)
         case Dsn():

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from farm.config.keys import Duration, Flag, FlagOr, Key, Names, Pause, Percent, Size, Whole
+from farm.config.keys import OFF, ON, Choice, Duration, Flag, Key, Names, Pause, Percent, Size, Whole
 from farm.config.problems import Place, Problems, did_you_mean, shown
 from farm.config.scalars import Value, read_plain
 from farm.config.tree import Items, Node, Scalar, Table
@@ -17,7 +17,6 @@ Default = TypeVar("Default")
 Declared = TypeVar("Declared", bound=Key)
 Number = TypeVar("Number", int, float)
 
-_ON_OFF = {True: "on", False: "off"}
 _NAME = re.compile(NAME_PATTERN, re.ASCII)
 
 
@@ -118,19 +117,18 @@ class Section:
         value = value_of(scalar)
         return value if type(value) is bool else self._wrong(key, "true or false", default)
 
-    def flag_or(self, key: str) -> str:
-        """Read true or false, as `on` or `off`, or the key's word."""
-        declared = self._declared(key, FlagOr)
+    def choice(self, key: str) -> str:
+        """Read one of the key's words."""
+        declared = self._declared(key, Choice)
         scalar = self._scalar(key)
-        default = _ON_OFF[declared.default]
         if scalar is None:
-            return default
+            return declared.default
         value = value_of(scalar)
-        if type(value) is bool:
-            return _ON_OFF[value]
-        if isinstance(value, str) and value in (*_ON_OFF.values(), declared.word):
-            return value
-        return self._wrong(key, f"true, false or {declared.word}", default)
+        word = (ON if value else OFF) if type(value) is bool else value
+        if isinstance(word, str) and word in declared.words:
+            return word
+        *first, last = (f"'{word}'" if word in (ON, OFF) else word for word in declared.words)
+        return self._wrong(key, f"{', '.join(first)} or {last}", declared.default)
 
     def duration(self, key: str) -> float:
         """Read a duration in seconds; 0 for one that is missing and has no default, and for the key's word."""

@@ -54,7 +54,7 @@ class MappedFile:
             size = os.fstat(fd).st_size
             if size < bytes_min:
                 raise RingBroken(f"{path} has {size} bytes only")
-            return cls(path, mmap.mmap(fd, size, access=mmap.ACCESS_READ if read_only else mmap.ACCESS_DEFAULT))
+            return cls(path, mmap.mmap(fd, size, access=mmap.ACCESS_READ if read_only else mmap.ACCESS_WRITE))
         finally:
             os.close(fd)
 

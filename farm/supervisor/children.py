@@ -20,6 +20,8 @@ class Children:
     def __init__(self, *, place: Place, spill_path: Path, supervisor_fd: int, writer_fd: int, crew_lock_fd: int, output_fd: int) -> None:
         self.dsn = ""
         self.desk: Desk | None = None
+        self.groups_home = ""
+        """The control group in which those of subworkers are, "" if they have none: a writer that leaves last removes it."""
         self._place = place
         self._spill_path = spill_path
         self._supervisor_fd = supervisor_fd
@@ -65,6 +67,7 @@ class Children:
             age_max_s=config.writer.age_max_s,
             drain_timeout_s=config.drain_timeout_s,
             ack_path=str(writer.ack_file.path),
+            groups_home=self.groups_home,
             failures_path=str(self._place.failures),
             spill_directory=str(self._spill_path),
             spill_bytes_max=config.spill_bytes_max,

@@ -16,11 +16,13 @@ from farm.shm.frames import SPILLED, HeldJob, task_of
 from farm.shm.place import Place
 from farm.shm.spill import Spill, owner_of
 from farm.supervisor.births import SPARE, Births
+from farm.supervisor.bounds import bounds_of
 from farm.supervisor.burial import exhausted, how_it_ended, judge
 from farm.supervisor.desk import Desk, released
 from farm.supervisor.figures import RestartFigures, reason_of
 from farm.supervisor.footprint import KernelKills, held_bytes
 from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generation, Phase, signal_group
+from farm.supervisor.groups import Groups
 from farm.supervisor.lane import Lane
 from farm.supervisor.output import Output
 from farm.supervisor.posts import PAUSE_S_MIN, LanePosts, Post
@@ -57,6 +59,7 @@ class Crew:
         supervisor_fd: int,
         writer_fd: int,
         desk: Desk,
+        groups: Groups,
         admit: Callable[[Generation], None],
         watch_output: Callable[[Output], None],
         unwatch_output: Callable[[Output], None],
@@ -73,7 +76,9 @@ class Crew:
             spill_bytes_max=spill_bytes_max,
             supervisor_fd=supervisor_fd,
             writer_fd=writer_fd,
+            groups=groups,
         )
+        self._groups = groups
         self._spill = spill
         self._desk = desk
         self._admit = admit
@@ -95,6 +100,11 @@ class Crew:
     def posts(self) -> list[LanePosts]:
         """The posts of every lane."""
         return list(self._posts.values())
+
+    @property
+    def runners_known(self) -> int:
+        """How many runners every subworker has that is not buried: of those that a reload has added, the older ones have none."""
+        return min((generation.runners for generation in self.generations), default=len(self.births.runners))
 
     @property
     def setup_failures(self) -> int:
@@ -361,6 +371,8 @@ class Crew:
         generation.phase = Phase.SERVING
         generation.footprint_bytes = held_bytes(generation.pid) if generation.pid else 0
         posts = self._posts[generation.lane]
+        if generation.group is not None:
+            self._groups.bound(generation.group, generation.pid, bounds_of(generation, posts.lane).group_bytes)
         if posts.complete:
             posts.shortage.note_full()
 
@@ -415,6 +427,7 @@ class Crew:
         output.close()
         writer.detach(generation.name)
         self._spill.remove_of_owner(owner_of(generation.file.path))
+        self._groups.forget(generation.group)
         generation.close()
         self._drop_if_empty(lane.name)
 

@@ -21,6 +21,8 @@ class Start:
     age_max_s: float
     drain_timeout_s: float
     ack_path: str
+    groups_home: str
+    """The control group in which those of subworkers are, "" if they have none."""
     failures_path: str
     """The file of the last failures, see farm.shm.failures."""
     spill_directory: str

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from farm import linux
+from farm.cgroups import remove_in_time
 from farm.collector import collect_rarely
 from farm.errors import RingBroken
 from farm.retry import Policies, Policy
@@ -76,6 +77,7 @@ class WriterProcess:
         )
         self._orphan: Orphan | None = None
         self._leaving = False
+        self._groups_home = start.groups_home
 
     def serve(self) -> int:
         """Run until told to leave, or until there is nothing left to commit for a crew without supervisor."""
@@ -87,6 +89,8 @@ class WriterProcess:
             if self._orphan is not None:
                 left_s = self._orphan.step(time.monotonic_ns(), list(self._sources.values()))
                 if left_s is None:
+                    if self._groups_home:
+                        remove_in_time(Path(self._groups_home))
                     self._dropped.tell(time.monotonic(), at_last=True)
                     return self._last_words()
                 wait_s = min(wait_s, left_s)
