@@ -6,6 +6,7 @@ import faulthandler
 import fcntl
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 from farm.errors import FarmError
@@ -16,7 +17,7 @@ from farm.shm.slots import RUNNING
 from farm.subworker.joblog import JobLog
 from farm.subworker.limits import above_all_others
 from farm.subworker.order import ForkOrder
-from farm.subworker.output import JobOutput, Take, use_logging
+from farm.subworker.output import JobOutput, use_logging
 from farm.subworker.reports import SEQ_COLUMN, job_of_caller
 
 
@@ -44,9 +45,15 @@ class Capture:
             path, slots = path_of(self._generation.path), self._generation.slots.count
             self._tails = LogTails.create(path, slots=slots, limit_bytes=self._limit_bytes)
             _leave_word_in(self._tails)
-        take = self._sole_take() if self._generation.slots.count == 1 else self._take_of_caller
+        is_sole = self._generation.slots.count == 1
+        take = self._take_sole if is_sole else self._take_of_caller
         self.streams = (JobOutput(sys.stdout, take), JobOutput(sys.stderr, take))
         sys.stdout, sys.stderr = self.streams
+        if is_sole:
+            for stream in self.streams:
+                # In the place of the methods: they are called twice for every print.
+                vars(stream)["write"] = self._sole_write(stream.write)
+                vars(stream)["flush"] = self._sole_flush(stream.flush)
         use_logging()
 
     def log_of(self, slot: int) -> JobLog:
@@ -71,17 +78,51 @@ class Capture:
             if isinstance(stream, JobOutput):
                 stream.pass_on()
 
-    def _sole_take(self) -> Take:
-        words, states, write = self._generation.slots.words, self._generation.slots.states, self.log_of(0).write
+    def _take_sole(self, data: bytes) -> bool:
+        slots = self._generation.slots
+        # A thread that an earlier job has left behind may print when nothing runs.
+        if slots.states[0] != RUNNING:
+            return False
+        log = self.log_of(0)
+        if log.part:
+            log.push()
+        log.write(slots.words[SEQ_COLUMN], data)
+        return True
 
-        def take(data: bytes) -> bool:
-            # A thread that an earlier job has left behind may print when nothing runs.
-            if states[0] != RUNNING:
-                return False
-            write(words[SEQ_COLUMN], data)
-            return True
+    def _sole_write(self, write_otherwise: Callable[[str], int]) -> Callable[[str], int]:
+        """Return what prints where only one job runs.
 
-        return take
+        A text without the end of its line is held until that comes: print() writes the two one after the other.
+        """
+        log, words, encode = self.log_of(0), self._generation.slots.words, str.encode
+        write_log = log.write
+
+        def write(text: str) -> int:
+            seq = words[SEQ_COLUMN]
+            # It has printed before, so it runs: its end takes the log.
+            if seq != log.seq:
+                return write_otherwise(text)
+            part = log.part
+            if not part and text[-1:] != "\n":
+                log.part = text
+            elif part:
+                log.part = ""
+                write_log(seq, encode(part + text, "utf-8", "backslashreplace"))
+            else:
+                write_log(seq, encode(text, "utf-8", "backslashreplace"))
+            return len(text)
+
+        return write
+
+    def _sole_flush(self, flush_otherwise: Callable[[], None]) -> Callable[[], None]:
+        log, words = self.log_of(0), self._generation.slots.words
+
+        def flush() -> None:
+            flush_otherwise()
+            if log.part and words[SEQ_COLUMN] == log.seq:
+                log.push()
+
+        return flush
 
     def _take_of_caller(self, data: bytes) -> bool:
         """Take what a job prints, or a task or thread that has its context."""

@@ -31,6 +31,7 @@ class JobLog:
         "_tails",
         "_words",
         "limit_bytes",
+        "part",
         "seq",
         "slot",
     )
@@ -41,6 +42,8 @@ class JobLog:
         self.limit_bytes = limit_bytes
         self.seq = 0
         """The sequence of the job that has written something which was not taken yet; 0: nobody has."""
+        self.part = ""
+        """A text whose line has not ended yet: it is added with the next one, by push(), or at the job's end."""
         self._tails = tails
         self._words = memoryview(bytearray(16)).cast("Q") if tails is None else tails.words
         self._line = 0 if tails is None else tails.line_of(slot)
@@ -69,12 +72,19 @@ class JobLog:
                 return
         self._write_far(seq, data)
 
+    def push(self) -> None:
+        """Add the text that is held back."""
+        part, self.part = self.part, ""
+        self.write(self.seq, part.encode("utf-8", "backslashreplace"))
+
     def take(self, seq: int) -> bytes:
         """Return the log of the job of this sequence, cut to its limit, and b"" if it has printed nothing. It has ended."""
         if seq != self.seq:
             # A thread that an earlier job has left behind.
             self.seq = 0
             return b""
+        if self.part:
+            self.push()
         with self._lock:
             self.seq = 0
             written = self._before + self._at
@@ -104,6 +114,7 @@ class JobLog:
             self._put(piece[fits:])
 
     def _begin(self, seq: int) -> None:
+        self.part = ""
         self._at = self._before = 0
         if self._kept:
             self._kept = bytearray()

@@ -82,6 +82,9 @@ class JobOutput(io.TextIOBase):
     def pass_on(self) -> None:
         """Print to where it would go without a job, for good."""
         self._take = _take_nothing
+        # What was put in the place of the methods.
+        vars(self).pop("write", None)
+        vars(self).pop("flush", None)
 
 
 class JobBuffer(io.BufferedIOBase):
