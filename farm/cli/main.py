@@ -27,6 +27,7 @@ COMMANDS = {
     "jobs": "list jobs, the newest first",
     "job": "show one job with all of its attempts",
     "tail": "follow the ends of jobs as they are committed",
+    "logs": "show what a job has printed, or follow it",
     "why": "say why a job has not started, or why it failed",
     "cancel": "cancel jobs: those that wait are final at once, those that run are ended",
     "move": "move waiting jobs to another queue",
