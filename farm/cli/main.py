@@ -33,6 +33,7 @@ COMMANDS = {
     "status": "show hosts, their lanes, and how deep the queues are",
     "migrate": "bring a database's schema up to date",
     "config": "check a configuration file, or print the schema of one",
+    "prune": "remove old finished jobs, or say which ones would go",
     "check": "check that what is in the database makes sense",
     "demo": "see a farm at work on the Python files of this machine",
 }

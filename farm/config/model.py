@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from farm.model import KEEP_ALL, Retention
 from farm.retry import Policy
 from farm.units import counted
 
@@ -120,6 +121,8 @@ class Config:
     poll_s: float
     claim_max: int
     spill_bytes_max: int
+    retention: Retention = KEEP_ALL
+    """How long jobs are kept after they have ended."""
     lanes_source: LanesSource = "config"
     """Who named the lanes."""
 

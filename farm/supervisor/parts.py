@@ -23,6 +23,7 @@ from farm.shm.spill import Spill
 from farm.store import schema
 from farm.store.claims import ClaimStore
 from farm.store.hosts import HostStore
+from farm.store.prunes import PruneStore
 from farm.store.requests import RequestStore
 from farm.store.session import Session
 from farm.store.upkeep import UpkeepStore
@@ -44,6 +45,7 @@ from farm.supervisor.packing import Packer
 from farm.supervisor.pauses import Pauses
 from farm.supervisor.postbox import Postbox
 from farm.supervisor.refusals import Refusals
+from farm.supervisor.retention import Pruner
 from farm.supervisor.supervisor import Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
 from farm.supervisor.threads import Nap, PartThread
@@ -71,6 +73,7 @@ class Parts:
         upkeep = self._session("upkeep", keeps_plans=True)
         self._upkeep_store = UpkeepStore(upkeep, Policies(config.tasks))
         self._reaper = HostStore(upkeep)
+        self._pruner = Pruner(store=PruneStore(upkeep), retention=config.retention)
         self._claims_store = ClaimStore(self._session("claims", keeps_plans=True))
         self._host_id = 0
         self._registered_boot_ns = 0
@@ -163,6 +166,7 @@ class Parts:
             reap_every_s=config.reap_every_s,
             promote_every_s=self._promote_every_s(),
             promoted=self._hear_of_work,
+            pruner=self._pruner,
         )
         upkeep = PartThread("upkeep", keeper)
 
@@ -226,6 +230,7 @@ class Parts:
         self._packer.adopt(runner_names=list(config.runners), refusals=Refusals(config.runners), timeouts=self._timeouts())
         self._upkeep_store.policies = Policies(config.tasks)
         self._keeper.promote_every_s = self._promote_every_s()
+        self._pruner.adopt(config.retention)
         self._claimer.adopt(runner_names=config.runners, claim_max=config.claim_max, poll_s=config.poll_s)
         self._claimer.set_lanes(lanes)
         self._claims.wake()

@@ -8,8 +8,10 @@ from itertools import pairwise
 import pytest
 
 from farm.errors import StoreUnavailable
-from farm.model import Beat, OpenTransaction
+from farm.model import KEEP_ALL, Beat, OpenTransaction
+from farm.supervisor.retention import Pruner
 from farm.supervisor.upkeep import DUE_S_MIN, EXPIRE_MAX, PROMOTE_MAX, SWEEP_MAX, Upkeep, Watch
+from tests.unit.pruning import FakePrunes
 
 UP_S = 1e6
 LEASE_S = 10.0
@@ -138,6 +140,7 @@ class Rounds:
             reap_every_s=reap_every_s,
             promote_every_s=1.0,
             promoted=self._note_promoted,
+            pruner=Pruner(store=FakePrunes(), retention=KEEP_ALL),
         )
 
     def run(self, seconds: float) -> None:

@@ -60,8 +60,121 @@ BEGIN
 END
 $$;
 
+-- Have new jobs go into the next partition from now on, if the first job of this one was filed so long ago: the ids that it had left are
+-- skipped. Returns whether that was so. Whoever has taken ids before may still file jobs under them.
+CREATE FUNCTION farm.begin_next_partition(older_than interval) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog
+SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    last_id bigint;
+    current farm.partition;
+    next_id bigint;
+    first_at timestamptz;
+BEGIN
+    SELECT s.last_value INTO last_id FROM farm.job_id_seq AS s;
+    SELECT * INTO current FROM farm.partition AS p WHERE p.lower_id <= last_id AND p.upper_id > last_id;
+    IF current.number IS NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('SELECT j.created_at FROM farm.%I AS j WHERE j.shard = 0 ORDER BY j.id LIMIT 1',
+        farm.partition_table('job', current.number, current.revision))
+    INTO first_at;
+    IF first_at IS NULL OR first_at > now() - older_than THEN
+        RETURN false;
+    END IF;
+    PERFORM farm.ensure_partitions(current.upper_id, 2);
+    PERFORM pg_advisory_xact_lock(1717662317, 2);
+    -- Changes nothing, and waits for those who are taking ids: none is given out from here on.
+    ALTER SEQUENCE farm.job_id_seq NO CYCLE;
+    SELECT s.last_value INTO last_id FROM farm.job_id_seq AS s;
+    next_id := current.upper_id;
+    IF last_id >= next_id - 1 THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('ALTER SEQUENCE farm.job_id_seq RESTART WITH %s', next_id - 1);
+    PERFORM nextval('farm.job_id_seq');
+    -- What was skipped was not used: the size of partitions goes by the rate.
+    UPDATE farm.partition AS p SET last_id = p.last_id + next_id - 1 - begin_next_partition.last_id;
+    RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN false;
+END
+$$;
+
+-- Look at 200 jobs of a partition, evenly spread over it: how many were found, how many of them retention would remove by now, and whether
+-- the partition is small.
+CREATE FUNCTION farm.sample_partition(
+    number int, succeeded_before timestamptz, failed_before timestamptz, cancelled_before timestamptz
+) RETURNS TABLE (looked int, going int, is_small boolean)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET cpu_index_tuple_cost = 0.005
+SET jit = off
+AS $$
+DECLARE
+    jobs text;
+    results text;
+BEGIN
+    SELECT farm.partition_table('job', p.number, p.revision), farm.partition_table('result', p.number, p.revision)
+    INTO jobs, results
+    FROM farm.partition AS p
+    WHERE p.number = sample_partition.number;
+    EXECUTE format(
+        'SELECT count(*)::int, count(*) FILTER (WHERE r.finished_at < CASE r.status WHEN 1 THEN $1 WHEN 2 THEN $2 ELSE $3 END)::int'
+            ' FROM (SELECT min(j.id) AS low, max(j.id) AS high FROM farm.%I AS j WHERE j.shard = 0) AS b'
+            ' CROSS JOIN generate_series(0, 199) AS g (place)'
+            ' CROSS JOIN LATERAL (SELECT j.id FROM farm.%I AS j WHERE j.shard = 0 AND j.id >= b.low + (b.high - b.low) * g.place / 199'
+            ' ORDER BY j.id LIMIT 1) AS j'
+            ' LEFT JOIN farm.%I AS r ON r.shard = 0 AND r.job_id = j.id',
+        jobs, jobs, results)
+    INTO looked, going
+    USING succeeded_before, failed_before, cancelled_before;
+    is_small := pg_relation_size(format('farm.%I', jobs)::regclass) < 16777216;
+    RETURN NEXT;
+END
+$$;
+
+-- Count a partition: its jobs, those that have not ended, those that retention would remove by now, and its size. Reads it whole.
+CREATE FUNCTION farm.count_partition(
+    number int, succeeded_before timestamptz, failed_before timestamptz, cancelled_before timestamptz
+) RETURNS TABLE (jobs bigint, unfinished bigint, succeeded bigint, failed bigint, cancelled bigint, bytes bigint)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog
+SET enable_nestloop = off
+SET cpu_index_tuple_cost = 0.005
+SET jit = off
+AS $$
+DECLARE
+    tables text[];
+BEGIN
+    SELECT array_agg(farm.partition_table(u.parent, p.number, p.revision) ORDER BY u.parent)
+    INTO tables
+    FROM farm.partition AS p
+    CROSS JOIN unnest(ARRAY['failure', 'job', 'result']) AS u (parent)
+    WHERE p.number = count_partition.number;
+    EXECUTE format(
+        'SELECT count(*), count(*) FILTER (WHERE r.job_id IS NULL),'
+            ' count(*) FILTER (WHERE r.status = 1 AND r.finished_at < $1),'
+            ' count(*) FILTER (WHERE r.status = 2 AND r.finished_at < $2),'
+            ' count(*) FILTER (WHERE r.status = 3 AND r.finished_at < $3)'
+            ' FROM farm.%I AS j LEFT JOIN farm.%I AS r ON r.shard = 0 AND r.job_id = j.id'
+            ' WHERE j.shard = 0',
+        tables[2], tables[3])
+    INTO jobs, unfinished, succeeded, failed, cancelled
+    USING succeeded_before, failed_before, cancelled_before;
+    SELECT sum(pg_total_relation_size(format('farm.%I', t.name)::regclass)) INTO bytes FROM unnest(tables) AS t (name);
+    RETURN NEXT;
+END
+$$;
+
 -- Begin to put neighbouring partitions together anew: make the tables, empty, and have what changes in the old ones noted from now on. False:
--- somebody else is at it, or somebody writes into one of them just now.
+-- somebody else is at it, somebody writes into one of them just now, or new jobs go there.
 CREATE FUNCTION farm.begin_pruning(
     first_number int, last_number int, succeeded_before timestamptz, failed_before timestamptz, cancelled_before timestamptz
 ) RETURNS boolean
@@ -83,6 +196,9 @@ BEGIN
     INTO old, new.numbers, new.lower_id, new.upper_id
     FROM farm.partition AS p
     WHERE p.number BETWEEN first_number AND last_number;
+    IF new.upper_id IS NULL OR new.upper_id > (SELECT s.last_value FROM farm.job_id_seq AS s) + 1 THEN
+        RETURN false;
+    END IF;
     new.revision := old[cardinality(old)].revision + 1;
     FOREACH parent IN ARRAY ARRAY['job', 'result', 'failure'] LOOP
         column_name := CASE parent WHEN 'job' THEN 'id' ELSE 'job_id' END;
