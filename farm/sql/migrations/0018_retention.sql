@@ -68,13 +68,13 @@ SET search_path = pg_catalog
 SET lock_timeout = '20ms'
 AS $$
 DECLARE
-    last_id bigint;
+    given_id bigint;
     current farm.partition;
     next_id bigint;
     first_at timestamptz;
 BEGIN
-    SELECT s.last_value INTO last_id FROM farm.job_id_seq AS s;
-    SELECT * INTO current FROM farm.partition AS p WHERE p.lower_id <= last_id AND p.upper_id > last_id;
+    SELECT s.last_value INTO given_id FROM farm.job_id_seq AS s;
+    SELECT * INTO current FROM farm.partition AS p WHERE p.lower_id <= given_id AND p.upper_id > given_id;
     IF current.number IS NULL THEN
         RETURN false;
     END IF;
@@ -88,15 +88,15 @@ BEGIN
     PERFORM pg_advisory_xact_lock(1717662317, 2);
     -- Changes nothing, and waits for those who are taking ids: none is given out from here on.
     ALTER SEQUENCE farm.job_id_seq NO CYCLE;
-    SELECT s.last_value INTO last_id FROM farm.job_id_seq AS s;
+    SELECT s.last_value INTO given_id FROM farm.job_id_seq AS s;
     next_id := current.upper_id;
-    IF last_id >= next_id - 1 THEN
+    IF given_id >= next_id - 1 THEN
         RETURN false;
     END IF;
     EXECUTE format('ALTER SEQUENCE farm.job_id_seq RESTART WITH %s', next_id - 1);
     PERFORM nextval('farm.job_id_seq');
     -- What was skipped was not used: the size of partitions goes by the rate.
-    UPDATE farm.partition AS p SET last_id = p.last_id + next_id - 1 - begin_next_partition.last_id;
+    UPDATE farm.partition AS p SET last_id = p.last_id + next_id - 1 - given_id;
     RETURN true;
 EXCEPTION WHEN lock_not_available THEN
     RETURN false;
