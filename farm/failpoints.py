@@ -60,7 +60,7 @@ POINTS: Final[Mapping[str, str]] = {
     "upkeep.before_retire": "a host has missed its lease time, its row is not retired",
     "upkeep.before_reap": "a retired host has leases",
     "upkeep.after_reap": "leases are reaped, nobody is told",
-    "retention.before_copy": "jobs of an old partition that are to stay may have to be copied",
+    "retention.before_copy": "jobs of an old partition that are to stay may be left to copy",
     "retention.after_copy": "some of them are copied",
     "retention.before_swap": "all of them are copied, the old partition stands",
     "retention.after_swap": "the new partition stands in its place, the old tables are there",

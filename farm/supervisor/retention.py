@@ -24,7 +24,7 @@ STEP_S_LOW, STEP_S_HIGH = 0.02, 0.1
 
 LOCK_MS_MIN, LOCK_MS_MAX = 4, 20
 """Everybody waits behind a lock that is waited for: short waits first, and never a long one."""
-LOCK_AGAIN_S_MIN, LOCK_AGAIN_S_MAX = 0.25, 30.0
+LOCK_AGAIN_S_MIN, LOCK_AGAIN_S_MAX = 0.25, 5.0
 PARTS_OF_AGE = 8
 """New jobs go into another partition after this part of the shortest time for which jobs are kept: so long more, at the most, they stay."""
 PARTITION_AGE_S_MIN = 60.0
@@ -115,16 +115,14 @@ class Pruner:
             return LOOK_EVERY_S
         if self._store.begin_next(max(PARTITION_AGE_S_MIN, shortest_s / PARTS_OF_AGE)):
             log.info("new jobs go into another partition: old ones will be removed with theirs")
-        if not self._store.begin_due(self._retention):
-            return LOOK_EVERY_S
-        passing("retention.before_copy")
-        return 0.0
+        return 0.0 if self._store.begin_due(self._retention) else LOOK_EVERY_S
 
     def _prune(self) -> float:
+        passing("retention.before_copy")
         began = time.monotonic()
         step = self._store.go_on(self._step_jobs, SHARE)
+        passing("retention.after_copy")
         if step.state != "copied":
-            passing("retention.after_copy")
             taken_s = time.monotonic() - began
             if taken_s > STEP_S_HIGH:
                 self._step_jobs = max(STEP_JOBS_MIN, self._step_jobs // 2)
@@ -135,7 +133,7 @@ class Pruner:
         done = self._store.finish(min(LOCK_MS_MAX, LOCK_MS_MIN << min(self._locked, 8)))
         if done == "locked":
             self._locked += 1
-            return min(LOCK_AGAIN_S_MAX, LOCK_AGAIN_S_MIN * (1 << min(self._locked, 10)))
+            return min(LOCK_AGAIN_S_MAX, LOCK_AGAIN_S_MIN * (1 << min(self._locked, 8)))
         self._locked = 0
         if done == "pruned":
             passing("retention.after_swap")
