@@ -102,6 +102,10 @@ class PruneStore:
         """Have new jobs go into the next partition, if the oldest job of this one is as old as that; False: not now."""
         return bool(self._session.fetch("begin_next_partition", {"older_than_s": older_than_s})[0][0])
 
+    def take_look(self, every_s: float) -> bool:
+        """Take the turn to look for what is due; False: some host has, in the last every_s."""
+        return bool(self._session.fetch("take_look", {"every_s": every_s}))
+
     def begin_due(self, retention: Retention) -> bool:
         """Begin with the oldest partition of which enough may go; False: there is none, or somebody is in the way."""
         before: Partition | None = None

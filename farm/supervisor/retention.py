@@ -12,6 +12,8 @@ from farm.model import Retention
 from farm.units import counted
 
 LOOK_EVERY_S = 60.0
+LOOK_SHARE = 0.9
+"""A turn may be taken a little earlier than the next look of whoever had the last one."""
 AGAIN_S = 600.0
 """After something that will not go away by itself, such as a missing permission."""
 DROP_EVERY_S = 1.0
@@ -61,6 +63,7 @@ class PruneStore(Protocol):
     def go_on(self, jobs_max: int, share: float) -> Step: ...
     def finish(self, lock_ms: int) -> str: ...
     def drop(self) -> bool: ...
+    def take_look(self, every_s: float) -> bool: ...
     def begin_next(self, older_than_s: float) -> bool: ...
     def begin_due(self, retention: Retention) -> bool: ...
 
@@ -111,7 +114,7 @@ class Pruner:
         if under_way.pruning:
             return self._prune()
         shortest_s = self._retention.shortest_s
-        if shortest_s is None:
+        if shortest_s is None or not self._store.take_look(LOOK_EVERY_S * LOOK_SHARE):
             return LOOK_EVERY_S
         if self._store.begin_next(max(PARTITION_AGE_S_MIN, shortest_s / PARTS_OF_AGE)):
             log.info("new jobs go into another partition: old ones will be removed with theirs")

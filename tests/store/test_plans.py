@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from farm.model import KEEP_ALL
 from farm.store.prunes import PruneStore
 from farm.store.statements import compose, load
 from tests.store.bench import Bench
@@ -148,7 +149,8 @@ def age_statistics(bench: Bench, age: str) -> None:
         # All of it stays, so it is as large as before, in other tables.
         prunes = PruneStore(bench.session)
         assert prunes.begin_next(0.0)
-        assert prunes.begin(*prunes.partitions()[:1] * 2, KEEP_ALL)
+        (partition,) = prunes.partitions()
+        assert prunes.begin(partition, partition, KEEP_ALL)
         while prunes.go_on(10_000, 1.0).state == "copying":
             pass
         assert prunes.finish(1000) == "pruned"

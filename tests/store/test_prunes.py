@@ -65,7 +65,9 @@ def test_a_mix_of_everything(bench: Bench) -> None:
         goes += finish(bench, 5, OutcomeKind.FAILED, 31) + finish(bench, 3, OutcomeKind.CANCELLED, 40)
         gone |= set(goes)
         stay |= set(finish(bench, 4, days=6) + finish(bench, 3, OutcomeKind.FAILED, 29) + finish(bench, 2, OutcomeKind.CANCELLED, 8))
-        stay |= set(bench.enqueue(2, delay_s=90 * DAY_S) + bench.enqueue(2, queue="nobody") + bench.enqueue(1, expires_s=90 * DAY_S, queue="x"))
+        stay |= set(
+            bench.enqueue(2, delay_s=90 * DAY_S) + bench.enqueue(2, queue="nobody") + bench.enqueue(1, expires_s=90 * DAY_S, queue="x")
+        )
         retrying = bench.enqueue(2, queue="again", retry="20d")
         claim = bench.claim(host, queue="again")
         bench.commit([outcome(claim, position, OutcomeKind.FAILED) for position in range(2)])
@@ -91,7 +93,7 @@ def test_a_mix_of_everything(bench: Bench) -> None:
 
 
 def test_kept_jobs_go_on_as_ever(bench: Bench) -> None:
-    """A job that waited while all others of its partition went runs, fails, is tried again by hand, cancelled, moved: as if nothing had been."""
+    """A job whose partition went while it waited runs, fails, is tried again by hand, cancelled, moved: as if nothing had been."""
     later, moved, cancelled, queued = (bench.enqueue(1, delay_s=60 * DAY_S)[0] for _ in range(4))
     failed = finish(bench, 1, OutcomeKind.FAILED, 10)[0]
     gone = finish(bench, 100)
@@ -268,6 +270,9 @@ def test_two_at_it_and_one_that_dies(bench: Bench) -> None:
         pass
     assert one.finish(100) == "pruned"
     assert two.under_way() == (False, True)
+    assert one.take_look(60.0)
+    assert not two.take_look(60.0), "one look is enough for all hosts"
+    assert two.take_look(0.0)
     session.close()
 
 

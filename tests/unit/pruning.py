@@ -41,6 +41,9 @@ class FakePrunes:
         self.tables -= 1
         return True
 
+    def take_look(self, every_s: float) -> bool:
+        return True
+
     def begin_next(self, older_than_s: float) -> bool:
         self.asked.append(("begin_next", older_than_s))
         return False

@@ -31,6 +31,14 @@ COMMENT ON COLUMN farm.pruning.numbers IS 'from the oldest; the last one gives i
 COMMENT ON COLUMN farm.pruning.succeeded_before IS 'jobs that succeeded before this go; -infinity: none does';
 COMMENT ON COLUMN farm.pruning.next_id IS 'jobs below are copied, or left out';
 
+-- When somebody looked last for a partition to prune: hosts may be many, and one look a minute will do.
+CREATE TABLE farm.pruning_look (
+    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    looked_at timestamptz NOT NULL
+) WITH (fillfactor = 50);
+
+INSERT INTO farm.pruning_look (looked_at) VALUES ('-infinity');
+
 -- Jobs of which something has changed since they were copied.
 CREATE TABLE farm.pruning_change (job_id bigint NOT NULL);
 
