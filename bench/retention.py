@@ -125,6 +125,7 @@ def _measure_cpu(server: Server, dsn: str, *, pruning: bool) -> float:
         query(dsn, "release_parked")
         wait_for(partial(_is_done, dsn), "the last commit", every_s=0.1)
         used = sum(backends_ns(dsn).values()) + sum(cpu_used_ns(farm).values()) - before
+        query(dsn, "park_jobs")
     return used / LIVE_JOBS / 1e3
 
 

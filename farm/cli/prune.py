@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
             if not args.yes and not ask(f"{counted(going, 'job')} would be removed for ever"):
                 print("nothing was done")
                 return 1
-            code, removed = _prune(store, retention, session)
+            code, removed = _prune(store, retention)
         _tidy(session)
     if args.json:
         _print_json({"removed": removed, "complete": code == 0})
@@ -144,7 +144,7 @@ def _look(store: PruneStore, retention: Retention) -> list[Look]:
     return looks
 
 
-def _prune(store: PruneStore, retention: Retention, session: Session) -> tuple[int, int]:
+def _prune(store: PruneStore, retention: Retention) -> tuple[int, int]:
     """Remove what may go; returns the exit code, and how many jobs are gone."""
     removed = 0
     partitions = store.partitions()
@@ -163,7 +163,7 @@ def _prune(store: PruneStore, retention: Retention, session: Session) -> tuple[i
                 show(step.done)
                 step = store.go_on(STEP_JOBS, 1.0)
             if not _finish(store):
-                _complain(session)
+                _complain(store)
                 return 1, removed
             removed += step.jobs - step.kept
 
@@ -177,11 +177,10 @@ def _finish(store: PruneStore) -> bool:
     return True
 
 
-def _complain(session: Session) -> None:
+def _complain(store: PruneStore) -> None:
     from farm.cli.plain import one_line
-    from farm.store.upkeep import UpkeepStore
 
-    oldest = UpkeepStore(session).oldest_transaction(AGAIN_S)
+    oldest = store.in_the_way()
     who = f"; {one_line(oldest.who)} has had a transaction open for {format_duration(oldest.age_s)}" if oldest else ""
     print(f"farm prune: somebody is at work on the tables all the time: try again later{who}", file=sys.stderr)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from farm.model import Retention
+from farm.model import OpenTransaction, Retention
 from farm.store.session import Params, Session
 
 GOING_SHARE = 0.8
@@ -134,6 +134,11 @@ class PruneStore:
         Statements on job, result and failure wait meanwhile: up to lock_ms for those who are at work there, then some milliseconds.
         """
         return str(self._session.fetch("finish_pruning", {"lock_ms": lock_ms})[0][0])
+
+    def in_the_way(self) -> OpenTransaction | None:
+        """Return the oldest transaction that is at work on the tables just now."""
+        rows = self._session.fetch("find_table_user")
+        return OpenTransaction(*rows[0]) if rows else None
 
     def drop(self) -> bool:
         """Drop a table of an old partition; False: there is none, or somebody reads it."""

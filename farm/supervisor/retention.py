@@ -8,8 +8,8 @@ from typing import Protocol
 
 from farm.errors import StoreError, StoreUnavailable
 from farm.failpoints import passing
-from farm.model import Retention
-from farm.units import counted
+from farm.model import OpenTransaction, Retention
+from farm.units import counted, format_duration
 
 LOOK_EVERY_S = 60.0
 LOOK_SHARE = 0.9
@@ -27,6 +27,8 @@ STEP_S_LOW, STEP_S_HIGH = 0.02, 0.1
 LOCK_MS_MIN, LOCK_MS_MAX = 4, 20
 """Everybody waits behind a lock that is waited for: short waits first, and never a long one."""
 LOCK_AGAIN_S_MIN, LOCK_AGAIN_S_MAX = 0.25, 5.0
+LOCKED_TOLD = 20
+"""So many tries in vain take a minute and a half; then it is told who is in the way, once."""
 PARTS_OF_AGE = 8
 """New jobs go into another partition after this part of the shortest time for which jobs are kept: so long more, at the most, they stay."""
 PARTITION_AGE_S_MIN = 60.0
@@ -62,6 +64,7 @@ class PruneStore(Protocol):
     def under_way(self) -> UnderWay: ...
     def go_on(self, jobs_max: int, share: float) -> Step: ...
     def finish(self, lock_ms: int) -> str: ...
+    def in_the_way(self) -> OpenTransaction | None: ...
     def drop(self) -> bool: ...
     def take_look(self, every_s: float) -> bool: ...
     def begin_next(self, older_than_s: float) -> bool: ...
@@ -136,6 +139,9 @@ class Pruner:
         done = self._store.finish(min(LOCK_MS_MAX, LOCK_MS_MIN << min(self._locked, 8)))
         if done == "locked":
             self._locked += 1
+            if self._locked == LOCKED_TOLD and (other := self._store.in_the_way()) is not None:
+                age = format_duration(other.age_s)
+                log.warning("old jobs are not removed while %s (backend %s) reads or writes jobs, for %s by now", other.who, other.pid, age)
             return min(LOCK_AGAIN_S_MAX, LOCK_AGAIN_S_MIN * (1 << min(self._locked, 8)))
         self._locked = 0
         if done == "pruned":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from farm.errors import StoreError
-from farm.model import Retention
+from farm.model import OpenTransaction, Retention
 from farm.store.prunes import Step, UnderWay
 
 
@@ -35,6 +35,9 @@ class FakePrunes:
         if answer == "pruned":
             self.states, self.tables = [], 3
         return answer
+
+    def in_the_way(self) -> OpenTransaction | None:
+        return OpenTransaction(77, "report", 840.0)
 
     def drop(self) -> bool:
         self.asked.append(("drop", 0))
