@@ -321,3 +321,29 @@ class Depths(NamedTuple):
     """How long ago they were counted; None: never."""
     due_s: float
     """In how many seconds they may be counted again; 0 or less: now."""
+
+
+class OpenTransaction(NamedTuple):
+    """A transaction that somebody leaves open."""
+
+    pid: int
+    """Of its backend."""
+    who: str
+    """What its program calls itself, or its user."""
+    age_s: float
+
+
+class Retention(NamedTuple):
+    """How long jobs are kept after they have ended; None: for ever."""
+
+    succeeded_s: float | None = None
+    failed_s: float | None = None
+    cancelled_s: float | None = None
+
+    @property
+    def shortest_s(self) -> float | None:
+        """The shortest of the three; None: nothing is ever removed."""
+        return min((age_s for age_s in self if age_s is not None), default=None)
+
+
+KEEP_ALL = Retention()

@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from farm.model import KEEP_ALL
+from farm.store.prunes import PruneStore
 from farm.store.statements import compose, load
 from tests.store.bench import Bench
 
@@ -143,11 +145,20 @@ def age_statistics(bench: Bench, age: str) -> None:
         bench.sql.execute("DELETE FROM farm.ready; DELETE FROM farm.returned; DELETE FROM farm.scheduled; DELETE FROM farm.lease")
         bench.sql.execute("VACUUM ANALYZE")
         fill(bench)
+    if age == "of a pruned partition":
+        # All of it stays, so it is as large as before, in other tables.
+        prunes = PruneStore(bench.session)
+        assert prunes.begin_next(0.0)
+        (partition,) = prunes.partitions()
+        assert prunes.begin(partition, partition, KEEP_ALL)
+        while prunes.go_on(10_000, 1.0).state == "copying":
+            pass
+        assert prunes.finish(1000) == "pruned"
     if age == "true":
         bench.sql.execute("VACUUM ANALYZE")
 
 
-AGES = pytest.mark.parametrize("age", ["missing", "of empty tables", "true"])
+AGES = pytest.mark.parametrize("age", ["missing", "of empty tables", "true", "of a pruned partition"])
 
 
 @AGES
