@@ -1,8 +1,9 @@
 """What jobs came to, how long they ran and how long they had waited, by task: counted where they run, for whoever looks.
 
 One table for each subworker. It alone writes, a word at a time and without a lock, so whoever reads may see the latest jobs in some of
-the figures and not yet in others. Words of 8 bytes: rows in use; then for each row how many jobs came to what (`ended`); then the rows
-themselves: the task, two sums, two histograms. `ended` is written last: while it is the same, so is the row.
+the figures and not yet in others. Words of 8 bytes: rows in use; then for each row how many jobs came to what, and how many waits were
+counted (`ended`); then the rows themselves: the task, two sums, two histograms. `ended` is written last: while it is the same, so is
+the row.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class Tally(NamedTuple):
     run: Histogram
     """From start to end."""
     queue: Histogram
-    """From when a job could be claimed to its start: first attempts only, of jobs that were filed to run at once."""
+    """From when a job could be claimed to its start: first attempts only, of jobs that were filed to run at once. What runs is in it."""
 
 
 ROWS: Final = 64
@@ -95,7 +96,7 @@ OTHER: Final = "other"
 TASK_BYTES_MAX: Final = 120
 """A longer name is cut; tasks whose names begin so much alike share a row."""
 KINDS: Final = 12
-"""Words for the kinds of outcomes, by their numbers."""
+"""Words for the kinds of outcomes, by their numbers; in the first one, which is no kind, how many waits were counted."""
 WORD_MAX: Final = (1 << 56) - 1
 """More than this is none of ours: a job has scribbled over its row, which is left out then."""
 
@@ -164,7 +165,9 @@ class TallyTable:
 
     def total_ended(self) -> int:
         """Return how many jobs have ended here, whatever they came to."""
-        return sum(count for count in self.words[_ENDED_AT : _ENDED_AT + self._rows * KINDS] if count <= WORD_MAX)
+        words = self.words[_ENDED_AT : _ENDED_AT + self._rows * KINDS].tolist()
+        words[::KINDS] = [0] * self._rows
+        return sum(count for count in words if count <= WORD_MAX)
 
     def ended(self) -> bytes:
         """Return ENDED_BYTES for each row in use: while these are the same, so is what figures() says of that row."""
@@ -229,11 +232,17 @@ class TallyRow:
         self._ended_words[kind] = self._ended[kind] = self._ended[kind] + jobs
 
     def add_waits(self, jobs: int, wait_us: int) -> None:
-        """Count how long such jobs had waited each, in the mean; before add()."""
-        counts = self._queue
-        bucket = bucket_of(wait_us)
+        """Count jobs that had waited for so long, in the mean, when they started. It is none if it is negative: clocks are compared."""
+        counts, ended = self._queue, self._ended
+        if wait_us < 0:
+            wait_us = 0
+        shift = wait_us.bit_length() - 3
+        bucket = STEPS * shift + (wait_us >> shift) if shift > 0 else wait_us
+        if bucket >= BUCKETS:
+            bucket = BUCKETS - 1
         self._queue_words[bucket] = counts[bucket] = counts[bucket] + jobs
         self._sums[1] = counts[BUCKETS] = counts[BUCKETS] + jobs * wait_us
+        self._ended_words[0] = ended[0] = ended[0] + jobs
 
 
 class TallyWriter:

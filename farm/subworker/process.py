@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from farm import failpoints, linux
-from farm.model import OutcomeKind
 from farm.ports import Job
 from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
 from farm.shm.generation import CLOCK_WORD, REFILL_WORD, SETUP_FAILED, GenerationFile
@@ -29,13 +28,13 @@ from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.preparation import reason_of, surround
 from farm.subworker.reports import SEQ_COLUMN
 from farm.subworker.slices import Slices
+from farm.subworker.stretch import SUCCEEDED, Stretch
 from farm.subworker.ways import way_to_bind, way_to_run
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench, name_of
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-SUCCEEDED = int(OutcomeKind.SUCCEEDED)
 SEQ_WORD = SEQ_COLUMN
 """In a slot table with one row a column is a word."""
 monotonic_clock, loads = time.monotonic_ns, orjson.loads
@@ -62,6 +61,7 @@ class Subworker(Workbench):
         self._runs = [way_to_run(runner, self._note_awaited) for runner in self._runners]
         self._last_task = b""
         self._binds = [way_to_bind(runner) for runner in self._runners]
+        self._stretch = Stretch(generation, apart_ns=LOOK_NS)
         self._peak = Peak()
         self._slices = Slices()
 
@@ -93,17 +93,20 @@ class Subworker(Workbench):
     def _run_frame(self, jobs: JobFrame, flags: int) -> bool:
         """Run the jobs of a frame in order; False when they were recalled. The hot path: one fence and one look at a clock a job."""
         gate, words, states, result_words = self.gate, self._words, self._generation.slots.states, self._results.words
-        start, publish, monotonic_ns = gate.start, self._results.publish_success, monotonic_clock
-        lease_id, seq, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
+        start, publish, monotonic_ns, stretch = gate.start, self._results.publish_success, monotonic_clock, self._stretch
+        lease_id, seq, since_us, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
         task_name, inline_bytes_max = self._tasks.get(task) or self._task(task), self._result_bytes_max
         run, bound, encode = self._runs[runner], self._binds[runner](task_name), self._encode
         started_ns, look_at_ns, reset_peak = monotonic_ns(), 0, self._peak.reset
+        stretch.enter(task, since_us, seq)
         for job_id, position, attempt, lost, args in zip(job_ids, positions, attempts, losts, all_args, strict=True):
             looks = started_ns >= look_at_ns or gate.orphaned
             if looks:
+                stretch.end(seq, started_ns)
                 if not self._pass_gate(seq):
                     return False
                 started_ns = monotonic_ns()
+                stretch.begin(seq, started_ns)
                 look_at_ns = started_ns + LOOK_NS
                 # A job that ends later took longer than MEASURED_NS, and what ran before it since the reset took less than LOOK_NS.
                 measured_at_ns = look_at_ns + MEASURED_NS
@@ -113,6 +116,7 @@ class Subworker(Workbench):
                 started_us = clock_us + started_ns // 1000
             deadline_ns = started_ns + timeout_ms * 1_000_000 if timeout_ms else 0
             if not start(0, seq, lease_id, position, job_id, attempt, lost, started_ns, deadline_ns):
+                stretch.end(seq, started_ns)
                 self._stand_back(seq)
                 return False
             if looks or result_words[CWAIT_WORD]:
@@ -138,12 +142,13 @@ class Subworker(Workbench):
             ):
                 peak_bytes = self._peak.read() if finished_ns > measured_at_ns or kind == MEMORY else 0
                 head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, peak_bytes, position, attempt)
-                self._publish(kind, head, text)
+                stretch.end_before(seq, self._publish(kind, head, text), started_ns, finished_ns)
                 if kind == MEMORY:
                     states[0] = FREE
                     self._make_room()
                 finished_ns = monotonic_ns()
                 finished_us = clock_us + finished_ns // 1000
+                stretch.begin(seq + 1, finished_ns)
             # What gate.finish() does.
             states[0] = FREE
             # What the job has returned may be large, and the next one may be long in coming.
@@ -151,6 +156,7 @@ class Subworker(Workbench):
             seq += 1
             # The next one starts when this one ended: nothing of note lies between.
             started_ns, started_us = finished_ns, finished_us
+        stretch.end(seq, started_ns)
         return True
 
     def _make_room(self) -> None:
@@ -227,10 +233,10 @@ class Subworker(Workbench):
             self._rest(SLEEP_S_MAX)
         self._jobs.disarm()
 
-    def _publish(self, kind: int, head: bytes, text: bytes) -> None:
+    def _publish(self, kind: int, head: bytes, text: bytes) -> int:
         """Publish an outcome in the long way: it is no success, or too large for the ring, or the ring is full.
 
-        Then it waits until the writer has committed and given back some of it.
+        Then it waits until the writer has committed and given back some of it. Returns what the job has come to: perhaps another kind.
         """
         self._generation.slots.lift_deadline(0)
         flags = WHOLE
@@ -241,6 +247,7 @@ class Subworker(Workbench):
             self._wake_writer()
             if self._results.want_space(len(payload)):
                 self._wait(SLEEP_S_MAX)
+        return kind
 
     def _rest(self, wait_s: float) -> None:
         """Wait with nothing in the slot. All other time counts as busy, so that it is not counted for each job."""
