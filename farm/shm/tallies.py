@@ -216,12 +216,17 @@ class TallyRow:
         self._run, self._run_words = [0] * (BUCKETS + 1), words[at + _RUN : at + _QUEUE]
         self._queue, self._queue_words = [0] * (BUCKETS + 1), words[at + _QUEUE : at + _ROW_WORDS]
 
-    def add(self, kind: int, jobs: int, run_ns: int) -> None:
-        """Count jobs that ended alike; run_ns: what they took together, of which each is taken to have had its share."""
-        counts = self._run
+    def add(self, kind: int, jobs: int, run_ns: int, wait_us: int | None = None) -> None:
+        """Count jobs that ended alike. run_ns: what they took together, of which each is taken to have had its share.
+
+        wait_us: what they had waited before, in the mean; None: not known, or counted already.
+        """
+        if wait_us is not None:
+            self.add_waits(jobs, wait_us)
+        counts, ended = self._run, self._ended
         time_us = run_ns // (1000 * jobs)
-        shift = time_us.bit_length() - 3
         # What bucket_of() does.
+        shift = time_us.bit_length() - 3
         bucket = STEPS * shift + (time_us >> shift) if shift > 0 else time_us
         if bucket >= BUCKETS:
             bucket = BUCKETS - 1
@@ -229,7 +234,7 @@ class TallyRow:
         counts[BUCKETS] = sum_ns = counts[BUCKETS] + run_ns
         self._sums[0] = sum_ns // 1000
         # Last, see above.
-        self._ended_words[kind] = self._ended[kind] = self._ended[kind] + jobs
+        self._ended_words[kind] = ended[kind] = ended[kind] + jobs
 
     def add_waits(self, jobs: int, wait_us: int) -> None:
         """Count jobs that had waited for so long, in the mean, when they started. It is none if it is negative: clocks are compared."""
@@ -252,7 +257,7 @@ class TallyWriter:
         self._table = table
         self._rows: dict[bytes, TallyRow] = {}
         table.words[0] = 1
-        self._other = TallyRow(table, 0)
+        self.other = TallyRow(table, 0)
 
     def row_of(self, task: bytes) -> TallyRow:
         """Return the row of a task, by its name in UTF-8."""
@@ -264,7 +269,7 @@ class TallyWriter:
             return row
         number = len(self._rows) + 1
         if number >= ROWS:
-            return self._other
+            return self.other
         _HEAD.pack_into(self._table.memory, (_ROWS_AT + number * _ROW_WORDS) * 8, len(name), name)
         row = self._rows[name] = TallyRow(self._table, number)
         self._table.words[0] = number + 1

@@ -85,6 +85,7 @@ class Subworker(Workbench):
             self._next_seq = jobs.first_seq + len(jobs.job_ids)
             if jobs.task != self._last_task:
                 self._last_task = jobs.task
+                self._stretch.take_up(jobs.task)
                 self._surroundings.restore()
             if not self._run_frame(jobs, flags):
                 return
@@ -98,15 +99,15 @@ class Subworker(Workbench):
         task_name, inline_bytes_max = self._tasks.get(task) or self._task(task), self._result_bytes_max
         run, bound, encode = self._runs[runner], self._binds[runner](task_name), self._encode
         started_ns, look_at_ns, reset_peak = monotonic_ns(), 0, self._peak.reset
-        stretch.enter(task, since_us, seq)
+        stretch.first, stretch.since_us = seq, since_us
         for job_id, position, attempt, lost, args in zip(job_ids, positions, attempts, losts, all_args, strict=True):
             looks = started_ns >= look_at_ns or gate.orphaned
             if looks:
-                stretch.end(seq, started_ns)
+                if stretch.first != seq:
+                    stretch.end(seq, started_ns)
                 if not self._pass_gate(seq):
                     return False
-                started_ns = monotonic_ns()
-                stretch.begin(seq, started_ns)
+                stretch.began_ns = started_ns = monotonic_ns()
                 look_at_ns = started_ns + LOOK_NS
                 # A job that ends later took longer than MEASURED_NS, and what ran before it since the reset took less than LOOK_NS.
                 measured_at_ns = look_at_ns + MEASURED_NS
@@ -146,9 +147,8 @@ class Subworker(Workbench):
                 if kind == MEMORY:
                     states[0] = FREE
                     self._make_room()
-                finished_ns = monotonic_ns()
+                stretch.began_ns = finished_ns = monotonic_ns()
                 finished_us = clock_us + finished_ns // 1000
-                stretch.begin(seq + 1, finished_ns)
             # What gate.finish() does.
             states[0] = FREE
             # What the job has returned may be large, and the next one may be long in coming.
