@@ -221,6 +221,8 @@ class JobRow(NamedTuple):
     args: bytes
     timeout_ms: int
     """0: no limit."""
+    created_us: int | None
+    """When it was filed, in microseconds since 2000 by the database's clock; None: it was not asked for."""
 
 
 class CommitReport(NamedTuple):

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from farm import failpoints, linux
-from farm.model import OutcomeKind
 from farm.ports import Job
 from farm.shm.frames import LOGGED, OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, pack_logged, unpack_jobs
 from farm.shm.generation import CLOCK_WORD, REFILL_WORD, SETUP_FAILED, GenerationFile
@@ -30,13 +29,13 @@ from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.preparation import reason_of, surround
 from farm.subworker.reports import SEQ_COLUMN
 from farm.subworker.slices import Slices
+from farm.subworker.stretch import SUCCEEDED, Stretch
 from farm.subworker.ways import way_to_bind, way_to_run
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench, name_of
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-SUCCEEDED = int(OutcomeKind.SUCCEEDED)
 SEQ_WORD = SEQ_COLUMN
 """In a slot table with one row a column is a word."""
 monotonic_clock, loads = time.monotonic_ns, orjson.loads
@@ -63,6 +62,7 @@ class Subworker(Workbench):
         self._runs = [way_to_run(runner, self._note_awaited) for runner in self._runners]
         self._last_task = b""
         self._binds = [way_to_bind(runner) for runner in self._runners]
+        self._stretch = Stretch(generation, apart_ns=LOOK_NS)
         self._peak = Peak()
         self._log = self._capture.log_of(0)
         self._slices = Slices()
@@ -87,6 +87,7 @@ class Subworker(Workbench):
             self._next_seq = jobs.first_seq + len(jobs.job_ids)
             if jobs.task != self._last_task:
                 self._last_task = jobs.task
+                self._stretch.take_up(jobs.task)
                 self._surroundings.restore()
             if not self._run_frame(jobs, flags):
                 return
@@ -95,18 +96,21 @@ class Subworker(Workbench):
     def _run_frame(self, jobs: JobFrame, flags: int) -> bool:
         """Run the jobs of a frame in order; False when they were recalled. The hot path: one fence and one look at a clock a job."""
         gate, words, states, result_words = self.gate, self._words, self._generation.slots.states, self._results.words
-        start, publish, monotonic_ns = gate.start, self._results.publish_success, monotonic_clock
-        lease_id, seq, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
+        start, publish, monotonic_ns, stretch = gate.start, self._results.publish_success, monotonic_clock, self._stretch
+        lease_id, seq, since_us, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
         task_name, inline_bytes_max = self._tasks.get(task) or self._task(task), self._result_bytes_max
         run, bound, encode = self._runs[runner], self._binds[runner](task_name), self._encode
         started_ns, look_at_ns, reset_peak = monotonic_ns(), 0, self._peak.reset
         log, (stdout, stderr) = self._log, self._capture.streams
+        stretch.first, stretch.since_us = seq, since_us
         for job_id, position, attempt, lost, args in zip(job_ids, positions, attempts, losts, all_args, strict=True):
             looks = started_ns >= look_at_ns or gate.orphaned
             if looks:
+                if stretch.first != seq:
+                    stretch.end(seq, started_ns)
                 if not self._pass_gate(seq):
                     return False
-                started_ns = monotonic_ns()
+                stretch.began_ns = started_ns = monotonic_ns()
                 look_at_ns = started_ns + LOOK_NS
                 # A job that ends later took longer than MEASURED_NS, and what ran before it since the reset took less than LOOK_NS.
                 measured_at_ns = look_at_ns + MEASURED_NS
@@ -116,6 +120,7 @@ class Subworker(Workbench):
                 started_us = clock_us + started_ns // 1000
             deadline_ns = started_ns + timeout_ms * 1_000_000 if timeout_ms else 0
             if not start(0, seq, lease_id, position, job_id, attempt, lost, started_ns, deadline_ns):
+                stretch.end(seq, started_ns)
                 self._stand_back(seq)
                 return False
             if looks or result_words[CWAIT_WORD]:
@@ -146,8 +151,12 @@ class Subworker(Workbench):
                 or not publish(lease_id, seq, position, job_id, started_us, finished_us, finished_ns, text)
             ):
                 success = (lease_id, seq, position, job_id, started_us, finished_us, finished_ns)
-                self._publish_closely(kind, text, success, started_ns, attempt, took_long=finished_ns > measured_at_ns)
-                finished_ns = monotonic_ns()
+                kind = self._publish_closely(kind, text, success, started_ns, attempt, took_long=finished_ns > measured_at_ns)
+                stretch.end_before(seq, kind, started_ns, finished_ns)
+                if kind == MEMORY:
+                    states[0] = FREE
+                    self._make_room()
+                stretch.began_ns = finished_ns = monotonic_ns()
                 finished_us = clock_us + finished_ns // 1000
             # What gate.finish() does.
             states[0] = FREE
@@ -156,25 +165,25 @@ class Subworker(Workbench):
             seq += 1
             # The next one starts when this one ended: nothing of note lies between.
             started_ns, started_us = finished_ns, finished_us
+        stretch.end(seq, started_ns)
         return True
 
     def _publish_closely(
         self, kind: int, text: bytes, success: tuple[int, int, int, int, int, int, int], started_ns: int, attempt: int, *, took_long: bool
-    ) -> None:
+    ) -> int:
         """Publish the outcome of a job of which more is to be told than that it has succeeded, or that could not be published at once.
 
-        success: what publish_success() is told before the value. took_long: the peak of its memory was measured.
+        success: what publish_success() is told before the value. took_long: the peak of its memory was measured. Returns what the job has
+        come to: perhaps another kind.
         """
         lease_id, seq, position, job_id, _started_us, _finished_us, finished_ns = success
         log = self._log_of(0, seq, kind) if self._log.seq else b""
         is_short = kind == SUCCEEDED and not took_long and len(text) + len(log) <= self._result_bytes_max
-        if not is_short or not self._results.publish_any(*success, text, log):
-            peak_bytes = self._peak.read() if took_long or kind == MEMORY else 0
-            head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, peak_bytes, position, attempt)
-            self._publish(kind, head, text, log)
-        if kind == MEMORY:
-            self._generation.slots.states[0] = FREE
-            self._make_room()
+        if is_short and self._results.publish_any(*success, text, log):
+            return kind
+        peak_bytes = self._peak.read() if took_long or kind == MEMORY else 0
+        head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, peak_bytes, position, attempt)
+        return self._publish(kind, head, text, log)
 
     def _make_room(self) -> None:
         """Leave when what a job has left behind is no garbage: the next one would come up against the limit for it."""
@@ -250,10 +259,10 @@ class Subworker(Workbench):
             self._rest(SLEEP_S_MAX)
         self._jobs.disarm()
 
-    def _publish(self, kind: int, head: bytes, text: bytes, log: bytes) -> None:
+    def _publish(self, kind: int, head: bytes, text: bytes, log: bytes) -> int:
         """Publish an outcome in the long way: it is no success, or too large for the ring, or the ring is full.
 
-        Then it waits until the writer has committed and given back some of it.
+        Then it waits until the writer has committed and given back some of it. Returns what the job has come to: perhaps another kind.
         """
         self._generation.slots.lift_deadline(0)
         flags, body = (WHOLE | LOGGED, pack_logged(text, log)) if log else (WHOLE, text)
@@ -264,6 +273,7 @@ class Subworker(Workbench):
             self._wake_writer()
             if self._results.want_space(len(payload)):
                 self._wait(SLEEP_S_MAX)
+        return kind
 
     def _rest(self, wait_s: float) -> None:
         """Wait with nothing in the slot. All other time counts as busy, so that it is not counted for each job."""
