@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing
 
 import psycopg
@@ -14,6 +15,7 @@ from farm.store import schema
 from farm.store.copying import Copied, copy_database
 from farm.store.invariants import check
 from farm.store.session import Session
+from tests.process.crew import wait_for
 from tests.servers import Server
 from tests.store.bench import Bench, outcome
 
@@ -130,5 +132,13 @@ def test_nobody_writes_while_it_lasts(bench: Bench, dsn: str, empty_dsn: str) ->
             patch.setattr("farm.store.copying.LOCK_S", 0.05)
             with pytest.raises(StoreError, match="others write to the old database"):
                 copy(dsn, empty_dsn)
+        copied: list[Copied] = []
+        thread = threading.Thread(target=lambda: copied.append(copy(dsn, empty_dsn)))
+        thread.start()
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        wait_for(lambda: bench.value(waiting) == 1, "the copy, for the end of the enqueue")
         writing.commit()
-    assert copy(dsn, empty_dsn).rows["job"] == 6
+        thread.join()
+    # What was committed while it waited is part of the moment.
+    assert copied[0].rows["job"] == 6
+    assert contents(empty_dsn) == contents(dsn)
