@@ -26,6 +26,7 @@ COMMANDS = {
     "enqueue": "add a job, or many of the same kind",
     "jobs": "list jobs, the newest first",
     "job": "show one job with all of its attempts",
+    "logs": "show what a job has printed, or follow it",
     "tail": "follow the ends of jobs as they are committed",
     "why": "say why a job has not started, or why it failed",
     "cancel": "cancel jobs: those that wait are final at once, those that run are ended",

@@ -90,6 +90,8 @@ class Births:
             concurrency=lane.config.concurrency,
             memory_bytes=lane.config.memory_bytes,
             keep_result=lane.config.keep_result,
+            logs=lane.config.logs,
+            log_limit_bytes=lane.config.log_limit_bytes,
             runners=self.runners,
             env=lane.config.env,
             cpus=lane.config.cpus,
