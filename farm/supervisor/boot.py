@@ -194,12 +194,9 @@ class Boot:
             place=self._place,
             make_lane=lambda lane, claim_max: Lane(lane, claim_max=claim_max, witness=witness),
             adopt=adopt,
-<<<<<<< HEAD
             begin=self._service.tell_reloading,
             end=lambda: self._service.tell_ready(supervisor.status()),
-=======
             claim_for=parts.claim_for,
->>>>>>> base6
         )
         panorama = self._make_panorama(supervisor, parts, mainstays, crew, pauses, reloader)
         commands = self._make_commands(supervisor, pauses, reloader, panorama)

@@ -40,19 +40,13 @@ class Reloader:
         place: Place,
         make_lane: Callable[[LaneConfig, int], Lane],
         adopt: Callable[[Config, Sequence[Lane]], None],
-<<<<<<< HEAD
         begin: Callable[[], None],
         end: Callable[[], None],
-    ) -> None:
-        """load: reads the configuration again from where it came; None: it came from nowhere. make_lane: of its configuration and
-        claim_max. adopt: has all else go by a configuration, with these lanes.
-        begin, end: called around each reload, whatever comes of it."""
-=======
         claim_for: Callable[[Sequence[str]], None],
     ) -> None:
         """load: reads the configuration again from where it came; None: it came from nowhere. make_lane: of its configuration and
-        claim_max. adopt: has all else go by a configuration, with these lanes. claim_for: has jobs of these runners be claimed."""
->>>>>>> base6
+        claim_max. adopt: has all else go by a configuration, with these lanes. claim_for: has jobs of these runners be claimed.
+        begin, end: called around each reload, whatever comes of it."""
         self.config = config
         """What is in force."""
         self._load = load
@@ -61,12 +55,9 @@ class Reloader:
         self._place = place
         self._make_lane = make_lane
         self._adopt = adopt
-<<<<<<< HEAD
         self._begin, self._end = begin, end
-=======
         self._claim_for = claim_for
         self._runners_claimed = len(config.runners)
->>>>>>> base6
 
     def reload(self) -> list[str]:
         """Go on by the configuration as it stands in its file now; returns what has changed, in words, a line each.
