@@ -41,7 +41,7 @@ def span_of(job: Job, traceparent: str, *, lane: str) -> Iterator[None]:
         yield
         return
     parent = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
-    attributes = {
+    attributes: dict[str, str | int] = {
         "messaging.system": "farm",
         "messaging.operation.type": "process",
         "messaging.message.id": str(job.id),
