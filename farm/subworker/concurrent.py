@@ -39,7 +39,8 @@ from farm.subworker.failures import MEMORY, SNOOZED, failure_of
 from farm.subworker.flights import AWAIT, SUCCEEDED, Flight, JobThreads, end_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.reports import job_of_caller
-from farm.subworker.ways import ways_at_once
+from farm.subworker.traces import Traced, is_traced, split
+from farm.subworker.ways import WaysAtOnce, ways_at_once
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
 
 BOOTTIME = time.CLOCK_BOOTTIME
@@ -275,23 +276,36 @@ class ConcurrentSubworker(Workbench):
 
     def _begin(self, flight: Flight, runner: int, task: bytes, args: bytes, flags: int) -> None:
         """Set a started job going, on the loop or in a thread; whatever goes wrong with that is its outcome."""
-        try:
-            if flags & SPILLED:
-                args = self._unspilled(args)
-            # Half the cost of calling the class: one for every job.
-            job: Job = new_tuple(Job, (flight[4], self._tasks.get(task) or self._task(task), loads(args), flight[5] + 1))
-            ways = self._ways[runner]
-            coroutine = ways.begin(job)
-            if coroutine is None:
-                self._generation.stops.otherwise[flight[0]] = flight[1]
-                self._threads.run(flight, ways.run, job)
-            else:
-                self._await(flight, coroutine)
-        except BaseException as error:
-            self._end(flight, *failure_of(error, skip_frames=FARM_FRAMES))
+        traceparent = ""
+        while True:
+            try:
+                if flags & SPILLED:
+                    args = self._unspilled(args)
+                # Half the cost of calling the class: one for every job.
+                job: Job = new_tuple(Job, (flight[4], self._tasks.get(task) or self._task(task), loads(args), flight[5] + 1))
+                self._set_going(flight, self._ways[runner], job, traceparent)
+            except BaseException as error:
+                if not traceparent and is_traced(args):
+                    # It is set going once more, in a span of its own, when this error is over and done with.
+                    (traceparent, args), flags = split(args), 0
+                    continue
+                self._end(flight, *failure_of(error, skip_frames=FARM_FRAMES))
+            break
         if self._forked:
             # A fork that an import of the job's made came back from it too. Only one process may speak for this subworker.
             os._exit(0)
+
+    def _set_going(self, flight: Flight, ways: WaysAtOnce, job: Job, traceparent: str) -> None:
+        """Have a job run. traceparent: the span that it was enqueued in, if it was in one."""
+        coroutine, run = ways.begin(job), ways.run
+        if traceparent:
+            traced = Traced(job, traceparent, lane=self._order.lane)
+            coroutine, run = None if coroutine is None else traced.awaited(coroutine), traced.running(run)
+        if coroutine is None:
+            self._generation.stops.otherwise[flight[0]] = flight[1]
+            self._threads.run(flight, run, job)
+        else:
+            self._await(flight, coroutine)
 
     def _await(self, flight: Flight, coroutine: Coroutine[Any, Any, Any]) -> None:
         job_of_caller.set(flight)

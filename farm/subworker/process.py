@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -30,12 +31,15 @@ from farm.subworker.preparation import reason_of, surround
 from farm.subworker.reports import SEQ_COLUMN
 from farm.subworker.slices import Slices
 from farm.subworker.stretch import SUCCEEDED, Stretch
+from farm.subworker.traces import is_traced, span_of, split
 from farm.subworker.ways import way_to_bind, way_to_run
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench, name_of
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+TRACED = 0
+"""Stands for what a job came to that is still to be run, in a span of its own: see traces.py."""
 SEQ_WORD = SEQ_COLUMN
 """In a slot table with one row a column is a word."""
 monotonic_clock, loads = time.monotonic_ns, orjson.loads
@@ -93,7 +97,7 @@ class Subworker(Workbench):
                 return
         self._slices.note(monotonic_clock())
 
-    def _run_frame(self, jobs: JobFrame, flags: int) -> bool:
+    def _run_frame(self, jobs: JobFrame, flags: int) -> bool:  # noqa: PLR0915 - to call something for a job costs a hundredth of it
         """Run the jobs of a frame in order; False when they were recalled. The hot path: one fence and one look at a clock a job."""
         gate, words, states, result_words = self.gate, self._words, self._generation.slots.states, self._results.words
         start, publish, monotonic_ns, stretch = gate.start, self._results.publish_success, monotonic_clock, self._stretch
@@ -128,11 +132,14 @@ class Subworker(Workbench):
                 self._look_around(seq)
             # Whatever the job does, an outcome comes of it.
             try:
-                value = loads(self._unspilled(args) if flags else args)
+                if flags:
+                    args = self._unspilled(args)
+                value = loads(args)
                 value = bound(value) if bound else run(Job(job_id, task_name, value, attempt + 1))
                 kind, text = SUCCEEDED, encode(value)
             except BaseException as error:
-                kind, text = self._failure_of(error)
+                # What cannot be read as arguments may be one that names a span; it is run when this error is over and done with.
+                kind, text = (TRACED, b"") if is_traced(args) else self._failure_of(error)
             if self._forked:
                 # A fork that the job made came back from it too. Only one process may speak for this subworker.
                 os._exit(0)
@@ -150,6 +157,10 @@ class Subworker(Workbench):
                 or len(text) > inline_bytes_max
                 or not publish(lease_id, seq, position, job_id, started_us, finished_us, finished_ns, text)
             ):
+                if kind == TRACED:
+                    kind, text = self._run_traced(run, Job(job_id, task_name, args, attempt + 1))
+                    finished_ns = monotonic_ns()
+                    finished_us = clock_us + finished_ns // 1000
                 success = (lease_id, seq, position, job_id, started_us, finished_us, finished_ns)
                 kind = self._publish_closely(kind, text, success, started_ns, attempt, took_long=finished_ns > measured_at_ns)
                 stretch.end_before(seq, kind, started_ns, finished_ns)
@@ -167,6 +178,20 @@ class Subworker(Workbench):
             started_ns, started_us = finished_ns, finished_us
         stretch.end(seq, started_ns)
         return True
+
+    def _run_traced(self, run: Callable[[Job], Any], job: Job) -> tuple[int, bytes]:
+        """Run a job in a span of its own; its args are as they came. Returns what it came to."""
+        try:
+            traceparent, args = split(job.args)
+            job = job._replace(args=loads(args))
+            with span_of(job, traceparent, lane=self._order.lane):
+                kind, text = SUCCEEDED, self._encode(run(job))
+        except BaseException as error:
+            kind, text = self._failure_of(error)
+        if self._forked:
+            os._exit(0)
+        self._capture.restore()
+        return kind, text
 
     def _publish_closely(
         self, kind: int, text: bytes, success: tuple[int, int, int, int, int, int, int], started_ns: int, attempt: int, *, took_long: bool
