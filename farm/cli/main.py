@@ -40,6 +40,7 @@ COMMANDS = {
     "config": "check a configuration file, or print the schema of one",
     "doctor": "say what is wrong with this host and its database, or could be better",
     "check": "check that what is in the database makes sense",
+    "completion": "print what completes commands and options in a shell",
     "demo": "see a farm at work on the Python files of this machine",
 }
 
@@ -122,6 +123,14 @@ def _run(arguments: list[str]) -> int:
         parser.print_help()
         return 2
     return command.run(args)
+
+
+def every_parser() -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of all commands, whole: imports all of them."""
+    _, subparsers = _parser()
+    for name, parser in subparsers.items():
+        import_module(f"farm.cli.{MODULES.get(name, name)}").add_arguments(parser)
+    return dict(subparsers)
 
 
 def _parser() -> tuple[_Parser, dict[str, _Parser]]:
