@@ -51,6 +51,7 @@ from farm.units import counted
 
 if TYPE_CHECKING:
     from farm.supervisor.commands import Commands
+    from farm.supervisor.front import Front
     from farm.supervisor.panorama import Panorama
     from farm.supervisor.parts import Parts
     from farm.supervisor.pauses import Pauses
@@ -63,20 +64,20 @@ SWITCH_S = 0.0005
 log = logging.getLogger("farm")
 
 
-def start(config: Config, *, load: Callable[[], Config] | None = None, burst: bool, log_format: str) -> int:
+def start(config: Config, *, load: Callable[[], Config] | None = None, burst: bool, log_format: str, tui: bool = False) -> int:
     """Run a farm until it is told to stop; returns the exit code. Raises FarmError, before anything has been claimed.
 
-    load: reads the configuration again, for a reload.
+    load: reads the configuration again, for a reload. tui: put the screen in front, once the farm works.
     """
     linux.hide_memory()
     # Before anything is started, which inherits it: a job that is claimed passes through many hands, and each may be woken late.
     linux.ask_for_slices(linux.SLICE_NS)
     inherit_nothing()
-    logs.set_up(log_format)
+    log_lines = logs.set_up(log_format)
     sys.setswitchinterval(SWITCH_S)
     check_machine(config)
     with ExitStack() as stack:
-        return Boot(config, stack).run(load=load, burst=burst)
+        return Boot(config, stack, log_lines if tui else None).run(load=load, burst=burst)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,9 @@ class Answering:
 class Boot:
     """Makes the pieces, in order; the stack unmakes them, in reverse."""
 
-    def __init__(self, config: Config, stack: ExitStack) -> None:
+    def __init__(self, config: Config, stack: ExitStack, screen_logs: logs.Logs | None = None) -> None:
+        """screen_logs: there is to be a screen in front, and this is where log lines go."""
+        self._screen_logs = screen_logs
         self._config = config
         self._stack = stack
         # First of all: a signal that comes from here on ends the farm in order.
@@ -192,15 +195,35 @@ class Boot:
             adopt=adopt,
         )
         panorama = self._make_panorama(supervisor, parts, mainstays, crew, pauses, reloader)
-        commands = self._make_commands(supervisor, pauses, reloader, panorama)
-        supervisor.obey(commands, reloader=reloader, control=self._control, postbox=parts.postbox)
+        supervisor.obey(
+            self._make_commands(supervisor, pauses, reloader, panorama), reloader=reloader, control=self._control, postbox=parts.postbox
+        )
         self._working = True
+        supervisor.front = self._put_screen_in_front()
         collect_rarely()
         parts.start(self._late_lock)
         uncommitted = supervisor.run()
         code = self._leave(supervisor, mainstays, parts, crew, uncommitted)
         self._control.close(code)
+        if supervisor.front is not None:
+            supervisor.front.close()
         return code
+
+    def _put_screen_in_front(self) -> Front | None:
+        if self._screen_logs is None:
+            return None
+        from farm.supervisor.front import LOG_NAME, Front
+
+        database = self._config.database
+        front = Front(
+            logs=self._screen_logs,
+            log_path=self._state.path / LOG_NAME,
+            instance=self._state.instance,
+            database=None if database.dsn is None else {"dsn": database.dsn, "pooled": database.pooled},
+        )
+        self._stack.callback(front.close)
+        front.start()
+        return front
 
     def _desk_file(self) -> RingFile:
         return RingFile.create(self._place.desk, host_id=0, capacity=RESULT_RING_BYTES)
@@ -222,6 +245,7 @@ class Boot:
     def _make_panorama(
         self, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, pauses: Pauses, reloader: Reloader
     ) -> Panorama:
+        from farm.supervisor.front import LOG_NAME
         from farm.supervisor.panorama import Panorama
 
         assert self._answering is not None
@@ -246,6 +270,7 @@ class Boot:
                 "place": str(self._place.path),
                 "failures": str(self._place.failures),
                 "lease_s": self._config.lease_s,
+                "log_path": "" if self._screen_logs is None else str(self._state.path / LOG_NAME),
                 "database": self._answering.label,
             },
         )
