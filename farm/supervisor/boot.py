@@ -193,6 +193,7 @@ class Boot:
             place=self._place,
             make_lane=lambda lane, claim_max: Lane(lane, claim_max=claim_max, witness=witness),
             adopt=adopt,
+            claim_for=parts.claim_for,
         )
         panorama = self._make_panorama(supervisor, parts, mainstays, crew, pauses, reloader)
         supervisor.obey(
