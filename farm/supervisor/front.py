@@ -60,9 +60,11 @@ class Front:
 
     def note_child(self) -> None:
         """Look whether the screen was stopped, when a child has something to tell. It is ended then: what stops is the farm to nobody."""
-        if self._pid and os.waitid(os.P_PID, self._pid, os.WSTOPPED | os.WNOHANG) is not None:
-            os.kill(self._pid, signal.SIGTERM)
-            os.kill(self._pid, signal.SIGCONT)
+        with suppress(ChildProcessError):
+            # Raised of one that has ended, and is to be reaped.
+            if self._pid and os.waitid(os.P_PID, self._pid, os.WSTOPPED | os.WNOHANG) is not None:
+                os.kill(self._pid, signal.SIGTERM)
+                os.kill(self._pid, signal.SIGCONT)
 
     def note_death(self, pid: int, status: int) -> bool:
         """Go on without the screen; False if it was not that one."""
