@@ -204,10 +204,11 @@ class Boot:
         collect_rarely()
         parts.start(self._late_lock)
         uncommitted = supervisor.run()
+        if supervisor.front is not None:
+            # What came of all is to be read where the farm was started.
+            supervisor.front.close()
         code = self._leave(supervisor, mainstays, parts, crew, uncommitted)
         self._control.close(code)
-        if supervisor.front is not None:
-            supervisor.front.close()
         return code
 
     def _put_screen_in_front(self) -> Front | None:
