@@ -42,6 +42,7 @@ from farm.supervisor.mainstays import Mainstays
 from farm.supervisor.output import Output
 from farm.supervisor.reload import Reloader
 from farm.supervisor.room import check_machine, rings_bytes
+from farm.supervisor.service import Service
 from farm.supervisor.spawn import inherit_nothing
 from farm.supervisor.strays import strays, told
 from farm.supervisor.threads import EventNap
@@ -72,12 +73,14 @@ def start(config: Config, *, load: Callable[[], Config] | None = None, burst: bo
     linux.hide_memory()
     # Before anything is started, which inherits it: a job that is claimed passes through many hands, and each may be woken late.
     linux.ask_for_slices(linux.SLICE_NS)
+    service = Service(os.environ, pid=os.getpid())
     inherit_nothing()
     log_lines = logs.set_up(log_format)
     sys.setswitchinterval(SWITCH_S)
     check_machine(config)
     with ExitStack() as stack:
-        return Boot(config, stack, log_lines if tui else None).run(load=load, burst=burst)
+        stack.callback(service.close)
+        return Boot(config, stack, service, log_lines if tui else None).run(load=load, burst=burst)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,12 @@ class Answering:
 class Boot:
     """Makes the pieces, in order; the stack unmakes them, in reverse."""
 
-    def __init__(self, config: Config, stack: ExitStack, screen_logs: logs.Logs | None = None) -> None:
+    def __init__(self, config: Config, stack: ExitStack, service: Service, screen_logs: logs.Logs | None = None) -> None:
         """screen_logs: there is to be a screen in front, and this is where log lines go."""
         self._screen_logs = screen_logs
         self._config = config
         self._stack = stack
+        self._service = service
         # First of all: a signal that comes from here on ends the farm in order.
         self._loop = Loop()
         stack.callback(self._loop.close)
@@ -173,7 +177,7 @@ class Boot:
         self._children.attach_desk(writer)
         mainstays = Mainstays(config=self._config, loop=self._loop, children=self._children, crew=crew, zygote=zygote, writer=writer)
         supervisor = parts.supervisor(
-            loop=self._loop, mainstays=mainstays, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst
+            loop=self._loop, mainstays=mainstays, crew=crew, desk=desk, spill=self._spill, inbox=inbox, service=self._service, burst=burst
         )
         self._announce(host_id)
         pauses = parts.pauses(self._state.path, crew=crew, handover=supervisor.handover)
@@ -193,6 +197,8 @@ class Boot:
             place=self._place,
             make_lane=lambda lane, claim_max: Lane(lane, claim_max=claim_max, witness=witness),
             adopt=adopt,
+            begin=self._service.tell_reloading,
+            end=lambda: self._service.tell_ready(supervisor.status()),
             claim_for=parts.claim_for,
         )
         panorama = self._make_panorama(supervisor, parts, mainstays, crew, pauses, reloader)

@@ -11,10 +11,12 @@ import select
 import stat
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import orjson
+
+from farm.supervisor.loglimit import Limited
 
 WAIT_S = 0.2
 """How long a line waits for a reader that was quick before. From then on it is not waited for, until it reads again."""
@@ -136,31 +138,45 @@ class LogFile(logging.Handler):
         os.close(fresh)
 
 
-class Logs:
-    """Where lines go now."""
+class Logs(logging.Handler):
+    """Where lines go now: to one place, or to two."""
 
     def __init__(self, log_format: str) -> None:
-        self._formatter = JsonFormatter() if log_format == "json" else TextFormatter()
-        self._logger = logging.getLogger("farm")
+        super().__init__()
+        self._line_format = JsonFormatter() if log_format == "json" else TextFormatter()
+        self._handlers: tuple[logging.Handler, ...] = ()
+        """Replaced as a whole: other threads log, too."""
         self.file: LogFile | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a line on."""
+        for handler in self._handlers:
+            handler.handle(record)
 
     def to_standard_error(self) -> None:
         """Have lines go to standard error, and, once there is a file, to that as well."""
-        self._set([StandardError(), *([self.file] if self.file is not None else [])])
+        self._set(StandardError(), *([self.file] if self.file is not None else []))
 
     def to_file(self, path: Path) -> None:
         """Have lines go to a file alone. Raises OSError, and then nothing has changed."""
         self.file = self.file or LogFile(path)
-        self._set([self.file])
+        self._set(self.file)
 
-    def _set(self, handlers: list[logging.Handler]) -> None:
-        before = self._logger.handlers
+    def close(self) -> None:
+        """Close what there is."""
+        self._set()
+        super().close()
+
+    def _set(self, *handlers: logging.Handler) -> None:
+        before = self._handlers
         for handler in handlers:
-            handler.setFormatter(self._formatter)
-        self._logger.handlers = handlers
+            handler.setFormatter(self._line_format)
+        self._handlers = handlers
         for handler in before:
             if handler not in handlers:
-                handler.close()
+                # Whoever is in the middle of a line has it by its lock.
+                with handler.lock or nullcontext():
+                    handler.close()
 
 
 def set_up(log_format: str) -> Logs:
@@ -169,6 +185,7 @@ def set_up(log_format: str) -> Logs:
     logs = Logs(log_format)
     logs.to_standard_error()
     logger = logging.getLogger("farm")
+    logger.handlers = [Limited(logs)]
     logger.setLevel(logging.INFO)
     logger.propagate = False
     return logs

@@ -40,10 +40,13 @@ class Reloader:
         place: Place,
         make_lane: Callable[[LaneConfig, int], Lane],
         adopt: Callable[[Config, Sequence[Lane]], None],
+        begin: Callable[[], None],
+        end: Callable[[], None],
         claim_for: Callable[[Sequence[str]], None],
     ) -> None:
         """load: reads the configuration again from where it came; None: it came from nowhere. make_lane: of its configuration and
-        claim_max. adopt: has all else go by a configuration, with these lanes. claim_for: has jobs of these runners be claimed."""
+        claim_max. adopt: has all else go by a configuration, with these lanes. claim_for: has jobs of these runners be claimed.
+        begin, end: called around each reload, whatever comes of it."""
         self.config = config
         """What is in force."""
         self._load = load
@@ -52,6 +55,7 @@ class Reloader:
         self._place = place
         self._make_lane = make_lane
         self._adopt = adopt
+        self._begin, self._end = begin, end
         self._claim_for = claim_for
         self._runners_claimed = len(config.runners)
 
@@ -60,6 +64,7 @@ class Reloader:
 
         Raises ConfigError or another FarmError, and then nothing has changed. The outcome is logged either way.
         """
+        self._begin()
         try:
             said = self._reload()
         except FarmError as error:
@@ -67,6 +72,8 @@ class Reloader:
                 log.error("reload: %s", line)
             log.error("reload: nothing has changed; the farm goes on as before")
             raise
+        finally:
+            self._end()
         for line in said:
             log.info("reload: %s", line)
         return said

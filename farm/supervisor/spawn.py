@@ -39,7 +39,7 @@ def spawn(
             kept.append(fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, HIGH_FD))
             actions.append((os.POSIX_SPAWN_DUP2, kept[-1], target))
         command = [sys.executable, "-P", "-m", module, *arguments]
-        environment = {**_environment(), **(extra_env or {})}
+        environment = {**child_environment(), **(extra_env or {})}
         if leads_group:
             return os.posix_spawn(sys.executable, command, environment, file_actions=actions, setpgroup=0)
         return os.posix_spawn(sys.executable, command, environment, file_actions=actions)
@@ -56,5 +56,6 @@ def inherit_nothing() -> None:
                 os.set_inheritable(int(name), False)
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
+    """Return what a child may know of our environment."""
     return {name: value for name, value in os.environ.items() if name in ENVIRONMENT or name.startswith("LC_")}
