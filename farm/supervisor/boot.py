@@ -34,6 +34,7 @@ from farm.supervisor.children import Children
 from farm.supervisor.control import Control
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
+from farm.supervisor.events import Event, event
 from farm.supervisor.generation import Generation
 from farm.supervisor.groups import Groups
 from farm.supervisor.lane import Lane
@@ -361,7 +362,10 @@ class Boot:
 
     def _announce(self, host_id: int) -> None:
         assert self._answering is not None
-        log.info("farm %s as %r on %s, host %d: %s", _version(), self._state.instance, platform.node(), host_id, self._answering.label)
+        facts = (_version(), self._state.instance, platform.node(), host_id, self._answering.label)
+        names = ("version", "instance", "host", "host_id", "database")
+        started = event(Event.STARTED, **dict(zip(names, facts, strict=True)))
+        log.info("farm %s as %r on %s, host %d: %s", *facts, extra=started)
         announce_lanes(self._config)
 
     def _leave(self, supervisor: Supervisor, mainstays: Mainstays, parts: Any, crew: Crew, uncommitted: int) -> int:
@@ -378,11 +382,12 @@ class Boot:
         mainstays.writer.close()
         crew.close()
         if uncommitted:
-            log.error("left with %s without a committed outcome: the next start here commits or releases them", counted(uncommitted, "job"))
+            text = "left with %s without a committed outcome: the next start here commits or releases them"
+            log.error(text, counted(uncommitted, "job"), extra=event(Event.LEFT, uncommitted=uncommitted))
             return 1
         self._place.remove()
         self._spill.remove_of_run(self._place.path.name)
-        log.info("left: %s", summary)
+        log.info("left: %s", summary, extra=event(Event.LEFT, uncommitted=0))
         if supervisor.gave_up:
             return 1 if supervisor.served else 2
         return 0

@@ -38,7 +38,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time (UTC), level, logger, message, a record's own `fields`, and exception where there is one."""
+    """One object a line: time (UTC), level, logger, event, message, a record's own `fields`, exception: where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -46,6 +46,7 @@ class JsonFormatter(logging.Formatter):
             "time": f"{clock}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
+            **({"event": name} if (name := getattr(record, "event", "")) else {}),
             "message": record.getMessage(),
             **getattr(record, "fields", {}),
         }
