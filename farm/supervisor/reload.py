@@ -18,6 +18,7 @@ from farm.config.model import Lane as LaneConfig
 from farm.errors import ConfigError, FarmError
 from farm.shm.place import Place
 from farm.supervisor.crew import Crew
+from farm.supervisor.events import Event, event
 from farm.supervisor.lane import LEAVING, Lane
 from farm.supervisor.mainstays import Mainstays
 from farm.supervisor.room import check_machine, more_rings_bytes
@@ -70,12 +71,13 @@ class Reloader:
         except FarmError as error:
             for line in error.problems if isinstance(error, ConfigError) else [str(error)]:
                 log.error("reload: %s", line)
-            log.error("reload: nothing has changed; the farm goes on as before")
+            log.error("reload: nothing has changed; the farm goes on as before", extra=event(Event.RELOAD_REFUSED, why=str(error)))
             raise
         finally:
             self._end()
-        for line in said:
+        for line in said[:-1]:
             log.info("reload: %s", line)
+        log.info("reload: %s", said[-1], extra=event(Event.RELOADED, changes=said[:-1]))
         return said
 
     def note_burials(self) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from farm.errors import StoreUnavailable
 from farm.ports import Part
+from farm.supervisor.events import Event, event
 
 BACKOFF_S = (0.05, 0.25)
 FAILED_PAUSE_S = 1.0
@@ -93,4 +94,5 @@ class PartThread:
     def _note_failure(self) -> None:
         """Log the exception that is being handled."""
         self.failures += 1
-        log.exception("%s failed, for the %d. time; it goes on", self.name, self.failures)
+        failed = event(Event.PART_FAILED, part=self.name, times=self.failures)
+        log.exception("%s failed, for the %d. time; it goes on", self.name, self.failures, extra=failed)
