@@ -8,10 +8,11 @@ import sys
 from farm.cli.shells import SHELLS
 
 EPILOG = """\
-Completed are commands, options, the values of options that have few, and files where files are meant.
+Completed are commands, options, the values of options that have few, and files where files are meant. For the bash that you are in
+alone: source <(farm completion bash).
 
 examples:
-  source <(farm completion bash)                            in this shell; in ~/.bashrc for all
+  farm completion bash > ~/.local/share/bash-completion/completions/farm
   farm completion zsh > "${fpath[1]}/_farm"
   farm completion fish > ~/.config/fish/completions/farm.fish
 """

@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import NoReturn, Protocol
 
@@ -44,6 +45,8 @@ COMMANDS = {
     "demo": "see a farm at work on the Python files of this machine",
 }
 
+NAME_WIDTH = 20
+"""Of the column of commands in the help: the longest stands beside its text."""
 MODULES = {"database": "databases"}
 """Of commands whose module is not called like them."""
 
@@ -138,7 +141,7 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
         prog="farm",
         description="Run very many small jobs on your own machines with nothing but PostgreSQL.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=NAME_WIDTH),
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     group = parser.add_subparsers(title="commands", metavar="COMMAND")

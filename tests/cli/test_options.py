@@ -47,7 +47,7 @@ def test_every_command_has_help_and_examples_of_itself(name: str) -> None:
     examples = parser.epilog.partition("examples:\n")[2]
     assert f"farm {name}" in examples, "an example of the command itself"
     assert all(action.help for action in parser._actions)
-    assert max(map(len, parser.epilog.splitlines())) <= 140
+    assert max(map(len, parser.epilog.splitlines())) <= 132
 
 
 @pytest.mark.parametrize("name", [name for name in LEAVES if name not in (*NO_JSON, "config schema")])
