@@ -245,6 +245,18 @@ class Parts:
         """Return what the threads, and the main thread for the crew, have counted; after make()."""
         return Figures(claims=self._claimer.figures, beats=self._heartbeat.figures, upkeep=self._keeper.figures, restarts=crew.restarts)
 
+    def steps(self) -> dict[str, float]:
+        """Return the threads that are in the middle of a step, and when that began (monotonic, in seconds). From any thread."""
+        return {thread.name: began for thread in self._threads if (began := thread.step_began) is not None}
+
+    def thread_failures(self) -> dict[str, int]:
+        """Return how many steps of each thread have failed. From any thread."""
+        return {thread.name: thread.failures for thread in self._threads}
+
+    def knows_work(self, lane: Lane) -> bool:
+        """Tell whether there is work that this lane could claim. From any thread."""
+        return self._claimer.knows_work(lane)
+
     def link(self) -> Link:
         """Return how the database does."""
         return Link(self._heartbeat.figures.last_s, self._heartbeat.figures.away_since)

@@ -44,6 +44,8 @@ class PartThread:
     def __init__(self, name: str, part: Part, nap: Nap | None = None) -> None:
         self.name = name
         self.failures = 0
+        self.step_began: float | None = None
+        """When the step began that it is at (monotonic, in seconds); None while it sleeps."""
         self._part = part
         self._nap = nap or EventNap()
         self._stopping = False
@@ -75,12 +77,15 @@ class PartThread:
 
     def _step(self) -> float:
         try:
-            return self._part.step(time.monotonic())
+            self.step_began = now = time.monotonic()
+            return self._part.step(now)
         except StoreUnavailable:
             return random.uniform(*BACKOFF_S)
         except Exception:
             self._note_failure()
             return FAILED_PAUSE_S
+        finally:
+            self.step_began = None
 
     def _note_failure(self) -> None:
         """Log the exception that is being handled."""
