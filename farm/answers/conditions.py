@@ -51,7 +51,7 @@ SUBJECTS: Mapping[str, Subject] = {
     "beat": Subject(Kind.DURATION, "since the last heartbeat, of the living host that is quiet for longest; endless if none lives"),
     "paused": Subject(Kind.NUMBER, "pauses: lanes and queues, on each host that lives"),
     "missing": Subject(Kind.NUMBER, "subworkers that should serve, and do not"),
-    "horizon": Subject(Kind.DURATION, "how long the oldest transaction that keeps PostgreSQL from cleaning up has been open"),
+    "horizon": Subject(Kind.DURATION, "how long a session or prepared transaction has kept PostgreSQL from cleaning up; 0s if none does"),
 }
 
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {

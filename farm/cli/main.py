@@ -35,6 +35,7 @@ COMMANDS = {
     "status": "show hosts, their lanes, and how deep the queues are",
     "migrate": "bring a database's schema up to date",
     "config": "check a configuration file, or print the schema of one",
+    "doctor": "say what is wrong with this host and its database, or could be better",
     "check": "check that what is in the database makes sense",
     "demo": "see a farm at work on the Python files of this machine",
 }

@@ -81,8 +81,7 @@ def _figures(session: Session, status: dict[str, Any], conditions: Sequence[Cond
 def _horizon_s(session: Session) -> float:
     from farm.store.upkeep import UpkeepStore
 
-    oldest = UpkeepStore(session).oldest_transaction(0.0)
-    return 0.0 if oldest is None else oldest.age_s
+    return max((holder.age_s or 0.0 for holder in UpkeepStore(session).horizon()), default=0.0)
 
 
 def _told(condition: Condition, known: dict[str, float]) -> dict[str, Any]:

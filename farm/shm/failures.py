@@ -77,9 +77,9 @@ class FailureFile:
         return made
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, read_only: bool = False) -> Self:
         """Map the file. Raises FileNotFoundError, or RingBroken if it is none of ours."""
-        file = MappedFile.open(path, bytes_min=failure_file_bytes())
+        file = MappedFile.open(path, bytes_min=failure_file_bytes(), read_only=read_only)
         opened = cls(file)
         if len(file.memory) != failure_file_bytes() or opened._words[_MAGIC] != _MAGIC_VALUE:
             opened.close()

@@ -186,9 +186,9 @@ class GenerationFile(HeaderPage):
         return generation
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, read_only: bool = False) -> Self:
         """Map the file of a generation. Raises FileNotFoundError, or RingBroken if its header makes no sense."""
-        file = MappedFile.open(path, bytes_min=PAGE_BYTES)
+        file = MappedFile.open(path, bytes_min=PAGE_BYTES, read_only=read_only)
         with file.memory[:PAGE_BYTES].cast("Q") as words:
             magic, version, slots, job_bytes, result_bytes = words[: _RESULT_BYTES + 1]
         sound = (magic, version) == (_GENERATION_MAGIC, VERSION) and 1 <= slots <= SLOTS_MAX
@@ -247,9 +247,9 @@ class RingFile(HeaderPage):
         return ring_file
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, read_only: bool = False) -> Self:
         """Map the file. Raises FileNotFoundError, or RingBroken if its header makes no sense."""
-        file = MappedFile.open(path, bytes_min=PAGE_BYTES)
+        file = MappedFile.open(path, bytes_min=PAGE_BYTES, read_only=read_only)
         with file.memory[:PAGE_BYTES].cast("Q") as words:
             sound = (words[_MAGIC], words[_VERSION]) == (_RING_FILE_MAGIC, VERSION)
         if not sound:

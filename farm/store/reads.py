@@ -96,7 +96,10 @@ class ReadStore:
         hosts = self._read("list_hosts", {})
         for host in hosts:
             states = host.pop("lane_states")
-            host["lanes"] = {name: {**lane, "state": states.get(name, {})} for name, lane in host["lanes"].items()}
+            places = {name: lane.pop("place", 0) for name, lane in host["lanes"].items()}
+            host["lanes"] = {
+                name: {**host["lanes"][name], "state": states.get(name, {})} for name in sorted(places, key=places.__getitem__)
+            }
         return hosts
 
     def _add_progress(self, jobs: list[dict[str, Any]]) -> None:

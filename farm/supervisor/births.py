@@ -78,6 +78,7 @@ class Births:
         generation = Generation(name=path.name, number=number, lane=lane.name, host_id=host_id, file=file, wake_fd=wake_fd)
         generation.memory_bytes = lane.config.memory_bytes
         generation.group = self.groups.make(path.name)
+        generation.runners = len(self.runners)
         if is_spare:
             generation.post = SPARE
         else:

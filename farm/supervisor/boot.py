@@ -193,6 +193,7 @@ class Boot:
             place=self._place,
             make_lane=lambda lane, claim_max: Lane(lane, claim_max=claim_max, witness=witness),
             adopt=adopt,
+            claim_for=parts.claim_for,
         )
         commands = self._make_commands(
             supervisor, pauses, reloader, self._make_panorama(supervisor, parts, mainstays, crew, pauses, reloader)
@@ -251,10 +252,13 @@ class Boot:
             lookout=parts.lookout,
             ack_path=lambda: mainstays.writer.ack_file.path,
             short_of_memory=supervisor.short_of_memory,
+            claims=parts.figures(crew).claims,
             about={
                 "instance": self._state.instance,
                 "version": _version(),
                 "place": str(self._place.path),
+                "failures": str(self._place.failures),
+                "lease_s": self._config.lease_s,
                 "database": self._answering.label,
             },
         )

@@ -164,9 +164,13 @@ class Claimer:
         """Claim for a new host row from the next step on: the old one was retired by another host."""
         self._new_host = host_id
 
-    def adopt(self, *, runner_names: Iterable[str], claim_max: int, poll_s: float) -> None:
-        """Go by these from the next look on; from any thread."""
+    def claim_for(self, runner_names: Iterable[str]) -> None:
+        """Claim jobs of these runners from the next look on; from any thread."""
         self._worklist.runner_names = frozenset(runner_names)
+        self.news = True
+
+    def adopt(self, *, claim_max: int, poll_s: float) -> None:
+        """Go by these from the next look on; from any thread."""
         self._turns.claim_max = claim_max
         self._poll_s = self._idleness.poll_s = poll_s
         self.news = True

@@ -102,6 +102,11 @@ class Crew:
         return list(self._posts.values())
 
     @property
+    def runners_known(self) -> int:
+        """How many runners every subworker has that is not buried: of those that a reload has added, the older ones have none."""
+        return min((generation.runners for generation in self.generations), default=len(self.births.runners))
+
+    @property
     def setup_failures(self) -> int:
         """How often a subworker could not be set up, at the post where that happened least: nobody can ever be, if that is often."""
         return min((post.setup_failures for posts in self._posts.values() for post in posts.posts), default=0)

@@ -95,6 +95,8 @@ class Generation:
 
     group: Group | None = None
     """The control group that it is in with all that it has started; None: none."""
+    runners = 0
+    """How many runners it has. A job names its own by position: one at or above this must not come here."""
 
     def __init__(self, *, name: str, number: int, lane: str, host_id: int, file: GenerationFile, wake_fd: int) -> None:
         self.name = name

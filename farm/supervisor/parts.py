@@ -236,10 +236,15 @@ class Parts:
         self._packer.adopt(runner_names=list(config.runners), refusals=Refusals(config.runners), timeouts=self._timeouts())
         self._upkeep_store.policies = Policies(config.tasks)
         self._keeper.promote_every_s = self._promote_every_s()
-        self._claimer.adopt(runner_names=config.runners, claim_max=config.claim_max, poll_s=config.poll_s)
+        self._claimer.adopt(claim_max=config.claim_max, poll_s=config.poll_s)
         self._claimer.set_lanes(lanes)
         self._claims.wake()
         self._heartbeat.describe(described(config))
+
+    def claim_for(self, runner_names: Sequence[str]) -> None:
+        """Claim jobs of these runners from now on."""
+        self._claimer.claim_for(runner_names)
+        self._claims.wake()
 
     def figures(self, crew: Crew) -> Figures:
         """Return what the threads, and the main thread for the crew, have counted; after make()."""

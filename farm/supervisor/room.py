@@ -25,7 +25,7 @@ RUNNER_OPTIONS_BYTES_MAX = 48 << 10
 def check_machine(config: Config, *, beside: int = 0) -> None:
     """Refuse what this machine cannot do, before anything is made. beside: subworkers that are there already. Raises FarmError."""
     subworkers = sum(lane.subworkers for lane in config.lanes)
-    needed = DESCRIPTORS + DESCRIPTORS_A_SUBWORKER * (subworkers + OF_EACH_LANE * len(config.lanes) + beside)
+    needed = descriptors_needed(config.lanes, beside=beside)
     allowed = linux.raise_descriptor_limit(needed)
     if allowed < needed:
         plural = "s need" if subworkers > 1 else " needs"
@@ -33,6 +33,12 @@ def check_machine(config: Config, *, beside: int = 0) -> None:
     options_bytes = len(orjson.dumps(config.runners))
     if options_bytes > RUNNER_OPTIONS_BYTES_MAX:
         raise FarmError(f"runners: their options are {options_bytes:,} bytes; at most {RUNNER_OPTIONS_BYTES_MAX:,} reach a subworker")
+
+
+def descriptors_needed(lanes: Sequence[Lane], *, beside: int = 0) -> int:
+    """Return how many files a supervisor of these lanes may have open. beside: subworkers that are there already."""
+    subworkers = sum(lane.subworkers for lane in lanes)
+    return DESCRIPTORS + DESCRIPTORS_A_SUBWORKER * (subworkers + OF_EACH_LANE * len(lanes) + beside)
 
 
 def rings_bytes(config: Config) -> int:

@@ -186,6 +186,8 @@ class Supervisor:
         consumed = self._crew.consumed()
         self._take_acks()
         self._crew.bury(consumed, self._mainstays.writer)
+        if consumed and self._reloader is not None:
+            self._reloader.note_burials()
         if self._drain is None:
             changed = self._crew.finish_recalls() or changed or bool(consumed) or any(lane.loners.any for lane in self._crew.lanes)
             if changed:

@@ -1,9 +1,10 @@
-"""`farm why`, `farm queues` and `farm status --fail-if`: their exit codes and what they print, on one database without a farm."""
+"""`farm why`, `farm queues`, `farm status --fail-if` and `farm doctor`: exit codes and what they print, on a database without a farm."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -69,3 +70,19 @@ def test_an_alarm_is_an_exit_code(filled: str, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == "farm: failed>50%: it is 80%\n"
     assert main(["status", "--fail-if", "oldst>60s", "--dsn", filled]) == 2
     assert capsys.readouterr().err == "farm: nothing called 'oldst' can be asked about; did you mean 'oldest'?\n"
+
+
+def test_a_doctor_looks_at_host_and_database(empty_dsn: str, farm_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It names what is wrong with an exit code of 1, and looks on where one thing cannot be looked at."""
+    with psycopg.connect(empty_dsn, autocommit=True) as holding:
+        assert main(["doctor", "--dsn", empty_dsn, "--json"]) == 1
+        findings = {finding["check"]: finding for finding in json.loads(capsys.readouterr().out)}
+        assert findings["schema"] == {"check": "schema", "level": "wrong", "text": "there is none", "advice": "run `farm migrate`"}
+        assert {findings[check]["level"] for check in ("server", "pooler", "connections", "cleaning up")} == {"ok"}
+        assert {"system", "kernel", "memory", "shared memory", "open files", "processes", "state directory", "clock"} <= findings.keys()
+        assert holding.execute("SELECT to_regnamespace('farm')").fetchone() == (None,), "nothing was made"
+    assert main(["doctor", "--dsn", "host=/nonexistent password=s3cret"]) == 1
+    shown = capsys.readouterr().out
+    assert "WRONG           database: cannot connect to PostgreSQL /nonexistent: there is no such socket" in shown
+    assert "s3cret" not in shown
+    assert not any(farm_home.iterdir())

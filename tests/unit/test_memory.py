@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
@@ -16,7 +17,8 @@ from farm.shm.frames import pack_outcome, unpack_outcome
 from farm.shm.generation import CROWDED_MAX, CROWDED_WORD
 from farm.subworker.limits import EXHAUSTED, LEAVES_FULL, MemoryLimit, Peak
 from farm.supervisor.burial import exhausted, how_it_ended, judge, why_it_ended
-from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom
+from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Phase
+from farm.supervisor.memory import Holder, MemoryWatch
 from tests.unit.test_burial import Subject
 
 MB = 1_000_000
@@ -100,6 +102,17 @@ def test_one_that_its_control_group_has_ended(tmp_path: Path, slots: int, culpri
     assert (doom.kind, doom.seq) == (OutcomeKind.MEMORY, culprit)
     assert doom.message.startswith("memory limit of 300 MB reached; peak 430 MB (ended by the kernel)")
     subject.close()
+
+
+def test_relief_from_one_whose_job_has_just_ended(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is ended for it, and nothing was taken that would have to be waited for."""
+    subject.give(1)
+    subject.run(1)
+    watch = MemoryWatch(SimpleNamespace(generations=[]))  # type: ignore[arg-type]
+    lane: Any = SimpleNamespace()
+    monkeypatch.setattr(watch, "_holders", lambda: [Holder(subject.generation, lane, 500 * MB, 480 * MB, {1})])
+    assert watch.relieve(100.0) == 0
+    assert subject.generation.phase is Phase.SERVING
 
 
 def test_the_crowded_are_heard_of_once(subject: Subject) -> None:
