@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from farm.metrics.families import FAMILIES, Family
 
@@ -13,7 +13,6 @@ CACHE_MAX = 8192
 
 Labels = tuple[str, ...]
 """In the order of the family's labels."""
-Lines = Mapping[Family, Iterable[str]]
 
 
 class Text:
@@ -22,7 +21,7 @@ class Text:
     def __init__(self) -> None:
         self._heads = {family: f"# HELP {family.name} {_help(family.about)}\n# TYPE {family.name} {family.kind}\n" for family in FAMILIES}
         self._begins: dict[tuple[str, Labels], str] = {}
-        self._histograms: dict[tuple[str, Labels], str] = {}
+        self._forms: dict[tuple[str, Labels], str] = {}
 
     def line(self, family: Family, labels: Labels, value: float) -> str:
         """Return the line of a counter or gauge."""
@@ -36,21 +35,31 @@ class Text:
     def histogram(self, family: Family, labels: Labels, cumulative: Sequence[int], total: float) -> str:
         """Return the lines of a histogram. cumulative: how many were at most each of the family's bounds, and last, how many there are."""
         key = family.name, labels
-        form = self._histograms.get(key)
+        form = self._forms.get(key)
         if form is None:
-            _make_room(self._histograms)
-            form = self._histograms[key] = _form(family, labels)
+            _make_room(self._forms)
+            form = self._forms[key] = _form(family, labels)
         return form % (*cumulative, number(total), cumulative[-1])
 
-    def page(self, lines: Lines) -> bytes:
-        """Put lines together, those of each family under its head; a family without any is left out."""
-        parts: list[str] = []
+    def lines(self, family: Family, labels: Labels, values: Sequence[str], counts: Sequence[int]) -> str:
+        """Return the lines of a counter that differ in its last label only: labels are the others, values those of the last one."""
+        key = family.name, labels
+        form = self._forms.get(key)
+        if form is None or form.count("\n") != len(values):
+            _make_room(self._forms)
+            begins = (f"{family.name}{_labels(family, (*labels, value))}".replace("%", "%%") for value in values)
+            form = self._forms[key] = "".join(f"{begin} %d\n" for begin in begins)
+        return form % tuple(counts)
+
+    def page(self, lines: Mapping[Family, Sequence[str]], blocks: Mapping[Family, Sequence[bytes]]) -> bytes:
+        """Put lines together, those of each family under its head; a family without any is left out. blocks: lines that were kept."""
+        parts: list[bytes] = []
         for family, head in self._heads.items():
-            own = lines.get(family)
-            if own:
-                parts.append(head)
-                parts.extend(own)
-        return "".join(parts).encode()
+            if own := lines.get(family):
+                parts.append(f"{head}{''.join(own)}".encode())
+            elif kept := blocks.get(family):
+                parts += (head.encode(), *kept)
+        return b"".join(parts)
 
 
 def number(value: float) -> str:

@@ -35,15 +35,20 @@ QUEUES_MAX = 100
 """Queues of which the depth is told, the deepest first; names come from whoever enqueues."""
 SUBWORKERS_MAX = 1000
 """Subworkers whose memory is told."""
-OUTCOMES_SHOWN = (
-    OutcomeKind.SUCCEEDED,
-    OutcomeKind.FAILED,
-    OutcomeKind.TIMED_OUT,
-    OutcomeKind.CRASHED,
-    OutcomeKind.MEMORY,
-    OutcomeKind.CANCELLED,
-)
+OUTCOMES_SHOWN = {
+    kind: kind.name.lower()
+    for kind in (
+        OutcomeKind.SUCCEEDED,
+        OutcomeKind.FAILED,
+        OutcomeKind.TIMED_OUT,
+        OutcomeKind.CRASHED,
+        OutcomeKind.MEMORY,
+        OutcomeKind.CANCELLED,
+    )
+}
 """Of every task, whether it had any or not."""
+_SHOWN = tuple(OUTCOMES_SHOWN.values())
+REASONS = tuple(map(str, Reason))
 
 Lines = dict[Family, list[str]]
 _at_bounds = itemgetter(*(UPPER_BOUNDS_S.index(bound) for bound in of.JOB_BOUNDS_S), -1)
@@ -54,9 +59,9 @@ class _Told:
     """The lines of one task in one lane, and what they were made of."""
 
     tally: Tally
-    jobs: str
-    run: str
-    queued: str
+    jobs: bytes
+    run: bytes
+    queued: bytes
 
 
 class Exposition:
@@ -91,15 +96,15 @@ class Exposition:
         """Return the page as of now."""
         begun = time.perf_counter()
         lines: Lines = {}
+        blocks = self._job_blocks()
         self._add_farm(lines, standing)
-        self._add_jobs(lines)
         self._add_depths(lines)
         self._add_lanes(lines)
         self._add_claims(lines)
         self._add_writer(lines, facts.backlog)
         self._add_processes(lines)
         self._add_database(lines)
-        page = self._text.page(lines)
+        page = self._text.page(lines, blocks)
         self._taken_s = time.perf_counter() - begun
         return page
 
@@ -111,24 +116,31 @@ class Exposition:
         self._one(lines, of.DRAINING, standing.draining)
         self._one(lines, of.SCRAPE, self._taken_s)
 
-    def _add_jobs(self, lines: Lines) -> None:
+    def _job_blocks(self) -> dict[Family, list[bytes]]:
+        """Return what is told of jobs."""
         tallies = self._crew.tallies.read()
         before, self._told = self._told, {}
         for pair, tally in tallies.items():
             told = before.get(pair)
             # Whoever sums them up returns the same one while nothing has come.
             self._told[pair] = told if told is not None and told.tally is tally else self._told_of(pair, tally)
-        lines[of.JOBS] = [told.jobs for told in self._told.values()]
-        lines[of.RUN] = [told.run for told in self._told.values()]
-        lines[of.QUEUED] = [told.queued for told in self._told.values()]
+        told_of_all = self._told.values()
+        return {
+            of.JOBS: [told.jobs for told in told_of_all],
+            of.RUN: [told.run for told in told_of_all],
+            of.QUEUED: [told.queued for told in told_of_all],
+        }
 
     def _told_of(self, pair: tuple[str, str], tally: Tally) -> _Told:
         text = self._text
         # What has not happened yet is 0, so that the first time counts as an increase.
-        ended = dict.fromkeys(OUTCOMES_SHOWN, 0) | dict(tally.ended)
-        jobs = [text.line(of.JOBS, (*pair, kind.name.lower()), count) for kind, count in ended.items()]
+        jobs = text.lines(of.JOBS, pair, _SHOWN, [tally.ended.get(kind, 0) for kind in OUTCOMES_SHOWN])
+        for kind, count in tally.ended.items():
+            if kind not in OUTCOMES_SHOWN:
+                jobs += text.line(of.JOBS, (*pair, kind.name.lower()), count)
         run = text.histogram(of.RUN, pair, cumulative(tally.run), tally.run.sum_s)
-        return _Told(tally, "".join(jobs), run, text.histogram(of.QUEUED, pair, cumulative(tally.queue), tally.queue.sum_s))
+        queued = text.histogram(of.QUEUED, pair, cumulative(tally.queue), tally.queue.sum_s)
+        return _Told(tally, jobs.encode(), run.encode(), queued.encode())
 
     def _add_depths(self, lines: Lines) -> None:
         # Asking keeps them counted: nobody would count for a farm that nobody looks at.
@@ -192,8 +204,8 @@ class Exposition:
             for name, generation in held:
                 self._one(lines, of.RSS, resident_bytes(generation.pid), posts.lane.name, name)
                 self._one(lines, of.LIMIT, limit_bytes(generation), posts.lane.name, name)
-            for reason in Reason:
-                self._one(lines, of.RESTARTS, restarts.get((posts.lane.name, reason), 0), posts.lane.name, reason)
+            counts = [restarts.get((posts.lane.name, reason), 0) for reason in Reason]
+            lines.setdefault(of.RESTARTS, []).append(self._text.lines(of.RESTARTS, (posts.lane.name,), REASONS, counts))
         own = {"supervisor": os.getpid(), "writer": self._mainstays.writer.pid, "zygote": self._mainstays.zygote.pid}
         for process, pid in own.items():
             self._one(lines, of.PROCESS_RSS, resident_bytes(pid), process)

@@ -51,8 +51,17 @@ def test_a_histogram_has_cumulative_buckets_a_sum_and_a_count() -> None:
 
 def test_a_page_has_each_family_once_under_its_head_and_none_without_lines() -> None:
     text = Text()
-    page = text.page({of.UP: [text.line(of.UP, (), 1)], of.JOBS: []}).decode()
-    assert page.splitlines() == [f"# HELP farm_database_up {of.UP.about}", "# TYPE farm_database_up gauge", "farm_database_up 1"]
+    jobs = text.lines(of.JOBS, ("a", "50%"), ("failed", "crashed"), (2, 3))
+    page = text.page({of.UP: [text.line(of.UP, (), 1)], of.OLDEST: []}, {of.JOBS: [jobs.encode()], of.RUN: []}).decode()
+    assert page.splitlines() == [
+        f"# HELP farm_jobs_total {of.JOBS.about}",
+        "# TYPE farm_jobs_total counter",
+        'farm_jobs_total{lane="a",task="50%",outcome="failed"} 2',
+        'farm_jobs_total{lane="a",task="50%",outcome="crashed"} 3',
+        f"# HELP farm_database_up {of.UP.about}",
+        "# TYPE farm_database_up gauge",
+        "farm_database_up 1",
+    ]
 
 
 def test_what_is_kept_of_lines_is_bounded() -> None:
