@@ -21,6 +21,7 @@ from farm.screen.state import Opened, Pane, View
 from farm.screen.styles import Row
 from farm.screen.text import clean, wrap
 
+ROWS_MAX = 100_000
 WIDTH_MIN, HEIGHT_MIN = 40, 10
 """Below it there is only a line or two in words."""
 ROWS_LEAST = 2
@@ -51,9 +52,17 @@ def draw(snapshot: Snapshot, width: int, height: int, view: View, glyphs: Glyphs
         rows = _scrolled(page_rows(snapshot, width, view, glyphs), view, room, width, glyphs)
     else:
         noticed = draw_notices(snapshot, height, width, glyphs)
-        rows = noticed + _lists(snapshot, room - len(noticed), width, view, glyphs)
+        rows = noticed + _lists(snapshot, room - len(noticed), width, view, glyphs, focus(snapshot, view))
     blank = ((" " * width, ""),)
     return [*top, *rows, *[blank] * (room - len(rows)), draw_footer(snapshot, width, view, glyphs)]
+
+
+def draw_once(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Row]:
+    """Return everything, as high as it is: for a pipe, or for paper."""
+    width = max(width, WIDTH_MIN)
+    view = View()
+    rows = draw_header(snapshot, width, view, glyphs) + draw_notices(snapshot, ROWS_MAX, width, glyphs, most=ROWS_MAX)
+    return rows + _lists(snapshot, ROWS_MAX, width, view, glyphs, None)
 
 
 def page_rows(snapshot: Snapshot, width: int, view: View, glyphs: Glyphs) -> list[Row]:
@@ -100,20 +109,20 @@ def _scrolled(rows: list[Row], view: View, room: int, width: int, glyphs: Glyphs
     return [title, *rest[first : first + shown]]
 
 
-def _lists(snapshot: Snapshot, room: int, width: int, view: View, glyphs: Glyphs) -> list[Row]:
-    """Return the lists one below the other, each as high as there is room for."""
-    focused = focus(snapshot, view)
+def _lists(snapshot: Snapshot, room: int, width: int, view: View, glyphs: Glyphs, focused: Pane | None) -> list[Row]:
+    """Return the lists one below the other, each as high as there is room for. focused: the one that keys go to."""
     blocks = {pane: _block(pane, snapshot, width, view, glyphs, focused=pane is focused) for pane in Pane}
-    order: list[Pane | None] = [Pane.LANES, Pane.SUBWORKERS, None, Pane.FAILURES, Pane.HOSTS]
-    if not snapshot.lanes:
-        # Seen from outside, by the database alone.
+    order: list[Pane | None]
+    if snapshot.lanes or snapshot.subworkers:
+        order = [Pane.LANES, Pane.SUBWORKERS, None, Pane.FAILURES, Pane.HOSTS]
+        # Lanes tell how deep they are: their queues stand below only where they leave room, or are looked at.
+        if focused is Pane.QUEUES or (snapshot.queues and _needed(blocks, [*order, Pane.QUEUES]) <= room):
+            order.append(Pane.QUEUES)
+    else:
         order = [Pane.HOSTS, Pane.QUEUES, Pane.FAILURES]
-    elif focused is Pane.QUEUES or (snapshot.queues and _needed(blocks, [*order, Pane.QUEUES]) <= room):
-        order.insert(1, Pane.QUEUES)
-    chosen: list[Block] = []
-    for pane in order:
-        chosen.append((FLOW_HEIGHT, FLOW_HEIGHT, lambda height: draw_flow(snapshot.flow, width, glyphs)) if pane is None else blocks[pane])
-    first = order.index(focused) if focused in order else 0
+    flow: Block = (FLOW_HEIGHT, FLOW_HEIGHT, lambda height: draw_flow(snapshot.flow, width, glyphs))
+    chosen = [flow if pane is None else blocks[pane] for pane in order]
+    first = order.index(focused) if focused is not None and focused in order else 0
     heights = share_out(room, [(needed, least) for needed, least, _ in chosen], first)
     rows: list[Row] = []
     for (_, _, drawn), height in zip(chosen, heights, strict=True):

@@ -128,7 +128,14 @@ def focus(snapshot: Snapshot, view: View) -> Pane:
     """Return the pane that keys go to: the one that was chosen, or the first with something in it where that one is empty."""
     if everything(view.pane, snapshot):
         return view.pane
-    return next((pane for pane in Pane if everything(pane, snapshot)), view.pane)
+    return next((pane for pane in panes_of(snapshot) if everything(pane, snapshot)), view.pane)
+
+
+def panes_of(snapshot: Snapshot) -> tuple[Pane, ...]:
+    """Return the lists in the order in which they stand: of a farm on this host, or of all hosts as the database knows them."""
+    if snapshot.lanes or snapshot.subworkers:
+        return (Pane.LANES, Pane.SUBWORKERS, Pane.FAILURES, Pane.HOSTS, Pane.QUEUES)
+    return (Pane.HOSTS, Pane.QUEUES, Pane.FAILURES, Pane.LANES, Pane.SUBWORKERS)
 
 
 def _words(item: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from farm.screen.lists import ORDERS, chosen_item, everything, find, focus, key_of, listed, place
+from farm.screen.lists import ORDERS, chosen_item, everything, find, focus, key_of, listed, panes_of, place
 from farm.screen.model import FailureView, LaneView, Snapshot, SubworkerView
 from farm.screen.panes.footer import can_drain
 from farm.screen.state import Action, Cursor, Do, JobPage, Opened, Pane, Question, View
@@ -134,7 +134,7 @@ def _moved(view: View, pane: Pane, items: Sequence[Any], by: int) -> View:
 
 def _to_pane(view: View, pane: Pane, snapshot: Snapshot, by: int) -> View:
     """Choose the next list that has something in it."""
-    panes = [one for one in Pane if everything(one, snapshot) or one is pane]
+    panes = [one for one in panes_of(snapshot) if everything(one, snapshot) or one is pane]
     return replace(view, pane=panes[(panes.index(pane) + by) % len(panes)])
 
 

@@ -9,19 +9,20 @@ from typing import Any
 
 
 class Pane(StrEnum):
-    """The lists that one can move in, in the order in which they stand."""
+    """The lists that one can move in."""
 
     LANES = "lanes"
-    QUEUES = "queues"
     SUBWORKERS = "subworkers"
     FAILURES = "failures"
     HOSTS = "hosts"
+    QUEUES = "queues"
 
 
 class Do(StrEnum):
     """What a key asks of the program or the farm."""
 
     QUIT = "quit"
+    LOOK = "look"
     OPEN = "open"
     PAUSE = "pause"
     RESUME = "resume"
@@ -106,3 +107,5 @@ class View:
     scrolled: int = 0
     """The first line of either that is seen."""
     frozen: bool = False
+    silent_s: int = 0
+    """How long nothing has come from the farm, where that is longer than usual."""

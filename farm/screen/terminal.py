@@ -133,7 +133,14 @@ class Screen:
     def suspend(self) -> None:
         """Give the terminal back and stop, until somebody has us go on; then take it again. Raises TerminalGone."""
         self._give_back()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # As the system would have done it: where nobody is there who could have us go on, it does nothing.
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, self._signalled)
+        self._take()
+
+    def resume(self) -> None:
+        """Take the terminal again, after somebody else may have used it. Raises TerminalGone."""
         self._take()
 
     def _changed(self, rows: Sequence[str]) -> str:

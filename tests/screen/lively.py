@@ -120,7 +120,7 @@ def _subworkers(step: int, chance: random.Random) -> list[SubworkerView]:
                      progress=0.42 if lane == "reports" else None, text="page 42 of 100" if lane == "reports" else "")  # fmt: skip
         members.append(
             SubworkerView(
-                name=f"w{number}", pid=40_112 + number, lane=lane, 
+                name=f"w{number}", pid=40_112 + number, lane=lane,
                 state="leaving" if number == 5 else "busy" if busy else "idle",
                 rss_bytes=(164, 243, 51, 49)[number % 4] * MB + chance.randrange(MB), limit_bytes=256 * MB,
                 cpu=(0.98, 0.97, 0.04, 0.0)[number % 4],

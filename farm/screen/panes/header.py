@@ -38,9 +38,12 @@ def draw_header(snapshot: Snapshot, width: int, view: View, glyphs: Glyphs) -> l
     return [first, fields(quantiles, width, glyphs), fields(database, width, glyphs)]
 
 
-def draw_notices(snapshot: Snapshot, height: int, width: int, glyphs: Glyphs) -> list[Row]:
-    """Return what is wrong, in sentences, a line or two each; where there is no room for all, how many more there are."""
-    most = NOTICES_MAX if height >= LOW else NOTICES_MAX_LOW
+def draw_notices(snapshot: Snapshot, height: int, width: int, glyphs: Glyphs, *, most: int = 0) -> list[Row]:
+    """Return what is wrong, in sentences, a line or two each; where there is no room for all, how many more there are.
+
+    most: lines; 0: as many as suit the height.
+    """
+    most = most or (NOTICES_MAX if height >= LOW else NOTICES_MAX_LOW)
     sentences = notices(snapshot)
     lines: list[str] = []
     for index, sentence in enumerate(sentences):
@@ -90,6 +93,8 @@ def _first_line(snapshot: Snapshot, width: int, view: View, glyphs: Glyphs) -> R
     left += state_spans(snapshot, glyphs)
     if view.frozen:
         left.append((f"  {glyphs.held} frozen", "notice"))
+    if view.silent_s:
+        left.append((f"  {glyphs.warning} nothing new for {time_text(view.silent_s)}", "alarm"))
     share = snapshot.failure_share
     right: list[Span] = [
         (f"{rate_text(snapshot.rate):>7}", "bold"),

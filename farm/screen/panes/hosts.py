@@ -65,7 +65,7 @@ def _queue(queue: QueueView, size: int, glyphs: Glyphs) -> Cell:
 
 
 QUEUES: tuple[Column[QueueView], ...] = (
-    Column(name="QUEUE", width=14, most=64, keep=100, cell=_queue),
+    Column(name="QUEUE", width=14, most=40, keep=100, cell=_queue),
     Column(
         name="READY", width=COUNT_WIDTH, keep=95, right=True, cell=lambda one, size, glyphs: count_cell(depth_text(one.ready), one.ready)
     ),

@@ -111,7 +111,7 @@ COLUMNS: tuple[Column[SubworkerView], ...] = (
     Column(name="USED/LIMIT", width=11, keep=84, right=True, cell=_memory),
     Column(name="CPU", width=SHARE_WIDTH, keep=75, right=True, cell=_cpu),
     Column(name="JOB", width=9, keep=70, right=True, cell=_job),
-    Column(name="TASK", width=14, most=40, grow=2, keep=95, cell=_task),
+    Column(name="TASK", width=20, most=40, grow=2, keep=95, cell=_task),
     Column(name="FOR", width=5, keep=88, right=True, cell=_running),
     Column(name="DONE", width=SHARE_WIDTH, keep=80, right=True, cell=_done),
     Column(name="SAYS", width=12, most=40, keep=20, cell=_says),
