@@ -19,7 +19,7 @@ from farm.screen.panes.listing import FRAME, draw_list, rows_needed, title_row
 from farm.screen.panes.pages import gone_page, host_page, lane_page, subworker_page
 from farm.screen.state import Opened, Pane, View
 from farm.screen.styles import Row
-from farm.screen.text import clean, wrap
+from farm.screen.text import clean, wrap_words
 
 ROWS_MAX = 100_000
 WIDTH_MIN, HEIGHT_MIN = 40, 10
@@ -72,7 +72,7 @@ def page_rows(snapshot: Snapshot, width: int, view: View, glyphs: Glyphs) -> lis
     if view.noticing:
         rows = [title_row("Notices", (), "", width, glyphs, focused=True)]
         for sentence in notices(snapshot) or ["nothing"]:
-            for piece in wrap(clean(sentence, ascii_only=glyphs.ascii_only), width - 4):
+            for piece in wrap_words(clean(sentence, ascii_only=glyphs.ascii_only), width - 4):
                 rows.append(filled([(f"  {piece}", "")], width, glyphs))
         return rows
     return _opened(view.opened[-1], snapshot, width, view, glyphs)

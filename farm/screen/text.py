@@ -83,10 +83,22 @@ def wrap(text: str, width: int) -> list[str]:
     return [*pieces, text[start:]]
 
 
+def wrap_words(text: str, width: int) -> list[str]:
+    """Return a clean text in pieces of at most width cells, broken between words where that is possible."""
+    pieces: list[str] = []
+    while cells(text) > width:
+        head = wrap(text, width)[0]
+        space = head.rfind(" ") if not text[len(head) :].startswith(" ") else len(head)
+        head = head[:space] if space > 0 else head
+        pieces.append(head.rstrip())
+        text = text[len(head) :].lstrip()
+    return [*pieces, text]
+
+
 @lru_cache(maxsize=4096)
 def _cleaned(text: str) -> str:
     line = normalize("NFC", " ".join(ESCAPES.sub("", text).split()))
-    return "".join(char for char in line if _shows(char))
+    return "".join(char for char in line if _shows(char)).strip()
 
 
 def _shows(char: str) -> bool:

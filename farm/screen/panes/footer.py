@@ -18,7 +18,7 @@ HELP = (
     ("up down, k j", "the row above, the row below (in a page: scroll)"),
     ("page up/down, g G", "a screenful; the first row, the last"),
     ("tab, shift-tab", "the next list, the one before"),
-    ("enter", "open what is chosen: a lane, a subworker, a job that failed, a host; in a subworker: its job"),
+    ("enter", "open what is chosen; in a subworker: its job"),
     ("escape, backspace", "back; out of a filter"),
     ("", ""),
     ("steering", "what ends or stops something asks first"),

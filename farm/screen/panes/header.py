@@ -11,7 +11,7 @@ from farm.screen.model import DatabaseView, FarmState, Snapshot
 from farm.screen.panes.marks import FAILURES_MANY
 from farm.screen.state import View
 from farm.screen.styles import Row, Span
-from farm.screen.text import cells, clean, cut, wrap
+from farm.screen.text import cells, clean, cut, wrap_words
 from farm.units import format_duration
 
 TWO_LINES = 150
@@ -47,7 +47,7 @@ def draw_notices(snapshot: Snapshot, height: int, width: int, glyphs: Glyphs, *,
     sentences = notices(snapshot)
     lines: list[str] = []
     for index, sentence in enumerate(sentences):
-        first, *rest = wrap(clean(sentence, ascii_only=glyphs.ascii_only), max(width - 4, 10))
+        first, *rest = wrap_words(clean(sentence, ascii_only=glyphs.ascii_only), max(width - 4, 10))
         added = [f" {glyphs.warning} {first}"] + [f"   {cut(' '.join(rest), width - 4, glyphs.ellipsis)}"] * bool(rest)
         last = index == len(sentences) - 1
         if len(lines) + len(added) + (not last) > most and lines:
@@ -88,29 +88,35 @@ def state_spans(snapshot: Snapshot, glyphs: Glyphs) -> list[Span]:
 def _first_line(snapshot: Snapshot, width: int, view: View, glyphs: Glyphs) -> Row:
     """Return the line with the farm's name and state at its left, and rate, failures and the time at its right end."""
     instance, host = (clean(text, ascii_only=glyphs.ascii_only) for text in (snapshot.instance, snapshot.host))
-    named = f"{instance} on {host}" if instance and host else instance or host
+    named = f"{instance} on {host}" if instance and host else instance or host or "all hosts"
     left: list[Span] = [(" farm ", "name"), (" ", ""), (cut(named, max(width // 4, 8), glyphs.ellipsis), "bold"), ("  ", "")]
     left += state_spans(snapshot, glyphs)
     if view.frozen:
         left.append((f"  {glyphs.held} frozen", "notice"))
     if view.silent_s:
         left.append((f"  {glyphs.warning} nothing new for {time_text(view.silent_s)}", "alarm"))
-    share = snapshot.failure_share
-    right: list[Span] = [
-        (f"{rate_text(snapshot.rate):>7}", "bold"),
-        (" jobs/s  ", "dim"),
-        ("failed ", "dim"),
-        (f"{share_text(share):>4}", "bad" if (share or 0.0) >= FAILURES_MANY else "warning" if share else "dim"),
-        (f"   {snapshot.at:%H:%M:%S} ", ""),
-    ]
+    right = _figures(snapshot, width - _size(left))
     # What is said only where there is room for it, the most wanted first.
     for extra in _extras(snapshot):
         if _size(left) + len(extra) + 3 + _size(right) <= width:
             left.append((f"   {extra}", "dim"))
     room = width - _size(left) - _size(right)
-    if room < 1:
-        return filled([*left, (" ", ""), *right], width, glyphs)
+    if room < 0:
+        return filled(left, width, glyphs)
     return (*left, (" " * room, ""), *right)
+
+
+def _figures(snapshot: Snapshot, room: int) -> list[Span]:
+    """Return rate, failures and time, the last ones left out where there is no room for them."""
+    share = snapshot.failure_share
+    groups: list[list[Span]] = [
+        [(f"{rate_text(snapshot.rate):>8}", "bold"), (" jobs/s ", "dim")],
+        [("  failed ", "dim"), (f"{share_text(share):>4} ", "bad" if (share or 0.0) >= FAILURES_MANY else "warning" if share else "dim")],
+        [(f"  {snapshot.at:%H:%M:%S} ", "")],
+    ]
+    while groups and sum(map(_size, groups)) > room:
+        groups.pop()
+    return [span for group in groups for span in group]
 
 
 def _extras(snapshot: Snapshot) -> list[str]:

@@ -34,7 +34,7 @@ def _beat(host: HostView, size: int, glyphs: Glyphs) -> Cell:
 
 
 def _running(host: HostView, size: int, glyphs: Glyphs) -> Cell:
-    return (f"{host.running:,}/{host.capacity:,}", "" if host.running else "dim")
+    return (f"{host.running}/{host.capacity}", "" if host.running else "dim")
 
 
 def _capacity(host: HostView, size: int, glyphs: Glyphs) -> Cell:
@@ -52,7 +52,7 @@ HOSTS: tuple[Column[HostView], ...] = (
     Column(name="STATE", width=7, keep=90, cell=_state),
     Column(name="BEAT", width=5, keep=80, right=True, cell=_beat),
     Column(name="CAPACITY", width=8, most=24, keep=50, cell=_capacity),
-    Column(name="BUSY", width=11, keep=85, right=True, cell=_running),
+    Column(name="BUSY", width=9, keep=85, right=True, cell=_running),
     Column(name="MEMORY", width=SIZE_WIDTH + 1, keep=40, right=True, cell=lambda host, size, glyphs: (size_text(host.memory_bytes), "")),
     Column(name="VERSION", width=8, most=12, keep=20, cell=lambda host, size, glyphs: foreign(host.version, glyphs, "dim")),
     Column(name="LANES", width=12, most=400, grow=4, keep=60, cell=_lanes),

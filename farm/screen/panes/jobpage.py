@@ -20,11 +20,11 @@ from farm.screen.text import clean, clean_lines, wrap
 from farm.units import format_duration, format_size, format_time
 
 LINES = (
-    "state", "task", "args", "queue", "lane", "runner", "priority", "attempt", "max_attempts", "memory_bytes", "retry", "created_at",
+    "state", "task", "args", "queue", "lane", "runner", "priority", "attempt", "memory_bytes", "retry", "created_at",
     "run_at", "expires_at", "waits_because", "started_at", "finished_at", "host", "progress", "result",
 )  # fmt: skip
 LABELS = {"memory_bytes": "memory", "created_at": "created", "run_at": "due", "expires_at": "expires", "waits_because": "waits",
-          "started_at": "started", "finished_at": "finished", "max_attempts": "at most"}  # fmt: skip
+          "started_at": "started", "finished_at": "finished"}  # fmt: skip
 LOG_LINES_MAX = 2_000
 """The last lines of the logs are those that tell why."""
 STATES = {"succeeded": "good", "failed": "bad", "cancelled": "warning", "retrying": "warning", "running": "busy", "claimed": "busy"}
@@ -42,7 +42,7 @@ def job_page(job_id: int, page: JobPage | None, width: int, glyphs: Glyphs) -> l
         value = job.get(name)
         if value is None or value == "" or (name == "result" and job.get("state") != "succeeded"):
             continue
-        text = _text(name, value, glyphs)
+        text = _text(name, value, job, glyphs)
         label = LABELS.get(name, name)
         styled = [(text, STATES.get(str(value), ""))] if name == "state" else text
         rows += labelled(label, styled, width, glyphs)
@@ -61,7 +61,7 @@ def _attempt(attempt: Mapping[str, Any], width: int, glyphs: Glyphs) -> list[Row
     notes = [clean(attempt.get("kind", ""), ascii_only=glyphs.ascii_only)]
     for name in ("started_at", "finished_at"):
         if attempt.get(name) is not None:
-            notes.append(f"{LABELS[name]} {_text(name, attempt[name], glyphs)}")
+            notes.append(f"{LABELS[name]} {_text(name, attempt[name], attempt, glyphs)}")
             break
     if isinstance(attempt.get("took_s"), int | float):
         notes.append(f"took {format_duration(attempt['took_s'])}")
@@ -100,11 +100,13 @@ def _error(error: object, glyphs: Glyphs) -> str:
     return _json(error, glyphs) if isinstance(error, Mapping | list) else clean(error, ascii_only=glyphs.ascii_only)
 
 
-def _text(name: str, value: object, glyphs: Glyphs) -> str:
+def _text(name: str, value: object, job: Mapping[str, Any], glyphs: Glyphs) -> str:
     if isinstance(value, datetime):
         return format_time(value)
     if name in ("args", "result"):
         return _json(value, glyphs)
+    if name == "attempt" and isinstance(job.get("max_attempts"), int):
+        return clean(f"{value} of {job['max_attempts']}", ascii_only=glyphs.ascii_only)
     if name == "memory_bytes" and isinstance(value, int):
         return format_size(value)
     if isinstance(value, Mapping):

@@ -42,7 +42,7 @@ def _capacity(lane: LaneView, size: int, glyphs: Glyphs) -> Cell:
 
 
 def _busy(lane: LaneView, size: int, glyphs: Glyphs) -> Cell:
-    return (f"{lane.running:,}/{lane.capacity:,}", "" if lane.running else "dim")
+    return (f"{lane.running}/{lane.capacity}", "" if lane.running else "dim")
 
 
 def _stolen(lane: LaneView, size: int, glyphs: Glyphs) -> Cell:
@@ -72,7 +72,7 @@ def _state(lane: LaneView, size: int, glyphs: Glyphs) -> Cell:
 COLUMNS: tuple[Column[LaneView], ...] = (
     Column(name="LANE", width=12, most=30, keep=100, cell=_name),
     Column(name="CAPACITY", width=8, most=24, keep=60, cell=_capacity),
-    Column(name="BUSY", width=7, keep=95, right=True, cell=_busy),
+    Column(name="BUSY", width=9, keep=95, right=True, cell=_busy),
     Column(name="STOLEN", width=6, keep=40, right=True, cell=_stolen),
     Column(name="CLAIMED", width=COUNT_WIDTH, keep=10, right=True, cell=lambda lane, size, glyphs: (f"{lane.buffered:,}", "")),
     Column(name="QUEUED", width=COUNT_WIDTH, keep=90, right=True, cell=_queued),
