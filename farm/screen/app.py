@@ -143,6 +143,8 @@ class App:
     def _take(self, news: News) -> None:
         now = time.monotonic()
         self._drawn = False
+        if news.broken is not None:
+            raise news.broken
         if news.snapshot is not None:
             self._heard = now
             if not self._view.frozen:

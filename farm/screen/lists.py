@@ -113,13 +113,13 @@ def place(items: Sequence[Any], cursor: Cursor) -> int:
     return max(0, min(cursor.index, len(items) - 1))
 
 
-def chosen_item(pane: Pane, snapshot: Snapshot, view: View) -> Any | None:
+def chosen_item(pane: Pane, snapshot: Snapshot, view: View) -> Any:
     """Return the item that is chosen in a pane; None in an empty one."""
     items = listed(pane, snapshot, view)
     return items[place(items, view.cursors.get(pane, Cursor()))] if items else None
 
 
-def find(pane: Pane, key: object, snapshot: Snapshot) -> Any | None:
+def find(pane: Pane, key: object, snapshot: Snapshot) -> Any:
     """Return the item of a pane that has a key; None if it is gone."""
     return next((item for item in everything(pane, snapshot) if key_of(item) == key), None)
 

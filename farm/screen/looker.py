@@ -28,6 +28,8 @@ class News:
     page: JobPage | None = None
     action: Action | None = None
     """The one that was done."""
+    broken: Exception | None = None
+    """A mistake in the source: nothing more comes."""
 
 
 class Looker:
@@ -66,24 +68,31 @@ class Looker:
 
     def _run(self) -> None:
         try:
-            due_s = time.monotonic()
-            while True:
-                try:
-                    wait_s = None if self._frozen else max(0.0, due_s - time.monotonic())
-                    action = self._asked.get(wait_s != 0, wait_s)
-                except queue.Empty:
-                    # What takes longer than its time is not made up for.
-                    due_s = max(due_s + self._interval_s, time.monotonic())
-                    self._tell(self._look())
-                    continue
-                if action is None:
-                    return
-                if action.do is Do.LOOK:
-                    due_s = time.monotonic()
-                else:
-                    self._tell(self._act(action))
+            self._work()
+        except Exception as error:
+            # To be raised where it is seen: the other thread has the terminal, and puts it right.
+            self._tell(News(broken=error))
         finally:
             self._source.close()
+
+    def _work(self) -> None:
+        """Look and act until there is nothing more to be asked."""
+        due_s = time.monotonic()
+        while True:
+            wait_s = None if self._frozen else max(0.0, due_s - time.monotonic())
+            try:
+                action = self._asked.get(wait_s != 0, wait_s)
+            except queue.Empty:
+                # What takes longer than its time is not made up for.
+                due_s = max(due_s + self._interval_s, time.monotonic())
+                self._tell(self._look())
+                continue
+            if action is None:
+                return
+            if action.do is Do.LOOK:
+                due_s = time.monotonic()
+            else:
+                self._tell(self._act(action))
 
     def _look(self) -> News:
         try:

@@ -19,7 +19,8 @@ from typing import Any, Self
 
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
 """Another screen beside that of the shell, no cursor, and rows that are too long are cut instead of going on in the next."""
-LEAVE = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
+LEAVE = "\x1b[0m\x1b[H\x1b[2J\x1b[?7h\x1b[?25h\x1b[?1049l"
+"""Emptied first: where the window has grown meanwhile, some terminals leave rows of it on the other screen."""
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
 """Terminals that know these show a frame at once, the others pass them over."""
 GIVE_BACK_S = 0.5

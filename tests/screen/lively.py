@@ -144,18 +144,24 @@ def _host(name: str, state: str, beat_s: float, running: int, capacity: int) -> 
 
 
 class LivelySource:
-    """A `Source` of such snapshots, which does what it is asked and remembers it. slow_s: how long it takes for everything but a look."""
+    """A `Source` of such snapshots, which does what it is asked and remembers it. slow_s: how long it takes for everything but a look.
 
-    def __init__(self, *, seed: int = 1, troubled: bool = True, slow_s: float = 0.0) -> None:
+    looks_max: after so many it breaks.
+    """
+
+    def __init__(self, *, seed: int = 1, troubled: bool = True, slow_s: float = 0.0, looks_max: int = 1 << 30) -> None:
         self._seed = seed
         self._troubled = troubled
         self._slow_s = slow_s
+        self._looks_max = looks_max
         self._step = 0
         self._paused: set[str] = {"legacy"} if troubled else set()
         self.asked: list[str] = []
 
     def look(self) -> Snapshot:
         self._step += 1
+        if self._step > self._looks_max:
+            raise RuntimeError("a mistake in the source")
         seen = snapshot(self._step, seed=self._seed, troubled=self._troubled)
         lanes = tuple(
             replace(lane, paused=lane.name in self._paused, held_by=("paused",) if lane.name in self._paused else ()) for lane in seen.lanes
