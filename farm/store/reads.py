@@ -77,12 +77,29 @@ class ReadStore:
         work = self._read("count_work", {})[0]
         return {"hosts": self.hosts(), "queues": self._read("list_queues", {}), **work}
 
+    def depths(self) -> list[dict[str, Any]]:
+        """Return every queue that a job was ever filed under.
+
+        Each has: queue, runners, memory_mb (the memory classes of its jobs, 0 for none), ready, scheduled, retrying (counted up to 10,001;
+        the last two among the 10,001 of all queues that are due first, and later_at_least says whether there are more), oldest_age_s
+        (of what is ready; None if nothing is).
+        """
+        return self._read("list_depths", {})
+
+    def failed_share(self) -> float:
+        """Return the share of those that failed among up to 10,000 jobs that ended within the last minute; 0 if none did."""
+        ended, failed = self._session.fetch("sample_ends")[0]
+        return failed / ended if ended else 0.0
+
     def hosts(self) -> list[dict[str, Any]]:
         """Return the hosts, as status() has them."""
         hosts = self._read("list_hosts", {})
         for host in hosts:
             states = host.pop("lane_states")
-            host["lanes"] = {name: {**lane, "state": states.get(name, {})} for name, lane in host["lanes"].items()}
+            places = {name: lane.pop("place", 0) for name, lane in host["lanes"].items()}
+            host["lanes"] = {
+                name: {**host["lanes"][name], "state": states.get(name, {})} for name in sorted(places, key=places.__getitem__)
+            }
         return hosts
 
     def _add_progress(self, jobs: list[dict[str, Any]]) -> None:

@@ -35,6 +35,7 @@ from farm.supervisor.control import Control
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
 from farm.supervisor.generation import Generation
+from farm.supervisor.groups import Groups
 from farm.supervisor.lane import Lane
 from farm.supervisor.loop import Loop
 from farm.supervisor.mainstays import Mainstays
@@ -50,6 +51,8 @@ from farm.units import counted
 
 if TYPE_CHECKING:
     from farm.supervisor.commands import Commands
+    from farm.supervisor.panorama import Panorama
+    from farm.supervisor.parts import Parts
     from farm.supervisor.pauses import Pauses
     from farm.supervisor.supervisor import Supervisor
 
@@ -108,6 +111,8 @@ class Boot:
         self._old_places = find_places(state_id=self._state.id, state_dir=self._state.path)
         self._place = self._make_place()
         stack.push(self._clean_up)
+        self._groups = Groups(state_path=self._state.path, state_id=self._state.id, run=self._place.path.name, wanted=config.host.cgroup)
+        stack.callback(self._groups.close)
         self._crew_lock = self._state.open_crew_lock()
         stack.callback(self._crew_lock.close)
         self._writer_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -133,15 +138,19 @@ class Boot:
     def run(self, *, load: Callable[[], Config] | None, burst: bool) -> int:
         """Bring the farm up, let it work, bring it down. Returns the exit code."""
         self._loop.watch(self._log_end, lambda: self._output.step(time.monotonic()))
+        # Before anybody is started, since this may move us.
+        self._groups.open()
         zygote = self._children.make_zygote(self._config)
         writer = self._children.spawn_writer()
         # They import while an old crew has its time to finish. The lock that they inherit is ours to take yet.
         self._end_old_crew()
+        self._groups.remove_old()
         self._answering = self._open_database()
         # After the embedded server has been started: it is to be nobody's child, and must not become ours.
         linux.adopt_orphans()
         linux.set_oom_score(linux.OOM_SCORE_OF_FARM)
         self._children.dsn = self._answering.dsn
+        self._children.groups_home = "" if self._groups.home is None else str(self._groups.home)
         self._children.start_writer(writer, self._config)
         from farm.supervisor.parts import Parts
 
@@ -181,8 +190,10 @@ class Boot:
             place=self._place,
             make_lane=lambda lane, claim_max: Lane(lane, claim_max=claim_max, witness=witness),
             adopt=adopt,
+            claim_for=parts.claim_for,
         )
-        commands = self._make_commands(supervisor, pauses, reloader)
+        panorama = self._make_panorama(supervisor, parts, mainstays, crew, pauses, reloader)
+        commands = self._make_commands(supervisor, pauses, reloader, panorama)
         supervisor.obey(commands, reloader=reloader, control=self._control, postbox=parts.postbox)
         self._working = True
         collect_rarely()
@@ -209,7 +220,38 @@ class Boot:
         except OSError as error:
             raise cannot_use(self._state.path, error) from error
 
-    def _make_commands(self, supervisor: Supervisor, pauses: Pauses, reloader: Reloader) -> Commands:
+    def _make_panorama(
+        self, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, pauses: Pauses, reloader: Reloader
+    ) -> Panorama:
+        from farm.supervisor.panorama import Panorama
+
+        assert self._answering is not None
+        return Panorama(
+            crew=crew,
+            status=lambda: {
+                "host_id": crew.host_id,
+                "config": reloader.config.path,
+                "memory_bytes": reloader.config.host.memory_bytes,
+                "paused_queues": sorted(pauses.paused.queues),
+                **supervisor.state(),
+            },
+            link=parts.link,
+            depths=parts.depths,
+            lookout=parts.lookout,
+            ack_path=lambda: mainstays.writer.ack_file.path,
+            short_of_memory=supervisor.short_of_memory,
+            claims=parts.figures(crew).claims,
+            about={
+                "instance": self._state.instance,
+                "version": _version(),
+                "place": str(self._place.path),
+                "failures": str(self._place.failures),
+                "lease_s": self._config.lease_s,
+                "database": self._answering.label,
+            },
+        )
+
+    def _make_commands(self, supervisor: Supervisor, pauses: Pauses, reloader: Reloader, panorama: Panorama) -> Commands:
         from farm.supervisor.commands import Commands
 
         return Commands(
@@ -221,9 +263,12 @@ class Boot:
                 "version": _version(),
                 "config": reloader.config.path,
                 "paused": pauses.as_data(),
+                "cgroup": self._groups.describe(),
                 **supervisor.snapshot(),
             },
             config=reloader.as_data,
+            screen=panorama.look,
+            tasks=panorama.tasks,
         )
 
     def _clean_up(self, kind: type[BaseException] | None, _error: object, _trace: object) -> None:
@@ -261,6 +306,7 @@ class Boot:
             supervisor_fd=self._loop.wake_fd,
             writer_fd=self._writer_fd,
             desk=desk,
+            groups=self._groups,
             admit=admit,
             watch_output=lambda output: self._loop.watch(output.fd, lambda: self._read_output(output)),
             unwatch_output=lambda output: self._loop.unwatch(output.fd),

@@ -18,6 +18,8 @@ SAID_MAX, CHARACTERS_MAX = 200, 2000
 TELL_THEMSELVES = ("drain", "reload")
 """Their own log lines say what comes of them."""
 
+HERE_ONLY = ("status", "config", "screen", "tasks")
+
 Answer = dict[str, Any]
 Arguments = Mapping[str, Any]
 
@@ -33,7 +35,8 @@ class Reloader(Protocol):
 
 
 class Commands:
-    """What may be asked: `pause` and `resume` (lanes, queues), `drain` (hurry), `reload`, `status` and `config`, which change nothing."""
+    """What may be asked: `pause` and `resume` (lanes, queues), `drain` (hurry), `reload`; and what changes nothing: `status`, `config`,
+    `screen` and `tasks` (panorama.py)."""
 
     def __init__(
         self,
@@ -43,6 +46,8 @@ class Commands:
         reloader: Reloader,
         snapshot: Callable[[], Answer],
         config: Callable[[], Answer],
+        screen: Callable[[], Answer],
+        tasks: Callable[[Any], Answer],
     ) -> None:
         """drain: leave, or hurry; returns for how many seconds jobs may run, and says so in words. config: the one at work, as data."""
         self._pauses = pauses
@@ -55,6 +60,8 @@ class Commands:
             "reload": lambda _arguments: _said(self._reloader.reload()),
             "status": lambda _arguments: {"ok": True, **snapshot()},
             "config": lambda _arguments: {"ok": True, **config()},
+            "screen": lambda _arguments: {"ok": True, **screen()},
+            "tasks": lambda arguments: {"ok": True, **tasks(arguments.get("of"))},
         }
 
     def perform(self, request: Arguments, by: str) -> Answer:
@@ -82,7 +89,7 @@ class Commands:
     def answer(self, request: HostRequest, postbox: Postbox) -> None:
         """Do what was asked for through the database, as far as it may be asked for there, and have the answer written."""
         arguments = request.arguments if isinstance(request.arguments, dict) else {}
-        if request.kind in ("status", "config"):
+        if request.kind in HERE_ONLY:
             answer: Answer = {"error": f"{request.kind} is answered on the host itself only"}
         else:
             answer = self.perform({**arguments, "do": request.kind}, f"{_printable(request.made_by)}, through the database")

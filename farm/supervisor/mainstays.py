@@ -8,6 +8,7 @@ import time
 from array import array
 
 from farm.config.model import Config
+from farm.shm.counters import NO_COMMITS, Commits
 from farm.supervisor.children import Children
 from farm.supervisor.crew import Crew
 from farm.supervisor.generation import Phase
@@ -36,14 +37,19 @@ class Mainstays:
         self._acks_left: list[tuple[int, array[int]]] = []
         """Of writers that ended, not taken yet."""
         self._quick_ends = 0
-        self._dropped_before = 0
-        """By writers that were replaced."""
+        self._commits_before = NO_COMMITS
+        """Of writers that were replaced."""
         self._watch(zygote)
 
     @property
     def dropped(self) -> int:
-        """Outcomes that the fence dropped since the farm's start."""
-        return self._dropped_before + self.writer.dropped
+        """Outcomes that the fence dropped since the farm's start: duplicate, stale, or unknown."""
+        counts = self.commits().counts
+        return counts.duplicate + counts.stale + counts.unknown
+
+    def commits(self) -> Commits:
+        """Return what commits came to since the farm's start, of all writers together."""
+        return self._commits_before.plus(self.writer.commits())
 
     def acks(self) -> list[tuple[int, array[int]]]:
         """Return all acks that have come in since the last call, as Writer.acks()."""
@@ -97,7 +103,7 @@ class Mainstays:
         log.error("the writer ended (status %d): a new one takes over its rings", os.waitstatus_to_exitcode(status))
         self._note_quick_end("writer", self.writer.born_at, status)
         self._acks_left += self.writer.acks()
-        self._dropped_before += self.writer.dropped
+        self._commits_before = self.commits()
         self.writer.close()
         self.writer = self._children.make_writer(self._config)
         self._crew.attach_all(self.writer)

@@ -22,7 +22,9 @@ from farm.shm.place import Place
 from farm.shm.spill import Spill
 from farm.store import schema
 from farm.store.claims import ClaimStore
+from farm.store.depths import DepthStore
 from farm.store.hosts import HostStore
+from farm.store.reads import ReadStore
 from farm.store.requests import RequestStore
 from farm.store.session import Session
 from farm.store.upkeep import UpkeepStore
@@ -30,7 +32,9 @@ from farm.store.wakeups import Wakeups
 from farm.supervisor.cancel import Unwanted
 from farm.supervisor.claimer import Claimer
 from farm.supervisor.crew import Crew
+from farm.supervisor.depths import DepthWatch
 from farm.supervisor.desk import Desk
+from farm.supervisor.figures import Figures
 from farm.supervisor.generation import Generation
 from farm.supervisor.handover import Handover
 from farm.supervisor.heartbeat import Heartbeat, less_monotonic
@@ -38,9 +42,11 @@ from farm.supervisor.hostrow import described
 from farm.supervisor.lane import Lane
 from farm.supervisor.lanestate import LaneStates
 from farm.supervisor.listener import Listener
+from farm.supervisor.lookout import InTurn, Lookout
 from farm.supervisor.loop import Loop
 from farm.supervisor.mainstays import Mainstays
 from farm.supervisor.packing import Packer
+from farm.supervisor.panorama import Link
 from farm.supervisor.pauses import Pauses
 from farm.supervisor.postbox import Postbox
 from farm.supervisor.refusals import Refusals
@@ -71,6 +77,8 @@ class Parts:
         upkeep = self._session("upkeep", keeps_plans=True)
         self._upkeep_store = UpkeepStore(upkeep, Policies(config.tasks))
         self._reaper = HostStore(upkeep)
+        self._depth_store = DepthStore(upkeep)
+        self._looks = _Looks(upkeep)
         self._claims_store = ClaimStore(self._session("claims", keeps_plans=True))
         self._host_id = 0
         self._registered_boot_ns = 0
@@ -164,7 +172,9 @@ class Parts:
             promote_every_s=self._promote_every_s(),
             promoted=self._hear_of_work,
         )
-        upkeep = PartThread("upkeep", keeper)
+        self.depths = DepthWatch(store=self._depth_store, wake=lambda: upkeep.wake())
+        self.lookout = Lookout(store=self._looks, wake=lambda: upkeep.wake(), clock=time.monotonic)
+        upkeep = PartThread("upkeep", InTurn(keeper, self.depths, self.lookout))
 
         def hear_of_cancel() -> None:
             heartbeat.wake()
@@ -226,10 +236,23 @@ class Parts:
         self._packer.adopt(runner_names=list(config.runners), refusals=Refusals(config.runners), timeouts=self._timeouts())
         self._upkeep_store.policies = Policies(config.tasks)
         self._keeper.promote_every_s = self._promote_every_s()
-        self._claimer.adopt(runner_names=config.runners, claim_max=config.claim_max, poll_s=config.poll_s)
+        self._claimer.adopt(claim_max=config.claim_max, poll_s=config.poll_s)
         self._claimer.set_lanes(lanes)
         self._claims.wake()
         self._heartbeat.describe(described(config))
+
+    def claim_for(self, runner_names: Sequence[str]) -> None:
+        """Claim jobs of these runners from now on."""
+        self._claimer.claim_for(runner_names)
+        self._claims.wake()
+
+    def figures(self, crew: Crew) -> Figures:
+        """Return what the threads, and the main thread for the crew, have counted; after make()."""
+        return Figures(claims=self._claimer.figures, beats=self._heartbeat.figures, upkeep=self._keeper.figures, restarts=crew.restarts)
+
+    def link(self) -> Link:
+        """Return how the database does."""
+        return Link(self._heartbeat.figures.last_s, self._heartbeat.figures.away_since)
 
     def pauses(self, directory: Path, *, crew: Crew, handover: Handover) -> Pauses:
         """Make what pauses lanes and queues, and remembers it in a state directory."""
@@ -296,6 +319,14 @@ class Parts:
         )
         self._stack.callback(session.close)
         return session
+
+
+class _Looks:
+    """What the lookout asks of the store."""
+
+    def __init__(self, session: Session) -> None:
+        self.hosts = ReadStore(session).hosts
+        self.horizon = UpkeepStore(session).horizon
 
 
 class _Taking:

@@ -40,9 +40,10 @@ class Reloader:
         place: Place,
         make_lane: Callable[[LaneConfig, int], Lane],
         adopt: Callable[[Config, Sequence[Lane]], None],
+        claim_for: Callable[[Sequence[str]], None],
     ) -> None:
         """load: reads the configuration again from where it came; None: it came from nowhere. make_lane: of its configuration and
-        claim_max. adopt: has all else go by a configuration, with these lanes."""
+        claim_max. adopt: has all else go by a configuration, with these lanes. claim_for: has jobs of these runners be claimed."""
         self.config = config
         """What is in force."""
         self._load = load
@@ -51,6 +52,8 @@ class Reloader:
         self._place = place
         self._make_lane = make_lane
         self._adopt = adopt
+        self._claim_for = claim_for
+        self._runners_claimed = len(config.runners)
 
     def reload(self) -> list[str]:
         """Go on by the configuration as it stands in its file now; returns what has changed, in words, a line each.
@@ -67,6 +70,14 @@ class Reloader:
         for line in said:
             log.info("reload: %s", line)
         return said
+
+    def note_burials(self) -> None:
+        """Have jobs of runners that were added be claimed, once nobody is left who has not got them: until then such a job could come to
+        one that was forked before, and find no runner there."""
+        known = self._crew.runners_known
+        if known != self._runners_claimed:
+            self._runners_claimed = known
+            self._claim_for(list(self.config.runners)[:known])
 
     def as_data(self) -> dict[str, Any]:
         """Return what is in force, as data to be compared: see farm.config.changes. Secrets are digests under a key of this answer."""
@@ -116,6 +127,7 @@ class Reloader:
                 crew.add_lane(lane)
             lanes.append(lane)
         self._adopt(config, lanes)
+        self.note_burials()
 
 
 def in_old_order(old: Config, new: Config) -> Config:

@@ -14,7 +14,7 @@ from typing import Any
 
 from farm.config.model import Host
 from farm.errors import FarmError
-from farm.model import HostRequest
+from farm.model import HostRequest, Outcome
 from farm.shm.frames import HeldJob
 from farm.shm.spill import Spill
 from farm.supervisor.cancel import Cancels, Unwanted
@@ -178,6 +178,8 @@ class Supervisor:
         consumed = self._crew.consumed()
         self._take_acks()
         self._crew.bury(consumed, self._mainstays.writer)
+        if consumed and self._reloader is not None:
+            self._reloader.note_burials()
         if self._drain is None:
             changed = self._crew.finish_recalls() or changed or bool(consumed) or any(lane.loners.any for lane in self._crew.lanes)
             if changed:
@@ -244,14 +246,24 @@ class Supervisor:
         return {
             "pid": os.getpid(),
             "host_id": self._crew.host_id,
-            "served": self._served,
-            "draining": self._drain is not None,
-            "left_s": None if self._drain is None else self._drain.left_s(time.monotonic()),
+            **self.state(),
             "running": running(self._crew.lanes),
             "settled": self.settled,
             "refused": self.refused,
             "lanes": [lane_snapshot(lane) for lane in self._crew.lanes],
         }
+
+    def state(self) -> dict[str, Any]:
+        """Return where the farm is in its life, as data."""
+        return {
+            "served": self._served,
+            "draining": self._drain is not None,
+            "left_s": None if self._drain is None else self._drain.left_s(time.monotonic()),
+        }
+
+    def short_of_memory(self) -> str:
+        """Say in words how short of memory the host is, "" if it is not."""
+        return self._throttle.why
 
     def _obey(self, number: int) -> None:
         if number == signal.SIGCHLD:
@@ -301,12 +313,18 @@ class Supervisor:
             self._give_back(packed.jobs)
         else:
             arrival.lane.arrive(packed.end - first, packed.jobs, some_lost=arrival.claim.losts is not None)
-        self.refused += len(packed.refused)
-        self._desk.push(packed.refused)
+        if packed.refused:
+            self._refuse(arrival, packed.refused)
         if packed.end < claimed:
             self._packed_to = packed.end
             return False
         return True
+
+    def _refuse(self, arrival: Arrival, outcomes: Sequence[Outcome]) -> None:
+        self.refused += len(outcomes)
+        self._desk.push(outcomes, of=next((one.number for one in arrival.lane.generations), 0))
+        tasks = {row[0]: row[1] for row in arrival.rows}
+        self._crew.tallies.note(arrival.lane.name, ((tasks.get(outcome.job_id, b""), outcome) for outcome in outcomes))
 
     def _give_back(self, jobs: list[HeldJob]) -> None:
         """Release jobs that were claimed and not started."""

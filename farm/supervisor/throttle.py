@@ -53,6 +53,11 @@ class Throttle:
     def level(self) -> Level:
         return self._rule.level
 
+    @property
+    def why(self) -> str:
+        """Say in words how short of memory the host is, "" if it is not."""
+        return self._why(self.reading) if self.level and self.reading is not None else ""
+
     def step(self, now: float, *, busy: bool) -> float:
         """Look, if it is time. busy: something is handed out. Returns the seconds until the next look, infinite if it can wait."""
         if now >= self._look_at:
@@ -87,14 +92,17 @@ class Throttle:
             else:
                 lane.hold(SHORT_OF_MEMORY)
 
-    def _tell_begin(self, reading: Reading) -> None:
+    def _why(self, reading: Reading) -> str:
         floor_bytes, available = self._rule.floor_bytes, format_size(reading.available_bytes)
         why = f"{available} available, and host.memory_floor is {format_size(floor_bytes)}"
         if reading.available_bytes >= floor_bytes:
             most = f"host.pressure is {self._rule.stalled_percent_max:g} %"
             why = f"processes wait for it for {reading.stalled_percent:.0f} % of the time, and {most} ({available} available)"
+        return why
+
+    def _tell_begin(self, reading: Reading) -> None:
         held = ", ".join(lane.name for lane in self._lanes() if SHORT_OF_MEMORY in lane.held_by)
-        log.warning("the host is short of memory: %s: nothing is claimed for %s", why, held or "no lane: all are small")
+        log.warning("the host is short of memory: %s: nothing is claimed for %s", self._why(reading), held or "no lane: all are small")
 
 
 def claiming_on(lanes: Sequence[Lane], floor_bytes: int, level: Level) -> set[str]:
