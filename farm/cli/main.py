@@ -32,6 +32,7 @@ COMMANDS = {
     "set": "give waiting jobs another priority or another time",
     "retry": "try jobs again that have failed or were cancelled",
     "queues": "show each queue: how deep it is, which lanes take from it, where it is paused",
+    "top": "watch and steer a farm on a live screen",
     "status": "show hosts, their lanes, and how deep the queues are",
     "migrate": "bring a database's schema up to date",
     "config": "check a configuration file, or print the schema of one",

@@ -8,7 +8,7 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
-from farm.printable import ESCAPES, UNWANTED
+from farm.escapes import ESCAPES, UNWANTED
 
 
 def one_line(value: object) -> str:

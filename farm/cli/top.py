@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from farm.screen.glyphs import Glyphs
     from farm.screen.model import Source
 
 EPILOG = """\
@@ -26,6 +28,7 @@ INTERVAL_S = 0.25
 """Four looks a second: more is not seen, and costs."""
 INTERVAL_S_MAX = 3600.0
 WIDTH_DEFAULT = 120
+ONCE_S = 1.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,42 +42,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--interval", metavar="TIME", type=_interval, default=INTERVAL_S, help="how often to look (default and least: 250ms)"
     )
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII only, as where the locale is not UTF-8")
+    parser.add_argument("--secret-fd", metavar="FD", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--once", action="store_true", help="print one picture as plain text, as where the output is no terminal")
 
 
 def run(args: argparse.Namespace) -> int:
     """Show the farm. Returns the exit code."""
+    from farm.cli.topsource import open_source
     from farm.screen.abilities import can_move, color_system, glyphs_for
 
+    source = open_source(config=args.config, dsn=args.dsn, instance=args.instance, everywhere=args.all, secret_fd=args.secret_fd)
     glyphs = glyphs_for(ascii_only=args.ascii)
-    source = _source(args)
     if args.once or not sys.stdin.isatty() or not can_move(sys.stdout):
-        try:
-            return _print(source, args)
-        finally:
-            source.close()
+        return _print(source, glyphs)
     from farm.screen.app import run as show
     from farm.screen.styles import Palette
 
-    palette = Palette(color_system(sys.stdout))
-    return show(source, tty_file=sys.stdout.fileno(), interval_s=args.interval, glyphs=glyphs, palette=palette)
+    return show(source, tty_file=sys.stdout.fileno(), interval_s=args.interval, glyphs=glyphs, palette=Palette(color_system(sys.stdout)))
 
 
-def _print(source: Source, args: argparse.Namespace) -> int:
-    from farm.screen.abilities import glyphs_for
+def _print(source: Source, glyphs: Glyphs) -> int:
+    """Print one picture. Returns an exit code: 1 if there is no farm to be seen."""
     from farm.screen.draw import draw_once
+    from farm.screen.model import FarmState
     from farm.screen.styles import plain
 
-    width = shutil.get_terminal_size((WIDTH_DEFAULT, 0)).columns
-    for row in draw_once(source.look(), width, glyphs_for(ascii_only=args.ascii)):
+    try:
+        source.look()
+        # Rates are of a time between two looks.
+        time.sleep(ONCE_S)
+        snapshot = source.look()
+    finally:
+        source.close()
+    for row in draw_once(snapshot, shutil.get_terminal_size((WIDTH_DEFAULT, 0)).columns, glyphs):
         print(plain(row).rstrip())
-    return 0
-
-
-def _source(args: argparse.Namespace) -> Source:
-    from farm.screen.source import open_source
-
-    return open_source(config=args.config, dsn=args.dsn, instance=args.instance, everywhere=args.all)
+    return 1 if snapshot.state is FarmState.LOST else 0
 
 
 def _interval(text: str) -> float:

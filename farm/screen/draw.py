@@ -7,7 +7,7 @@ from typing import Any
 
 from farm.screen.columns import Column, filled
 from farm.screen.glyphs import Glyphs
-from farm.screen.lists import everything, find, focus
+from farm.screen.lists import everything, find, focus, is_everywhere, panes_of
 from farm.screen.model import HostView, LaneView, Snapshot, SubworkerView
 from farm.screen.panes import failures, hosts, lanes, subworkers
 from farm.screen.panes.flow import HEIGHT as FLOW_HEIGHT
@@ -113,13 +113,13 @@ def _lists(snapshot: Snapshot, room: int, width: int, view: View, glyphs: Glyphs
     """Return the lists one below the other, each as high as there is room for. focused: the one that keys go to."""
     blocks = {pane: _block(pane, snapshot, width, view, glyphs, focused=pane is focused) for pane in Pane}
     order: list[Pane | None]
-    if snapshot.lanes or snapshot.subworkers:
+    if not is_everywhere(snapshot):
         order = [Pane.LANES, Pane.SUBWORKERS, None, Pane.FAILURES, Pane.HOSTS]
         # Lanes tell how deep they are: their queues stand below only where they leave room, or are looked at.
         if focused is Pane.QUEUES or (snapshot.queues and _needed(blocks, [*order, Pane.QUEUES]) <= room):
             order.append(Pane.QUEUES)
     else:
-        order = [Pane.HOSTS, Pane.QUEUES, Pane.FAILURES]
+        order = [pane for pane in panes_of(snapshot) if pane is not Pane.FAILURES or snapshot.failures]
     flow: Block = (FLOW_HEIGHT, FLOW_HEIGHT, lambda height: draw_flow(snapshot.flow, width, glyphs))
     chosen = [flow if pane is None else blocks[pane] for pane in order]
     first = order.index(focused) if focused is not None and focused in order else 0

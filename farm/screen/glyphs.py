@@ -54,8 +54,8 @@ class Glyphs:
         most = max(means)
         if most <= 0:
             return (self.levels[0] * len(means)).ljust(width)
-        scale = (len(self.levels) - 1) / most
-        curve = [self.levels[max(1, min(round(mean * scale), len(self.levels) - 1))] if mean > 0 else self.levels[0] for mean in means]
+        top = len(self.levels) - 1
+        curve = [self.levels[max(1, min(round(mean / most * top), top))] if mean > 0 else self.levels[0] for mean in means]
         return "".join(curve).ljust(width)
 
 

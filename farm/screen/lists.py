@@ -126,16 +126,21 @@ def find(pane: Pane, key: object, snapshot: Snapshot) -> Any:
 
 def focus(snapshot: Snapshot, view: View) -> Pane:
     """Return the pane that keys go to: the one that was chosen, or the first with something in it where that one is empty."""
-    if everything(view.pane, snapshot):
+    if view.pane is not None and view.pane in panes_of(snapshot) and everything(view.pane, snapshot):
         return view.pane
-    return next((pane for pane in panes_of(snapshot) if everything(pane, snapshot)), view.pane)
+    return next((pane for pane in panes_of(snapshot) if everything(pane, snapshot)), panes_of(snapshot)[0])
+
+
+def is_everywhere(snapshot: Snapshot) -> bool:
+    """Tell whether this is no farm of this host, but all hosts as the database knows them."""
+    return not snapshot.host
 
 
 def panes_of(snapshot: Snapshot) -> tuple[Pane, ...]:
-    """Return the lists in the order in which they stand: of a farm on this host, or of all hosts as the database knows them."""
-    if snapshot.lanes or snapshot.subworkers:
-        return (Pane.LANES, Pane.SUBWORKERS, Pane.FAILURES, Pane.HOSTS, Pane.QUEUES)
-    return (Pane.HOSTS, Pane.QUEUES, Pane.FAILURES, Pane.LANES, Pane.SUBWORKERS)
+    """Return the lists in the order in which they stand."""
+    if is_everywhere(snapshot):
+        return (Pane.HOSTS, Pane.LANES, Pane.QUEUES, Pane.FAILURES)
+    return (Pane.LANES, Pane.SUBWORKERS, Pane.FAILURES, Pane.HOSTS, Pane.QUEUES)
 
 
 def _words(item: Any) -> str:

@@ -87,7 +87,8 @@ class JobPage:
 class View:
     """All that was chosen. `press` makes the next one of it, drawing only reads it."""
 
-    pane: Pane = Pane.LANES
+    pane: Pane | None = None
+    """None: the first one."""
     cursors: Mapping[Pane, Cursor] = field(default_factory=dict)
     orders: Mapping[Pane, int] = field(default_factory=dict)
     """Which of a pane's orders is chosen."""

@@ -11,7 +11,7 @@ from unicodedata import category, normalize
 
 from rich.cells import cell_len, get_character_cell_size
 
-from farm.printable import ESCAPES, UNWANTED
+from farm.escapes import ESCAPES, UNWANTED
 
 TEXT_MAX = 2_000
 """Characters of a text that are looked at: no row is as long."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from farm.printable import UNWANTED
+from farm.escapes import UNWANTED
 from farm.screen.draw import HEIGHT_MIN, WIDTH_MIN, draw, draw_once, share_out
 from farm.screen.glyphs import ASCII, UNICODE
 from farm.screen.model import (

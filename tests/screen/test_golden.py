@@ -13,7 +13,7 @@ import pytest
 
 from farm.screen.draw import draw, draw_once
 from farm.screen.glyphs import ASCII, UNICODE, Glyphs
-from farm.screen.model import DatabaseView, FarmState, Snapshot
+from farm.screen.model import DatabaseView, FarmState, Quantiles, Snapshot
 from farm.screen.press import press
 from farm.screen.state import JobPage, View
 from farm.screen.styles import Row, plain
@@ -36,7 +36,11 @@ def _job() -> View:
 
 
 def _everywhere() -> Snapshot:
-    return replace(snapshot(8, troubled=False), lanes=(), subworkers=(), instance="", host="")
+    seen = snapshot(8, troubled=False)
+    lanes = tuple(
+        replace(lane, rate=0.0, rates=(), run_time=Quantiles(), queue_time=Quantiles(), failure_share=None) for lane in seen.lanes
+    )
+    return replace(seen, lanes=lanes, subworkers=(), instance="", host="")
 
 
 def _empty() -> Snapshot:

@@ -79,7 +79,7 @@ def test_draining_asks_and_is_not_offered_where_no_farm_is() -> None:
     assert view.question is not None
     assert "default" in view.question.text
     assert _press("y", view=view)[1] == Action(Do.DRAIN)
-    assert _press("d", seen=replace(SEEN, lanes=(), subworkers=())) == (View(), None)
+    assert _press("d", seen=replace(SEEN, instance="", host="")) == (View(), None)
 
 
 def test_enter_opens_and_escape_goes_back_one_page_at_a_time() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from farm.screen.columns import filled
 from farm.screen.glyphs import Glyphs
-from farm.screen.lists import chosen_item, find, focus
+from farm.screen.lists import chosen_item, find, focus, is_everywhere
 from farm.screen.model import FailureView, FarmState, HostView, LaneView, Snapshot, SubworkerView
 from farm.screen.state import Pane, View
 from farm.screen.styles import Row, Span
@@ -87,7 +87,7 @@ def keys_now(snapshot: Snapshot, view: View, glyphs: Glyphs) -> list[Key]:
 
 def can_drain(snapshot: Snapshot) -> bool:
     """Tell whether there is a farm here to be drained."""
-    return bool(snapshot.lanes) and snapshot.state in (FarmState.STARTING, FarmState.RUNNING, FarmState.AWAY)
+    return not is_everywhere(snapshot) and snapshot.state in (FarmState.STARTING, FarmState.RUNNING, FarmState.AWAY)
 
 
 def draw_help(glyphs: Glyphs, width: int) -> list[Row]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from farm.screen.amounts import quantiles_text, rate_text, share_text, time_text
 from farm.screen.columns import fields, filled
 from farm.screen.glyphs import Glyphs
+from farm.screen.lists import is_everywhere
 from farm.screen.model import DatabaseView, FarmState, Snapshot
 from farm.screen.panes.marks import FAILURES_MANY
 from farm.screen.state import View
@@ -33,6 +34,9 @@ def draw_header(snapshot: Snapshot, width: int, view: View, glyphs: Glyphs) -> l
     if snapshot.log_path:
         database.append((10, (("log ", "dim"), (clean(snapshot.log_path, ascii_only=glyphs.ascii_only), "dim"))))
     first = _first_line(snapshot, width, view, glyphs)
+    if is_everywhere(snapshot):
+        # No heartbeat tells how long jobs take.
+        return [first, fields(database, width, glyphs)]
     if width >= TWO_LINES:
         return [first, fields([*quantiles, *database], width, glyphs)]
     return [first, fields(quantiles, width, glyphs), fields(database, width, glyphs)]
@@ -64,7 +68,7 @@ def notices(snapshot: Snapshot) -> list[str]:
         horizon = snapshot.database.horizon
         sentences.append(f"{horizon.holder} has kept PostgreSQL from cleaning up for {format_duration(horizon.age_s)}")
     for lane in snapshot.lanes:
-        if lane.trouble and not any(lane.trouble in sentence for sentence in sentences):
+        if lane.trouble and not lane.paused and not any(lane.trouble in sentence for sentence in sentences):
             sentences.append(f"lane {lane.name}: {lane.trouble}")
     return sentences
 
@@ -109,17 +113,19 @@ def _first_line(snapshot: Snapshot, width: int, view: View, glyphs: Glyphs) -> R
 def _figures(snapshot: Snapshot, room: int) -> list[Span]:
     """Return rate, failures and time, the last ones left out where there is no room for them."""
     share = snapshot.failure_share
-    groups: list[list[Span]] = [
+    rate: list[list[Span]] = [
         [(f"{rate_text(snapshot.rate):>8}", "bold"), (" jobs/s ", "dim")],
         [("  failed ", "dim"), (f"{share_text(share):>4} ", "bad" if (share or 0.0) >= FAILURES_MANY else "warning" if share else "dim")],
-        [(f"  {snapshot.at:%H:%M:%S} ", "")],
     ]
+    groups: list[list[Span]] = [*([] if is_everywhere(snapshot) else rate), [(f"  {snapshot.at:%H:%M:%S} ", "")]]
     while groups and sum(map(_size, groups)) > room:
         groups.pop()
     return [span for group in groups for span in group]
 
 
 def _extras(snapshot: Snapshot) -> list[str]:
+    if is_everywhere(snapshot):
+        return []
     extras = [f"up {format_duration(max(snapshot.up_s, 0.0))}"]
     if snapshot.lanes:
         serving, wanted = sum(lane.serving for lane in snapshot.lanes), sum(lane.subworkers for lane in snapshot.lanes)
