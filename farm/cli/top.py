@@ -28,7 +28,8 @@ INTERVAL_S = 0.25
 """Four looks a second: more is not seen, and costs."""
 INTERVAL_S_MAX = 3600.0
 WIDTH_DEFAULT = 120
-ONCE_S = 1.0
+LOOKS_ONCE = 5
+"""For one picture."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,10 +69,11 @@ def _print(source: Source, glyphs: Glyphs) -> int:
     from farm.screen.styles import plain
 
     try:
-        source.look()
-        # Rates are of a time between two looks.
-        time.sleep(ONCE_S)
         snapshot = source.look()
+        for _ in range(LOOKS_ONCE - 1):
+            # Rates are of a time between two looks; and whose jobs run is told a little later than that they do.
+            time.sleep(INTERVAL_S)
+            snapshot = source.look()
     finally:
         source.close()
     for row in draw_once(snapshot, shutil.get_terminal_size((WIDTH_DEFAULT, 0)).columns, glyphs):

@@ -28,6 +28,9 @@ SAID_S = 6.0
 """How long an answer stands in the footer."""
 SILENT_S = 2.0
 """After so long without news the screen says that what it shows is old."""
+LOOK_AGAIN_S = 2.0
+"""So often the page of a job is looked up again while it is open and the job has not ended: one row, by its id."""
+ENDED = ("succeeded", "failed", "cancelled")
 QUITTING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -64,6 +67,7 @@ class App:
         self._heard = self._said = time.monotonic()
         self._code: int | None = None
         self._drawn = False
+        self._looking_up, self._looked_up = False, 0.0
 
     def run(self) -> int:
         """Draw and wait, until a key or a signal ends it. Returns an exit code. Raises TerminalGone."""
@@ -149,14 +153,26 @@ class App:
             self._heard = now
             if not self._view.frozen:
                 self._snapshot = news.snapshot
+            self._look_up_again(now)
         if news.page is not None and self._view.opened and self._view.opened[-1].key == news.page.job_id:
             self._view = replace(self._view, page=news.page)
         if news.said is not None:
             self._said = now
             self._view = replace(self._view, said=news.said)
-        if news.action is not None and news.action.do in (Do.CANCEL, Do.RETRY) and self._view.opened and self._view.opened[-1].kind is None:
+        if news.action is not None and news.action.do is Do.OPEN:
+            self._looking_up = False
+        elif news.action is not None and self._view.opened and self._view.opened[-1].key == news.action.job_id:
             # Its page is to show what became of it.
             self._looker.ask(Action(Do.OPEN, job_id=news.action.job_id))
+
+    def _look_up_again(self, now: float) -> None:
+        """Have the page of a job follow it."""
+        view = self._view
+        if self._looking_up or now - self._looked_up < LOOK_AGAIN_S or not view.opened or view.opened[-1].kind is not None:
+            return
+        if view.page is not None and view.page.job is not None and view.page.job.get("state") not in ENDED:
+            self._looking_up, self._looked_up = True, now
+            self._looker.ask(Action(Do.OPEN, job_id=view.page.job_id))
 
     def _grow_old(self) -> None:
         """Let answers go after a while, and say how old the picture is if nothing comes."""

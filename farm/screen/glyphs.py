@@ -46,27 +46,25 @@ class Glyphs:
         full = self.blocks[-1] * whole + (self.blocks[part] if part else "")
         return full, self.rest * (width - len(full))
 
-    def spark(self, values: Sequence[float], width: int) -> str:
-        """Return a curve of width cells whose highest is the largest value, from the oldest to the newest."""
-        if not values or width <= 0:
-            return " " * max(width, 0)
-        means = _means(values, width)
-        most = max(means)
-        if most <= 0:
-            return (self.levels[0] * len(means)).ljust(width)
-        top = len(self.levels) - 1
-        curve = [self.levels[max(1, min(round(mean / most * top), top))] if mean > 0 else self.levels[0] for mean in means]
-        return "".join(curve).ljust(width)
+    def spark(self, values: Sequence[float], most: int, width: int) -> str:
+        """Return a curve of width cells whose highest is the largest value. most: how many values there can be, the newest last.
+
+        Each cell stands for as many values as the others, so a curve may be shorter than its width; fewer values stand at its end.
+        """
+        if width <= 0:
+            return ""
+        size = -(-most // width)
+        means = _means(values[-most:], size)
+        highest, top = max(means, default=0.0), len(self.levels) - 1
+        curve = [self.levels[max(1, min(round(mean / highest * top), top))] if mean > 0 else self.levels[0] for mean in means]
+        return "".join(curve).rjust(most // size).ljust(width)[:width]
 
 
-def _means(values: Sequence[float], width: int) -> list[float]:
-    """Return the values in at most width groups of equal size; the oldest that do not fill a group are left out."""
-    size = -(-len(values) // width)
-    count = len(values) // size
-    first = len(values) - count * size
+def _means(values: Sequence[float], size: int) -> list[float]:
+    """Return the means of groups of so many; the oldest that do not fill a group are left out."""
     if size == 1:
-        return list(values[first:])
-    return [sum(values[at : at + size]) / size for at in range(first, len(values), size)]
+        return list(values)
+    return [sum(values[at : at + size]) / size for at in range(len(values) % size, len(values), size)]
 
 
 UNICODE = Glyphs(

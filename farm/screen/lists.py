@@ -32,7 +32,8 @@ ORDERS: dict[Pane, tuple[Order, ...]] = {
         ("by name", lambda queue: queue.name),
     ),
     Pane.SUBWORKERS: (
-        ("by post", None),
+        # w9 before w10: a post that was filled anew stays where it was.
+        ("by post", lambda one: (len(one.name), one.name)),
         ("by memory", lambda one: -_used(one)),
         ("by CPU", lambda one: _number(one.cpu)),
         ("by running time", lambda one: _number(one.jobs[0].running_s if one.jobs else None)),

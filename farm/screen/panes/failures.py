@@ -34,10 +34,10 @@ def _then(failure: FailureView, size: int, glyphs: Glyphs) -> Cell:
 COLUMNS: tuple[Column[FailureView], ...] = (
     Column(name="AT", width=8, keep=80, cell=lambda failure, size, glyphs: (f"{failure.at:%H:%M:%S}", "dim")),
     Column(name="ENDED", width=11, keep=90, cell=_kind),
-    Column(name="LANE", width=8, most=20, keep=60, cell=lambda failure, size, glyphs: foreign(failure.lane, glyphs)),
+    Column(name="LANE", width=8, most=16, keep=60, cell=lambda failure, size, glyphs: foreign(failure.lane, glyphs)),
     Column(name="JOB", width=9, most=12, keep=85, right=True, cell=lambda failure, size, glyphs: (str(failure.job_id), "")),
     Column(name="TASK", width=14, most=30, keep=70, cell=lambda failure, size, glyphs: foreign(failure.task, glyphs, "bold")),
     Column(name="TRY", width=3, keep=50, right=True, cell=lambda failure, size, glyphs: (str(failure.attempt), "")),
     Column(name="THEN", width=12, most=16, keep=65, cell=_then),
-    Column(name="WHY", width=20, most=400, grow=4, keep=100, cell=lambda failure, size, glyphs: foreign(failure.text, glyphs)),
+    Column(name="WHY", width=20, most=400, grow=8, keep=100, cell=lambda failure, size, glyphs: foreign(failure.text, glyphs)),
 )

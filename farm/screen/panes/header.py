@@ -126,7 +126,7 @@ def _figures(snapshot: Snapshot, room: int) -> list[Span]:
 def _extras(snapshot: Snapshot) -> list[str]:
     if is_everywhere(snapshot):
         return []
-    extras = [f"up {format_duration(max(snapshot.up_s, 0.0))}"]
+    extras = [f"up {format_duration(float(int(max(snapshot.up_s, 0.0))))}"]
     if snapshot.lanes:
         serving, wanted = sum(lane.serving for lane in snapshot.lanes), sum(lane.subworkers for lane in snapshot.lanes)
         extras.append(f"{serving:,} of {wanted:,} subworkers")

@@ -10,6 +10,9 @@ from farm.screen.panes.marks import bar, count_cell, failure_cell, marked, time_
 from farm.screen.styles import Span
 from farm.screen.text import clean
 
+MINUTE = 60
+"""Rates of a lane, one for each second."""
+
 
 def lane_mark(lane: LaneView, glyphs: Glyphs) -> Span:
     """Return the sign of how a lane is."""
@@ -54,7 +57,7 @@ def _queued(lane: LaneView, size: int, glyphs: Glyphs) -> Cell:
 
 
 def _spark(lane: LaneView, size: int, glyphs: Glyphs) -> Cell:
-    return [(glyphs.spark(lane.rates[-60:], size), "good" if lane.rate > 0 else "dim")]
+    return [(glyphs.spark(lane.rates, MINUTE, size), "good" if lane.rate > 0 else "dim")]
 
 
 def _rate(lane: LaneView, size: int, glyphs: Glyphs) -> Cell:

@@ -10,7 +10,7 @@ from farm.screen.glyphs import Glyphs
 from farm.screen.model import FailureView, HostView, LaneView, Snapshot, SubworkerView
 from farm.screen.panes import failures, subworkers
 from farm.screen.panes.hosts import host_mark
-from farm.screen.panes.lanes import capacity_style, lane_mark, lane_state
+from farm.screen.panes.lanes import MINUTE, capacity_style, lane_mark, lane_state
 from farm.screen.panes.listing import title_row
 from farm.screen.panes.marks import bar, foreign, memory_style
 from farm.screen.panes.subworkers import memory_share, subworker_mark
@@ -61,7 +61,7 @@ def lane_page(lane: LaneView, snapshot: Snapshot, width: int, glyphs: Glyphs) ->
     rate = f"{rate_text(lane.rate)} jobs a second, {share_text(lane.failure_share)} of a minute's failed"
     rows += labelled("rate", rate, width, glyphs)
     if lane.rates:
-        curve = glyphs.spark(lane.rates[-60:], min(60, max(width - LABEL_WIDTH - 20, 10)))
+        curve = glyphs.spark(lane.rates, MINUTE, min(60, max(width - LABEL_WIDTH - 20, 10)))
         rows += labelled("last minute", [(curve, "good"), (f" at most {rate_text(max(lane.rates))}", "dim")], width, glyphs)
     inner = width - 2
     members = [one for one in snapshot.subworkers if one.lane == lane.name]
@@ -89,7 +89,7 @@ def subworker_page(one: SubworkerView, at: int, snapshot: Snapshot, width: int, 
     rows += labelled("restarts", f"{one.restarts:,}{why}", width, glyphs)
     rows.append(title_row("Jobs", (f"{len(one.jobs):,}" if one.jobs else "none runs",), "", width, glyphs))
     for index, job in enumerate(one.jobs):
-        task = clean(job.task, ascii_only=glyphs.ascii_only)
+        task = clean(job.task, ascii_only=glyphs.ascii_only) or glyphs.ellipsis
         said = clean(job.text, ascii_only=glyphs.ascii_only)
         done = share_text(job.progress) if job.progress is not None else ""
         row = filled([(f" {job.job_id:>10}  {time_text(job.running_s):>5}  {done:>4}  {task}  {said}", "")], width, glyphs)

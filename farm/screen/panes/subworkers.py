@@ -45,7 +45,8 @@ def task_text(one: SubworkerView, glyphs: Glyphs) -> str:
     if not one.jobs:
         return NONE
     beside = f" +{len(one.jobs) - 1:,}" if len(one.jobs) > 1 else ""
-    return clean(one.jobs[0].task, ascii_only=glyphs.ascii_only) + beside
+    # It is not told with the job's start, but a moment later.
+    return (clean(one.jobs[0].task, ascii_only=glyphs.ascii_only) or glyphs.ellipsis) + beside
 
 
 def _longest(one: SubworkerView) -> JobRun | None:
@@ -117,5 +118,5 @@ COLUMNS: tuple[Column[SubworkerView], ...] = (
     Column(name="SAYS", width=12, most=40, keep=20, cell=_says),
     Column(name="ENDED", width=COUNT_WIDTH, keep=50, right=True, cell=lambda one, size, glyphs: (count_text(one.ended), "")),
     Column(name="NEW", width=3, keep=60, right=True, cell=_restarts),
-    Column(name="WHY NEW", width=9, most=40, keep=55, cell=_why),
+    Column(name="WHY NEW", width=12, most=60, grow=2, keep=55, cell=_why),
 )
