@@ -44,7 +44,7 @@ class Facts:
     turned_at: float
     """When the main loop turned last."""
     steps: dict[str, float] = field(default_factory=dict)
-    """By the name of a thread that is in the middle of a step: when that began."""
+    """By the name of a thread: for how long it has been at its present step."""
     served: bool = True
     """A lane has been ready."""
     draining: bool = False
@@ -82,9 +82,9 @@ class Health:
         found = []
         if now - facts.turned_at > TURN_S:
             found.append(f"the main loop has not turned for {now - facts.turned_at:.0f} s")
-        for name, began in facts.steps.items():
-            if now - began > STILL_S:
-                found.append(f"the thread for {name} has been at one step for {now - began:.0f} s")
+        for name, step_s in facts.steps.items():
+            if step_s > STILL_S:
+                found.append(f"the thread for {name} has been at one step for {step_s:.0f} s")
         if facts.away_since is not None:
             # Nothing is to be expected now, and in the first moments afterwards.
             self._still.clear()

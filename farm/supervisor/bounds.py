@@ -26,6 +26,10 @@ class Bounds:
     jobs_before: int = 0
     """Of those that it has started, how many had ended at the last look."""
 
+    files_at: float = 0.0
+    ran: frozenset[int] = frozenset()
+    """The jobs that ran when files in shared memory were looked at, and from when on they may be looked at again."""
+
     @property
     def group_bytes(self) -> int:
         """What its control group may hold: a little more, so that what grows slowly is found by a look, which names it."""

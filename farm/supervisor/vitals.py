@@ -30,7 +30,7 @@ class Vitals:
         steps: Callable[[], Mapping[str, float]],
         knows_work: Callable[[Lane], bool],
     ) -> None:
-        """steps: of the threads that are in the middle of one, by name, when it began. knows_work: for that lane."""
+        """steps: for how long each thread has been at its present one. knows_work: whether there is some that a lane could claim."""
         self._supervisor = supervisor
         self._crew = crew
         self._desk = desk
@@ -44,10 +44,9 @@ class Vitals:
         """Return how the farm stands."""
         failing_ns = self.commits().standing.failing_since_ns
         return Facts(
-            # Before all else: what is read later is not to seem to lie in the future.
             turned_at=self._supervisor.turned_at,
-            steps=dict(self._steps()),
             now=time.monotonic(),
+            steps=dict(self._steps()),
             served=self._supervisor.served,
             draining=self._supervisor.draining,
             away_since=self._figures.beats.away_since,

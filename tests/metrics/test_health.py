@@ -39,7 +39,7 @@ def test_a_main_loop_that_does_not_turn_is_told_of_at_once() -> None:
 
 
 def test_a_thread_that_hangs_in_a_step_is_told_of() -> None:
-    assert Health().look(at(1000.0, steps={"claims": 990.0, "upkeep": 900.0})) == ["the thread for upkeep has been at one step for 100 s"]
+    assert Health().look(at(1000.0, steps={"claims": 10.0, "upkeep": 100.0})) == ["the thread for upkeep has been at one step for 100 s"]
 
 
 def test_outcomes_that_nobody_commits_are_told_of() -> None:
