@@ -22,7 +22,7 @@ from tests.metrics.queries import GRAFANA, as_rules, complaints, exposed, querie
 from tests.process.crew import wait_for
 from tests.process.running import RunningFarm
 
-LANES = {"fast": {"queues": ["fast"], "subworkers": 1}, "slow": {"queues": ["slow"], "subworkers": 1, "concurrency": 4}}
+LANES = {"fast": {"queues": ["fast"], "subworkers": 1}, "slow": {"queues": ["slow"], "subworkers": 1}}
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def _look_at_numbers(monitored: Monitored) -> None:
         'farm_job_queue_time_seconds_count{lane="slow",task="chores:give_text"}': 50,
         'farm_subworker_restarts_total{lane="fast",reason="crashed"}': 1,
         'farm_lane_claimed_jobs_total{lane="slow"}': 51,
-        'farm_lane_capacity{lane="slow"}': 4,
+        'farm_lane_capacity{lane="slow"}': 1,
         "farm_database_up": 1,
         "farm_healthy": 1,
     }
