@@ -9,7 +9,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from importlib import import_module
 from typing import NoReturn, Protocol
 
@@ -46,8 +45,6 @@ COMMANDS = {
     "demo": "see a farm at work on the Python files of this machine",
 }
 
-NAME_WIDTH = 20
-"""Of the column of commands in the help: the longest stands beside its text."""
 MODULES = {"database": "databases"}
 """Of commands whose module is not called like them."""
 
@@ -142,7 +139,7 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
         prog="farm",
         description="Run very many small jobs on your own machines with nothing but PostgreSQL.",
         epilog=EPILOG,
-        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=NAME_WIDTH),
+        formatter_class=_CommandsHelp,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     group = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -170,6 +167,14 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: {message} ({self.prog} --help says more)", file=sys.stderr)
         sys.exit(2)
+
+
+class _CommandsHelp(argparse.RawDescriptionHelpFormatter):
+    """Keeps each command and its text on one line: argparse does not count that commands are set in further than options."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = max(map(len, COMMANDS)) + 2 * self._indent_increment
 
 
 class _Version(argparse.Action):

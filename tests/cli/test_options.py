@@ -20,6 +20,7 @@ PARSERS = every_parser()
 NO_JSON = {
     "start": "a farm's log is --log-format json",
     "enqueue": "an id is a number, and what is waited for is JSON",
+    "top": "a screen; what it shows is `farm status --json`, and more at /metrics",
     "completion": "a script",
     "demo": "a show",
 }
