@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import runners
 from farm.config.database import choose_database, read_database
-from farm.config.keys import AUTO, CONFIG, HOST, RETENTION, SPILL, WRITER
+from farm.config.keys import AUTO, CONFIG, HOST, METRICS, RETENTION, SPILL, WRITER
 from farm.config.lanes import read_lanes
 from farm.config.machine import Machine, detect
-from farm.config.model import CONNECT_S_MAX, GATE_SHARE, RECONNECT_PAUSE_S_MAX, Config, Database, Host, LanesSource, WriterOptions
+from farm.config.model import CONNECT_S_MAX, GATE_SHARE, RECONNECT_PAUSE_S_MAX, Config, Database, Host, LanesSource, Metrics, WriterOptions
 from farm.config.oneline import FLAG, VARIABLE, read_one_line
 from farm.config.problems import START, Problems, did_you_mean
 from farm.config.section import Section, check_name, describe, filled_in, has_refused, plain
@@ -117,6 +117,7 @@ def _read(file: str, top: Section, dsn: str | None, environ: Mapping[str, str], 
         claim_max=top.integer("claim_max"),
         spill_bytes_max=top.section("spill", SPILL.keys).size("max"),
         retention=_read_retention(top.section("retention", RETENTION.keys)),
+        metrics=_read_metrics(top),
     )
     _check_times(config, top)
     top.problems.raise_if_any()
@@ -208,6 +209,12 @@ def _read_retention(section: Section) -> Retention:
     failed_s = section.duration("failed") or None
     cancelled_s = section.duration("cancelled") or None if section.has("cancelled") else failed_s
     return Retention(section.duration("succeeded") or None, failed_s, cancelled_s)
+
+
+def _read_metrics(top: Section) -> Metrics | None:
+    section = top.section("metrics", METRICS.keys)
+    host, port = section.address("host"), section.integer("port")
+    return Metrics(host=host, port=port) if top.has("metrics") else None
 
 
 def _check_times(config: Config, top: Section) -> None:
