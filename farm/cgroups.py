@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,8 @@ class Group:
         """Make it. Raises OSError."""
         self.path = path
         self._version = version
-        self._limit_bytes = 0
+        self.limit_bytes = 0
+        """What it may hold; 0: whatever it likes."""
         self._kills_before = 0
         path.mkdir(mode=0o755)
         if version == 2:
@@ -65,24 +66,25 @@ class Group:
     def limit(self, limit_bytes: int) -> None:
         """Have the kernel end somebody in it rather than let it hold more, whether in memory or swapped out. Raises OSError."""
         if self._version == 1:
-            _write(self.path / "memory.limit_in_bytes", str(limit_bytes))
-            # Of both together. Not there without swap accounting.
-            with suppress(FileNotFoundError):
-                _write(self.path / "memory.memsw.limit_in_bytes", str(limit_bytes))
+            # The second one is of both together, never less than the first, and not there without swap accounting.
+            names = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+            for name in names if not 0 < self.limit_bytes < limit_bytes else reversed(names):
+                with suppress(FileNotFoundError) if name == names[1] else nullcontext():
+                    _write(self.path / name, str(limit_bytes))
         else:
             with suppress(FileNotFoundError):
                 _write(self.path / "memory.swap.max", "0")
             _write(self.path / "memory.max", str(limit_bytes))
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
 
     @property
     def kills(self) -> int:
         """How many processes in it the kernel has ended for its limit. One that a larger group's limit has ended is none of them."""
-        if not self._limit_bytes:
+        if not self.limit_bytes:
             return 0
         if self._version == 1:
             kills = _counts(self.path / "memory.oom_control").get("oom_kill", 0)
-            return kills if kills and self.peak_bytes >= self._limit_bytes - NEAR_BYTES else 0
+            return kills if kills and self.peak_bytes >= self.limit_bytes - NEAR_BYTES else 0
         events = _counts(self.path / "memory.events")
         return events.get("oom_kill", 0) if events.get("oom") else 0
 
@@ -91,6 +93,11 @@ class Group:
         kills = self.kills
         new, self._kills_before = kills - self._kills_before, kills
         return new
+
+    @property
+    def shared_bytes(self) -> int:
+        """What it holds of shared memory, mapped or in files of `/dev/shm` alone."""
+        return _counts(self.path / "memory.stat").get("shmem", 0)
 
     @property
     def peak_bytes(self) -> int:

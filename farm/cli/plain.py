@@ -35,6 +35,11 @@ def as_json(value: Any) -> str:
     return json.dumps(value, indent=2, default=_jsonable)
 
 
+def json_line(value: Any) -> str:
+    """Return data as JSON for programs on one line, otherwise as as_json does."""
+    return json.dumps(value, default=_jsonable)
+
+
 def compact_json(value: Any) -> str:
     """Return data as JSON on one line, for people."""
     return json.dumps(value, ensure_ascii=False, default=_jsonable)

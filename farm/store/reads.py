@@ -50,8 +50,8 @@ class ReadStore:
     def job(self, job_id: int) -> dict[str, Any] | None:
         """Return a job with the columns of the view, and under `attempts` what became of each of them, see history().
 
-        Also what else it was enqueued with: `expires_at`, `retry` (such as `1s to 10m`) and `memory_bytes`, rounded up to its memory
-        class; None for what it does not say. And its `progress`, as jobs() has it; and for each attempt its `log`, None if there is none.
+        Also what else it was enqueued with: `expires_at`, `retry` (such as `1s to 10m`), `timeout_s` and `memory_bytes`, rounded up to its
+        memory class; None for what it does not say. Its `progress`, as jobs() has it; and of each attempt its `log`, None if it has none.
         """
         rows = self._read("read_job", {"job_id": job_id})
         if not rows:
@@ -59,6 +59,8 @@ class ReadStore:
         job = rows[0]
         base_ms, cap_ms, memory_mb = (job.pop(column) for column in ("retry_base_ms", "retry_cap_ms", "memory_mb"))
         job["retry"] = None if base_ms is None else format_retry(base_ms, cap_ms)
+        timeout_ms = job.pop("timeout_ms")
+        job["timeout_s"] = None if timeout_ms is None else timeout_ms / 1000
         job["memory_bytes"] = memory_class_bytes(memory_mb or 0)
         self._add_progress(rows)
         attempts = history(job, self._read("list_failures", {"job_id": job_id}), job.pop("read_at"))

@@ -25,7 +25,7 @@ from farm.shm.spill import Spill
 from farm.shm.start import SoleGate, StartGate
 from farm.shm.successes import VALUE_AT, SuccessProducer
 from farm.subworker.capture import Capture
-from farm.subworker.failures import FAILED, MEMORY, SUCCEEDED
+from farm.subworker.failures import FAILED, MEMORY, SUCCEEDED, memory_error
 from farm.subworker.limits import LEAVES_FULL, MemoryLimit
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.preparation import Wait, call_setup, setting_up
@@ -142,13 +142,6 @@ class Workbench:
             return FAILED, WHOLE, self._not_kept(text, error)
         return kind, WHOLE, text
 
-    def _out_of_memory(self, error: BaseException) -> bytes:
-        error.__traceback__ = None  # its frames hold what the job had allocated
-        with self._limit.reserve():
-            limit_mb, peak_mb = self._limit.memory_bytes / 1e6, self._limit.peak_bytes() / 1e6
-            detail = f": {error}" if str(error) else ""
-            return error_payload("MemoryError", f"memory limit of {limit_mb:.0f} MB reached; peak {peak_mb:.0f} MB{detail}")
-
     def _leave_full(self) -> None:
         """End this process when its jobs have left too much in its memory, and nothing runs: what was published stands."""
         self._wake_writer()
@@ -186,7 +179,7 @@ class Workbench:
         stop = self._generation.stops.of(slot, seq) if kind in (FAILED, MEMORY) else None
         if stop is not None:
             return stop.kind, stopped_payload(stop.kind, stop.text, NO_ERROR if kind == MEMORY else payload)
-        return kind, self._out_of_memory(payload) if kind == MEMORY else payload
+        return kind, memory_error(self._limit, payload) if kind == MEMORY else payload
 
     def _log_of(self, slot: int, seq: int, kind: int) -> bytes:
         """Return what is to be kept of what a job has printed, in the bytes of its log; b"" if that is nothing."""

@@ -34,6 +34,7 @@ from farm.supervisor.children import Children
 from farm.supervisor.control import Control
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
+from farm.supervisor.events import Event, event
 from farm.supervisor.generation import Generation
 from farm.supervisor.groups import Groups
 from farm.supervisor.lane import Lane
@@ -42,6 +43,7 @@ from farm.supervisor.mainstays import Mainstays
 from farm.supervisor.output import Output
 from farm.supervisor.reload import Reloader
 from farm.supervisor.room import check_machine, rings_bytes
+from farm.supervisor.service import Service
 from farm.supervisor.spawn import inherit_nothing
 from farm.supervisor.strays import strays, told
 from farm.supervisor.threads import EventNap
@@ -71,12 +73,14 @@ def start(config: Config, *, load: Callable[[], Config] | None = None, burst: bo
     linux.hide_memory()
     # Before anything is started, which inherits it: a job that is claimed passes through many hands, and each may be woken late.
     linux.ask_for_slices(linux.SLICE_NS)
+    service = Service(os.environ, pid=os.getpid())
     inherit_nothing()
     logs.set_up(log_format)
     sys.setswitchinterval(SWITCH_S)
     check_machine(config)
     with ExitStack() as stack:
-        return Boot(config, stack).run(load=load, burst=burst)
+        stack.callback(service.close)
+        return Boot(config, stack, service).run(load=load, burst=burst)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +97,10 @@ class Answering:
 class Boot:
     """Makes the pieces, in order; the stack unmakes them, in reverse."""
 
-    def __init__(self, config: Config, stack: ExitStack) -> None:
+    def __init__(self, config: Config, stack: ExitStack, service: Service) -> None:
         self._config = config
         self._stack = stack
+        self._service = service
         # First of all: a signal that comes from here on ends the farm in order.
         self._loop = Loop()
         stack.callback(self._loop.close)
@@ -170,7 +175,7 @@ class Boot:
         self._children.attach_desk(writer)
         mainstays = Mainstays(config=self._config, loop=self._loop, children=self._children, crew=crew, zygote=zygote, writer=writer)
         supervisor = parts.supervisor(
-            loop=self._loop, mainstays=mainstays, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst
+            loop=self._loop, mainstays=mainstays, crew=crew, desk=desk, spill=self._spill, inbox=inbox, service=self._service, burst=burst
         )
         self._announce(host_id)
         pauses = parts.pauses(self._state.path, crew=crew, handover=supervisor.handover)
@@ -190,6 +195,8 @@ class Boot:
             place=self._place,
             make_lane=lambda lane, claim_max: Lane(lane, claim_max=claim_max, witness=witness),
             adopt=adopt,
+            begin=self._service.tell_reloading,
+            end=lambda: self._service.tell_ready(supervisor.status()),
             claim_for=parts.claim_for,
         )
         panorama = self._make_panorama(supervisor, parts, mainstays, crew, pauses, reloader)
@@ -329,7 +336,10 @@ class Boot:
 
     def _announce(self, host_id: int) -> None:
         assert self._answering is not None
-        log.info("farm %s as %r on %s, host %d: %s", _version(), self._state.instance, platform.node(), host_id, self._answering.label)
+        facts = (_version(), self._state.instance, platform.node(), host_id, self._answering.label)
+        names = ("version", "instance", "host", "host_id", "database")
+        started = event(Event.STARTED, **dict(zip(names, facts, strict=True)))
+        log.info("farm %s as %r on %s, host %d: %s", *facts, extra=started)
         announce_lanes(self._config)
 
     def _leave(self, supervisor: Supervisor, mainstays: Mainstays, parts: Any, crew: Crew, uncommitted: int) -> int:
@@ -346,11 +356,12 @@ class Boot:
         mainstays.writer.close()
         crew.close()
         if uncommitted:
-            log.error("left with %s without a committed outcome: the next start here commits or releases them", counted(uncommitted, "job"))
+            text = "left with %s without a committed outcome: the next start here commits or releases them"
+            log.error(text, counted(uncommitted, "job"), extra=event(Event.LEFT, uncommitted=uncommitted))
             return 1
         self._place.remove()
         self._spill.remove_of_run(self._place.path.name)
-        log.info("left: %s", summary)
+        log.info("left: %s", summary, extra=event(Event.LEFT, uncommitted=0))
         if supervisor.gave_up:
             return 1 if supervisor.served else 2
         return 0

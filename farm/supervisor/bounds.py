@@ -26,6 +26,10 @@ class Bounds:
     jobs_before: int = 0
     """Of those that it has started, how many had ended at the last look."""
 
+    files_at: float = 0.0
+    ran: frozenset[int] = frozenset()
+    """The jobs that ran when files in shared memory were looked at, and from when on they may be looked at again."""
+
     @property
     def group_bytes(self) -> int:
         """What its control group may hold: a little more, so that what grows slowly is found by a look, which names it."""
@@ -40,8 +44,9 @@ class Bounds:
 
 def limit_bytes(generation: Generation) -> int:
     """Return what one generation may hold before it is ended: beside what its jobs may take what it held before the first of them, and its
-    rings, which come to be in its memory little by little."""
-    return generation.footprint_bytes + generation_bytes(generation.slots) + int(generation.memory_bytes * FACTOR)
+    rings and the ends of its logs, which come to be in its memory little by little."""
+    rings = generation_bytes(generation.slots) + generation.tails_bytes
+    return generation.footprint_bytes + rings + int(generation.memory_bytes * FACTOR)
 
 
 def bounds_of(generation: Generation, lane: Lane) -> Bounds:

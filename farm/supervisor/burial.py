@@ -15,6 +15,7 @@ from farm.shm.slots import Slot
 from farm.subworker.limits import EXHAUSTED, LEAVES_FULL
 from farm.subworker.results import error_type
 from farm.supervisor.desk import ended, outcome_of
+from farm.supervisor.events import Event, event
 from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generation, timed_out
 
 LIKELY_SHARE = 0.5
@@ -119,7 +120,8 @@ def _tell(generation: Generation, struck: list[Slot]) -> None:
     cause = next((slot for slot in struck if doom is not None and doom.seq == slot.seq), struck[0])
     beside = f" and {len(struck) - 1} more" if len(struck) > 1 else ""
     why = doom.message if doom is not None else why_it_ended(generation)
-    log.warning("%s (%s), while it ran job %d%s: %s", generation.post, generation.lane, cause.job_id, beside, why)
+    ended_so = event(Event.SUBWORKER_ENDED, subworker=generation.post, lane=generation.lane, job_id=cause.job_id, jobs=len(struck), why=why)
+    log.warning("%s (%s), while it ran job %d%s: %s", generation.post, generation.lane, cause.job_id, beside, why, extra=ended_so)
 
 
 def why_it_ended(generation: Generation) -> str:

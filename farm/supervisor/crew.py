@@ -19,6 +19,7 @@ from farm.supervisor.births import SPARE, Births
 from farm.supervisor.bounds import bounds_of
 from farm.supervisor.burial import exhausted, how_it_ended, judge
 from farm.supervisor.desk import Desk, released
+from farm.supervisor.events import Event, event
 from farm.supervisor.figures import RestartFigures, reason_of
 from farm.supervisor.footprint import KernelKills, held_bytes
 from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generation, Phase, signal_group
@@ -400,7 +401,9 @@ class Crew:
         if served:
             if idle:
                 # Of one that ran something its burial tells.
-                log.warning("%s (%s), while it ran nothing: %s", generation.post, generation.lane, how_it_ended(status))
+                why = how_it_ended(status)
+                ended = event(Event.SUBWORKER_ENDED, subworker=generation.post, lane=generation.lane, jobs=0, why=why)
+                log.warning("%s (%s), while it ran nothing: %s", generation.post, generation.lane, why, extra=ended)
             if post is not None and not worked:
                 post.pause(time.monotonic())
         elif post is not None:

@@ -13,6 +13,7 @@ from farm.errors import FarmError, StoreUnavailable
 from farm.failpoints import passing
 from farm.headway import Progress
 from farm.model import CancelRequest
+from farm.supervisor.events import Event, event
 from farm.supervisor.figures import BeatFigures
 from farm.supervisor.generation import Generation
 from farm.supervisor.progress import ProgressTeller
@@ -202,7 +203,8 @@ class Heartbeat:
     def _note_away(self, now: float, error: StoreUnavailable) -> None:
         if not self.away:
             self.figures.note_away(now)
-            log.warning("the database is away (%s); results are kept, nothing new is claimed", error)
+            away = event(Event.DATABASE_AWAY, why=str(error))
+            log.warning("the database is away (%s); results are kept, nothing new is claimed", error, extra=away)
 
     def _ask_for_server(self, now: float) -> None:
         away_since = self.figures.away_since
@@ -216,7 +218,8 @@ class Heartbeat:
 
     def _note_back(self, now: float) -> None:
         if (away_since := self.figures.away_since) is not None:
-            log.warning("the database is back after %.1f s", now - away_since)
+            away_s = now - away_since
+            log.warning("the database is back after %.1f s", away_s, extra=event(Event.DATABASE_BACK, away_s=away_s))
 
 
 def less_monotonic(database_us: int, sent_ns: int) -> int:

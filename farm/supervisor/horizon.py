@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 
 from farm.model import HorizonHolder
+from farm.supervisor.events import Event, event
 from farm.units import format_duration
 
 OPEN_S = 600.0
@@ -62,7 +63,9 @@ class Horizon:
         if key == self._said and now < self._quiet_until:
             return
         self._said, self._quiet_until = key, now + SAY_AGAIN_S
-        log.warning("%s keeps all that was done in the last %s from being cleaned up", oldest, format_duration(oldest.age_s or 0.0))
+        held = event(Event.HORIZON_HELD, holder=str(oldest), age_s=oldest.age_s or 0.0)
+        age = format_duration(oldest.age_s or 0.0)
+        log.warning("%s keeps all that was done in the last %s from being cleaned up", oldest, age, extra=held)
 
 
 def _key(holder: HorizonHolder) -> Key:

@@ -8,6 +8,8 @@ import time
 
 import orjson
 
+from farm.supervisor.loglimit import Limited
+
 
 class TextFormatter(logging.Formatter):
     """`12:04:31.250 WARNING text`; the level only where it is not INFO. A record's `rows` stand below it, a line each."""
@@ -21,7 +23,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time (UTC), level, logger, message, a record's own `fields`, and exception where there is one."""
+    """One object a line: time (UTC), level, logger, event, message, a record's own `fields`, exception: where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -29,6 +31,7 @@ class JsonFormatter(logging.Formatter):
             "time": f"{clock}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
+            **({"event": name} if (name := getattr(record, "event", "")) else {}),
             "message": record.getMessage(),
             **getattr(record, "fields", {}),
         }
@@ -43,6 +46,6 @@ def set_up(log_format: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logger = logging.getLogger("farm")
-    logger.handlers = [handler]
+    logger.handlers = [Limited(handler)]
     logger.setLevel(logging.INFO)
     logger.propagate = False

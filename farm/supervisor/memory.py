@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
+from farm.cgroups import Group
 from farm.model import OutcomeKind
 from farm.supervisor.bounds import Bounds, bounds_of
 from farm.supervisor.crew import Crew
-from farm.supervisor.footprint import children_of, exact_bytes, held_bytes, resident_bytes, tree_of
+from farm.supervisor.footprint import children_of, exact_bytes, held_bytes, resident_bytes, shared_bytes, tree_of
 from farm.supervisor.generation import NONE_OF_THEM, Doom, Generation, Phase
 from farm.supervisor.lane import Lane
 from farm.units import format_size
@@ -23,6 +25,10 @@ from farm.units import format_size
 LOOK_S = 0.1
 NEAR_SHARE, NEAR_LOOK_S = 0.8, 0.02
 """Near its limit a subworker is looked at more often: in a tenth of a second it may take half a gigabyte."""
+FILES_S = 1.0
+"""Between two looks at what a subworker's group holds of files in shared memory."""
+FILES_BYTES_MIN = 8_000_000
+"""Less than this, left by earlier jobs, is hardly in the way of the next one."""
 EXACT_S = 1.0
 """Between two exact looks at one subworker that had turned out to hold less: its pages are walked for them."""
 RELIEF_S = 2.0
@@ -115,6 +121,9 @@ class MemoryWatch:
             return True
         near_bytes = bounds.baseline_bytes + NEAR_SHARE * (bounds.limit_bytes - bounds.baseline_bytes)
         tree = tree_of(generation.pid, tuple(strays))
+        if generation.group is not None and now >= bounds.files_at:
+            bounds.files_at = now + FILES_S
+            _allow_files(generation, generation.group, bounds, tree)
         if sum(map(resident_bytes, tree)) <= near_bytes or (held := sum(map(held_bytes, tree))) <= near_bytes:
             return False
         if held > bounds.limit_bytes and now >= bounds.exact_at:
@@ -155,6 +164,20 @@ class MemoryWatch:
             whose = f"{len(running)} jobs beside each other: each" if len(running) > 1 else "this job or one before it: it"
             generation.kill(Doom(OutcomeKind.MEMORY, f"{message} by {whose} is to run alone", NONE_OF_THEM))
         return bool(running)
+
+
+def _allow_files(generation: Generation, group: Group, bounds: Bounds, tree: Sequence[int]) -> None:
+    """Have what earlier jobs have left in `/dev/shm` not count against later ones: their group's limit is so much higher.
+
+    It is never lower again: the kernel would end somebody for that.
+    """
+    ran = frozenset(slot.seq for slot in generation.running())
+    before, bounds.ran = bounds.ran, ran
+    if ran.isdisjoint(before):
+        allowed = bounds.group_bytes + group.shared_bytes - sum(map(shared_bytes, tree))
+        if allowed >= group.limit_bytes + FILES_BYTES_MIN:
+            with suppress(OSError):
+                group.limit(allowed)
 
 
 def _orphans(generations: Sequence[Generation]) -> Mapping[int, list[int]]:

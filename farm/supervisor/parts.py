@@ -50,6 +50,7 @@ from farm.supervisor.panorama import Link
 from farm.supervisor.pauses import Pauses
 from farm.supervisor.postbox import Postbox
 from farm.supervisor.refusals import Refusals
+from farm.supervisor.service import Service
 from farm.supervisor.supervisor import Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
 from farm.supervisor.threads import Nap, PartThread
@@ -60,6 +61,8 @@ from farm.supervisor.writer import Writer
 
 FRAME_SPARE_BYTES = 64
 STOP_S = 6.0
+STUCK_S = 120.0
+"""A thread whose step takes so long does not come back from it: a step has a few calls of the database, each with its own deadline."""
 PROMOTE_EVERY_S = 1.0
 
 
@@ -205,6 +208,7 @@ class Parts:
         desk: Desk,
         spill: Spill,
         inbox: queue.SimpleQueue[Any],
+        service: Service,
         burst: bool,
     ) -> Supervisor:
         """Make the main thread's part."""
@@ -227,6 +231,8 @@ class Parts:
             packer=self._packer,
             claimer=self._claimer,
             claims=self._claims,
+            service=service,
+            stuck=self._stuck,
             burst=burst,
         )
 
@@ -279,6 +285,12 @@ class Parts:
             # With the database gone at this very moment the row waits for its lease: there is nothing in it to hurry for.
             with suppress(StoreUnavailable):
                 self._hosts.retire(self._host_id, None)
+
+    def _stuck(self) -> str:
+        """Say which thread does not come to the end of a step, "" if all do: none waits for a database without a deadline."""
+        now = time.monotonic()
+        names = [thread.name for thread in self._threads if thread.at_it_s(now) > STUCK_S]
+        return f"no step of {', '.join(names)} has ended for {STUCK_S:g} s" if names else ""
 
     def _timeouts(self) -> Timeouts:
         policies = Policies(self._config.tasks)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 
 from farm.supervisor.crew import Crew
+from farm.supervisor.events import Event, event
 from farm.supervisor.figures import Reason
 from farm.supervisor.footprint import private_bytes
 from farm.supervisor.generation import Generation, Phase
@@ -170,7 +171,8 @@ class Turn:
             self._untold += 1
             return
         more = f", and {self._untold:,} more since this was last told" if self._untold else ""
-        log.info("%s (%s) has a successor: %s%s", generation.post, generation.lane, why, more)
+        replaced = event(Event.SUBWORKER_REPLACED, subworker=generation.post, lane=generation.lane, why=why)
+        log.info("%s (%s) has a successor: %s%s", generation.post, generation.lane, why, more, extra=replaced)
         self._told_at, self._untold = now, 0
 
 

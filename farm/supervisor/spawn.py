@@ -30,7 +30,7 @@ def spawn(module: str, arguments: Sequence[str], descriptors: Mapping[int, int],
             kept.append(fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, HIGH_FD))
             actions.append((os.POSIX_SPAWN_DUP2, kept[-1], target))
         command = [sys.executable, "-P", "-m", module, *arguments]
-        return os.posix_spawn(sys.executable, command, {**_environment(), **(extra_env or {})}, file_actions=actions)
+        return os.posix_spawn(sys.executable, command, {**child_environment(), **(extra_env or {})}, file_actions=actions)
     finally:
         for descriptor in kept:
             os.close(descriptor)
@@ -44,5 +44,6 @@ def inherit_nothing() -> None:
                 os.set_inheritable(int(name), False)
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
+    """Return what a child may know of our environment."""
     return {name: value for name, value in os.environ.items() if name in ENVIRONMENT or name.startswith("LC_")}

@@ -25,6 +25,7 @@ from farm.supervisor.crew import Crew
 from farm.supervisor.deadlines import Deadlines
 from farm.supervisor.desk import Desk, released
 from farm.supervisor.drain import Drain
+from farm.supervisor.events import Event, event
 from farm.supervisor.generation import Phase, signal_group
 from farm.supervisor.handover import Handover
 from farm.supervisor.lane import Lane, leases_held
@@ -37,6 +38,7 @@ from farm.supervisor.postbox import Postbox
 from farm.supervisor.pressure import Meter
 from farm.supervisor.recycling import Recycling
 from farm.supervisor.reload import Reloader
+from farm.supervisor.service import Service
 from farm.supervisor.snapshot import lane_snapshot, running
 from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
@@ -49,6 +51,8 @@ ACKS_S_MAX = 0.03
 """Acks are waited for only when nothing else wakes the supervisor sooner: they free memory, and nobody waits for that."""
 SETUP_TRIES = 4
 """Of each subworker, before any has served: what cannot be set up at the start is a mistake in the configuration, or of the machine."""
+LEAVE_S_MAX = 30.0
+"""What leaving may take beside the time that running jobs have: the last commits, and the ends of processes and threads."""
 LOOK_S = 0.02
 """How often to look whether the ring of a dead subworker is consumed, and with --burst whether the last look found nothing."""
 
@@ -79,8 +83,11 @@ class Supervisor:
         packer: Packer,
         claimer: Claimer,
         claims: PartThread,
+        service: Service,
+        stuck: Callable[[], str],
         burst: bool,
     ) -> None:
+        """stuck: says in words what makes no progress though it should, "" if nothing does."""
         self._drain_timeout_s = drain_timeout_s
         self._loop = loop
         self._mainstays = mainstays
@@ -94,6 +101,8 @@ class Supervisor:
         """The first position of the unpacked arrival that is still to be packed."""
         self._claimer = claimer
         self._claims = claims
+        self._service = service
+        self._stuck = stuck
         self._burst = burst
         self._deadlines = Deadlines(crew)
         self._cancels = Cancels(crew=crew, desk=desk)
@@ -151,6 +160,14 @@ class Supervisor:
         """True once a lane has been ready."""
         return self._served
 
+    def status(self) -> str:
+        """Say in one line what it does now."""
+        if not self._served:
+            return "starting"
+        lanes, busy = len(self._crew.lanes), running(self._crew.lanes)
+        doing = "draining" if self._drain is not None else counted(lanes, "lane")
+        return f"{doing}, {counted(busy, 'job')} running, {counted(self.settled, 'outcome')} committed"
+
     def summary(self) -> str:
         """Say what came of the jobs, in words."""
         parts = [f"{counted(self.settled, 'outcome')} committed"]
@@ -202,6 +219,7 @@ class Supervisor:
             wait_s = min(wait_s, self._drain.step(now))
         elif self._burst:
             wait_s = min(wait_s, self._look_for_end(now))
+        wait_s = min(wait_s, self._service.step(now, self.status, self._stuck))
         return min(wait_s, LOOK_S) if dying or self._unpacked is not None else wait_s
 
     def _look_at_memory(self, now: float) -> float:
@@ -222,12 +240,14 @@ class Supervisor:
         """Stop claiming and leave when all is done; called again, hurry."""
         now = time.monotonic()
         if self._drain is not None:
-            log.info("hurrying: running jobs are ended now")
+            log.info("hurrying: running jobs are ended now", extra=event(Event.HURRIED))
             self._drain.hurry(now)
             return
-        log.info("draining: running jobs may end within %g s", self._drain_timeout_s)
+        left_s = self._drain_timeout_s
+        log.info("draining: running jobs may end within %g s", left_s, extra=event(Event.DRAINING, left_s=left_s))
         self._claimer.closed = True
         self._drain = Drain(crew=self._crew, desk=self._desk, deadline=now + self._drain_timeout_s)
+        self._service.tell_stopping(self.status(), self._drain_timeout_s + LEAVE_S_MAX)
 
     def drain(self, hurry: bool) -> tuple[float, list[str]]:
         """Leave when all is done, or hurry; asked again, go on with it. Returns the seconds that running jobs have, and that in words."""
@@ -333,7 +353,8 @@ class Supervisor:
 
     def _begin_as(self, host_id: int) -> None:
         """Our host row was retired: what we hold is somebody else's. Outcomes in the rings are still offered to the fence."""
-        log.error("this host was declared dead and its jobs were taken over; it begins again as host %d", host_id)
+        dead = event(Event.TAKEN_FOR_DEAD, host_id=host_id)
+        log.error("this host was declared dead and its jobs were taken over; it begins again as host %d", host_id, extra=dead)
         self._crew.abandon()
         self._crew.host_id = self._desk.file.host_id = host_id
 
@@ -369,10 +390,11 @@ class Supervisor:
     def _tell_first_ready(self) -> None:
         if not self._served and any(lane.serving for lane in self._crew.lanes):
             self._served = True
-            log.info("ready")
+            log.info("ready", extra=event(Event.READY))
+            self._service.tell_ready(self.status())
             self._claims.wake()
         elif not self._served and self._drain is None and self._crew.setup_failures >= SETUP_TRIES:
-            log.error("no subworker could be set up, in %d tries of each: the farm gives up", SETUP_TRIES)
+            log.error("no subworker could be set up, in %d tries of each: the farm gives up", SETUP_TRIES, extra=event(Event.GAVE_UP))
             self.gave_up = True
             self.begin_drain()
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from farm.errors import StoreUnavailable
 from farm.failpoints import passing
 from farm.model import Beat, HorizonHolder
+from farm.supervisor.events import Event, event
 from farm.supervisor.figures import UpkeepFigures
 from farm.supervisor.horizon import Horizon
 from farm.units import counted
@@ -170,14 +171,17 @@ class Upkeep:
             passing("upkeep.before_retire")
             if self._retire(beat.host_id, beat.beat):
                 self.figures.hosts_retired += 1
-                log.warning("host %d has not beaten for a lease time: retired, its jobs are taken over", beat.host_id)
+                retired = event(Event.RETIRED, host_id=beat.host_id)
+                log.warning("host %d has not beaten for a lease time: retired, its jobs are taken over", beat.host_id, extra=retired)
         for host_id in self._store.retired_with_leases():
             passing("upkeep.before_reap")
             jobs, started = self._store.reap(host_id, None)
             passing("upkeep.after_reap")
             self.figures.jobs_reaped += jobs
             if jobs:
-                log.warning("reaped %s of host %d, %s of them known to have started", counted(jobs, "job"), host_id, f"{started:,}")
+                reaped = event(Event.REAPED, host_id=host_id, jobs=jobs, started=started)
+                text = "reaped %s of host %d, %s of them known to have started"
+                log.warning(text, counted(jobs, "job"), host_id, f"{started:,}", extra=reaped)
                 self._promoted()
             elif ended := self._store.end_stuck_commits():
                 self.figures.commits_ended += ended

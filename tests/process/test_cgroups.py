@@ -74,6 +74,22 @@ def test_what_is_sudden_gets_no_further_than_its_group(farm: RunningFarm, ledger
     ledger.check_all_ended()
 
 
+def test_a_file_that_is_left_in_memory_harms_no_later_job(farm: RunningFarm, ledger: Ledger, tmp_path: Path) -> None:
+    """It is charged to the group of whoever wrote it, as long as it is there."""
+    path = Path("/dev/shm") / f"test-{farm.name}-{tmp_path.name}"
+    farm.start()
+    try:
+        first = ledger.enqueue("hogs:leave_file", (str(path), MEMORY_MB + 20), queue="single")
+        assert ledger.result(first).status == SUCCEEDED
+        # In a subworker that is looked at once a second.
+        ledger.enqueue_all([("hogs:work", (1200,))] * 2, queue="single")
+        last = ledger.enqueue("hogs:hold", (MEMORY_MB * 85 // 100,), queue="single")
+        assert (ledger.result(last).status, ledger.failures(last)) == (SUCCEEDED, [])
+    finally:
+        path.unlink(missing_ok=True)
+    farm.stop()
+
+
 def test_a_reload_moves_the_limit_and_a_killed_farm_leaves_no_groups(farm: RunningFarm) -> None:
     """The successors have the new limit. The writer, last to leave, removes all; if it is killed, too, the next start does."""
     farm.start()

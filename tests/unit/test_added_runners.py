@@ -16,6 +16,8 @@ def test_jobs_of_an_added_runner_wait_for_the_last_that_has_not_got_it() -> None
     nothing: Any = None
     reloader = Reloader(
         config=config, load=None, mainstays=nothing, crew=crew, place=nothing, make_lane=nothing, adopt=nothing,
+        begin=lambda: None,
+        end=lambda: None,
         claim_for=lambda names: claimed_for.append(list(names)),
     )  # fmt: skip
     reloader.note_burials()

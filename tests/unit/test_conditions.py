@@ -108,7 +108,7 @@ conditions = st.sampled_from(sorted(SUBJECTS)).flatmap(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(conditions, min_size=1, max_size=6), st.sampled_from([",", " , ", ",\n"]))
 def test_conditions_read_as_they_are_shown(wanted: list[Condition], comma: str) -> None:
     found = parse(comma.join(map(str, wanted)))
@@ -116,7 +116,7 @@ def test_conditions_read_as_they_are_shown(wanted: list[Condition], comma: str) 
     assert [one.value for one in found] == [pytest.approx(one.value) for one in wanted]
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(st.text(alphabet="oldesreay[]<>=!,%0123456789smh. \n\x1b_", max_size=40) | st.text(max_size=40))
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     refused = ""
@@ -127,6 +127,7 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     assert refused.isprintable()
 
 
+@settings(max_examples=80, deadline=None)
 @given(conditions, st.floats(0, 1e9))
 def test_exactly_one_of_a_condition_and_its_opposite_holds(condition: Condition, figure: float) -> None:
     opposites = {">": "<=", ">=": "<", "<": ">=", "<=": ">", "=": "!=", "!=": "="}
