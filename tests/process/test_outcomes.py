@@ -166,7 +166,7 @@ def test_memory_limit(make_farm: MakeFarm, ledger: Ledger) -> None:
 
 
 def test_prints(make_farm: MakeFarm, ledger: Ledger) -> None:
-    """Of a lane that keeps no logs, what jobs print stands in the farm's own, each line with its subworker's name, long ones and floods cut."""
+    """Where no logs are kept, prints stand in the farm's own, each line with its subworker's name, long ones and floods cut."""
     farm = make_farm(lanes={"default": {"queues": ["*"], "subworkers": 1, "logs": False}})
     ledger.enqueue("say", (1, "x" * 5000))
     ledger.enqueue("say", (1, "\x1b[31mred"))
