@@ -35,6 +35,7 @@ COMMANDS = {
     "replay": "run a job again here, outside of any farm, and compare",
     "retry": "try jobs again that have failed or were cancelled",
     "queues": "show each queue: how deep it is, which lanes take from it, where it is paused",
+    "top": "watch and steer a farm on a live screen",
     "status": "show hosts, their lanes, and how deep the queues are",
     "migrate": "bring a database's schema up to date",
     "database": "copy everything from one database to another",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from farm import linux
 from farm.errors import ConfigError, FarmError
 
 if TYPE_CHECKING:
@@ -110,7 +112,11 @@ def _candidates(told: Mapping[str, Any]) -> Iterator[Database]:
 
 
 def _read_secret(fd: int) -> Secret | None:
-    """Read what the farm says through the pipe that it made for us. Nothing: its database is the embedded one."""
+    """Read what the farm says through the pipe that it made for us, and end with it from now on: the terminal is its, too.
+
+    Nothing: its database is the embedded one. At the end of the pipe the terminal is ours.
+    """
+    linux.signal_at_parent_death(signal.SIGTERM)
     with os.fdopen(fd, "rb") as file:
         said = file.read(SECRET_BYTES_MAX)
     return json.loads(said) if said else None

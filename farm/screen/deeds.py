@@ -6,15 +6,14 @@ import getpass
 import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from farm.errors import FarmError
-from farm.store.cancels import CancelStore
-from farm.store.reads import ReadStore
-from farm.store.retries import RetryStore
-from farm.store.session import Session
 
-OpenSession = Callable[[], AbstractContextManager[Session]]
+if TYPE_CHECKING:
+    from farm.store.session import Session
+
+OpenSession = Callable[[], AbstractContextManager["Session"]]
 
 
 class Deeds:
@@ -34,6 +33,8 @@ class Deeds:
 
     def job(self, job_id: int) -> dict[str, Any]:
         """Return a job with all of its attempts, as ReadStore.job."""
+        from farm.store.reads import ReadStore
+
         job = ReadStore(self.session).job(job_id)
         if job is None:
             raise FarmError(f"there is no job {job_id} any more")
@@ -41,6 +42,8 @@ class Deeds:
 
     def cancel(self, job_id: int) -> str:
         """Cancel one job; returns in words what that did."""
+        from farm.store.cancels import CancelStore
+
         done = CancelStore(self.session).cancel([job_id])
         if done.cancelled:
             return f"job {job_id} is cancelled"
@@ -52,6 +55,8 @@ class Deeds:
 
     def retry(self, job_id: int) -> str:
         """Make a job ready again that has failed or was cancelled; returns in words that it is."""
+        from farm.store.retries import RetryStore
+
         if not RetryStore(self.session).retry([job_id], by=_who()):
             raise FarmError(f"job {job_id} has not failed, nor was it cancelled")
         return f"job {job_id} is ready again"

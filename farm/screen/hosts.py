@@ -13,10 +13,6 @@ from farm.model import Depths, HorizonHolder
 from farm.screen.deeds import Deeds, OpenSession
 from farm.screen.model import DatabaseView, FarmState, Horizon, HostView, LaneView, Quantiles, QueueView, Snapshot
 from farm.screen.troubles import HORIZON_S, horizon_notice
-from farm.store.depths import DepthStore
-from farm.store.reads import ReadStore
-from farm.store.requests import RequestStore
-from farm.store.upkeep import UpkeepStore
 from farm.supervisor.depths import DepthWatch
 from farm.supervisor.horizon import Since
 
@@ -88,6 +84,11 @@ class HostsSource:
         self._deeds.close()
 
     def _read(self, now: float) -> None:
+        # What speaks to databases takes as long to import as all the rest of a screen, which may be of this host and need none of it.
+        from farm.store.depths import DepthStore
+        from farm.store.reads import ReadStore
+        from farm.store.upkeep import UpkeepStore
+
         session = self._deeds.session
         if self._depths is None:
             self._depths = DepthWatch(store=DepthStore(session), wake=lambda: None)
@@ -127,6 +128,8 @@ class HostsSource:
 
     def _ask(self, do: str, lane: str) -> str:
         """Ask every living host that has a lane of this name, `lane` or `host/lane`, and wait for the answers for a while."""
+        from farm.store.requests import RequestStore
+
         where, _, name = lane.rpartition("/")
         hosts = [host["id"] for host in self._hosts if host["state"] == "live" and name in host["lanes"] and where in ("", str(host["id"]))]
         if not hosts:

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from farm.control import Connection, find, running
 from farm.errors import FarmError
@@ -27,7 +27,9 @@ from farm.screen.model import DatabaseView, FarmState, Horizon, JobRun, LaneView
 from farm.screen.processes import Processes, Usage
 from farm.screen.rates import Minute, Rate, Recent
 from farm.screen.talk import Key, Talk
-from farm.store.session import Session
+
+if TYPE_CHECKING:
+    from farm.store.session import Session
 
 JOBS_MAX = 20
 """Jobs of one subworker that are looked at one by one: those that run for longest."""
@@ -40,7 +42,7 @@ SILENT_S, LOST_S = 3.0, 10.0
 ASK_S = 5.0
 
 Told = Mapping[str, Any]
-OpenSessionOf = Callable[[Told], AbstractContextManager[Session]]
+OpenSessionOf = Callable[[Told], AbstractContextManager["Session"]]
 """Connects to a farm's database, by what that has told of itself: `config`, the path of its configuration, and `database`, its name."""
 
 

@@ -53,6 +53,7 @@ from farm.units import counted
 
 if TYPE_CHECKING:
     from farm.supervisor.commands import Commands
+    from farm.supervisor.front import Front
     from farm.supervisor.panorama import Panorama
     from farm.supervisor.parts import Parts
     from farm.supervisor.pauses import Pauses
@@ -65,22 +66,22 @@ SWITCH_S = 0.0005
 log = logging.getLogger("farm")
 
 
-def start(config: Config, *, load: Callable[[], Config] | None = None, burst: bool, log_format: str) -> int:
+def start(config: Config, *, load: Callable[[], Config] | None = None, burst: bool, log_format: str, tui: bool = False) -> int:
     """Run a farm until it is told to stop; returns the exit code. Raises FarmError, before anything has been claimed.
 
-    load: reads the configuration again, for a reload.
+    load: reads the configuration again, for a reload. tui: put the screen in front, once the farm works.
     """
     linux.hide_memory()
     # Before anything is started, which inherits it: a job that is claimed passes through many hands, and each may be woken late.
     linux.ask_for_slices(linux.SLICE_NS)
     service = Service(os.environ, pid=os.getpid())
     inherit_nothing()
-    logs.set_up(log_format)
+    log_lines = logs.set_up(log_format)
     sys.setswitchinterval(SWITCH_S)
     check_machine(config)
     with ExitStack() as stack:
         stack.callback(service.close)
-        return Boot(config, stack, service).run(load=load, burst=burst)
+        return Boot(config, stack, service, log_lines if tui else None).run(load=load, burst=burst)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,9 @@ class Answering:
 class Boot:
     """Makes the pieces, in order; the stack unmakes them, in reverse."""
 
-    def __init__(self, config: Config, stack: ExitStack, service: Service) -> None:
+    def __init__(self, config: Config, stack: ExitStack, service: Service, screen_logs: logs.Logs | None = None) -> None:
+        """screen_logs: there is to be a screen in front, and this is where log lines go."""
+        self._screen_logs = screen_logs
         self._config = config
         self._stack = stack
         self._service = service
@@ -200,15 +203,36 @@ class Boot:
             claim_for=parts.claim_for,
         )
         panorama = self._make_panorama(supervisor, parts, mainstays, crew, pauses, reloader)
-        commands = self._make_commands(supervisor, pauses, reloader, panorama)
-        supervisor.obey(commands, reloader=reloader, control=self._control, postbox=parts.postbox)
+        supervisor.obey(
+            self._make_commands(supervisor, pauses, reloader, panorama), reloader=reloader, control=self._control, postbox=parts.postbox
+        )
         self._working = True
+        supervisor.front = self._put_screen_in_front()
         collect_rarely()
         parts.start(self._late_lock)
         uncommitted = supervisor.run()
+        if supervisor.front is not None:
+            # What came of all is to be read where the farm was started.
+            supervisor.front.close()
         code = self._leave(supervisor, mainstays, parts, crew, uncommitted)
         self._control.close(code)
         return code
+
+    def _put_screen_in_front(self) -> Front | None:
+        if self._screen_logs is None:
+            return None
+        from farm.supervisor.front import LOG_NAME, Front
+
+        database = self._config.database
+        front = Front(
+            logs=self._screen_logs,
+            log_path=self._state.path / LOG_NAME,
+            instance=self._state.instance,
+            database=None if database.dsn is None else {"dsn": database.dsn, "pooled": database.pooled},
+        )
+        self._stack.callback(front.close)
+        front.start()
+        return front
 
     def _desk_file(self) -> RingFile:
         return RingFile.create(self._place.desk, host_id=0, capacity=RESULT_RING_BYTES)
@@ -230,6 +254,7 @@ class Boot:
     def _make_panorama(
         self, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, pauses: Pauses, reloader: Reloader
     ) -> Panorama:
+        from farm.supervisor.front import LOG_NAME
         from farm.supervisor.panorama import Panorama
 
         assert self._answering is not None
@@ -254,6 +279,7 @@ class Boot:
                 "place": str(self._place.path),
                 "failures": str(self._place.failures),
                 "lease_s": self._config.lease_s,
+                "log_path": "" if self._screen_logs is None else str(self._state.path / LOG_NAME),
                 "database": self._answering.label,
             },
         )

@@ -33,10 +33,6 @@ TASK_CHARS_MAX = 200
 HOSTS_MAX = 100
 """Hosts that are told of: an answer has at most a megabyte."""
 
-COLUMNS = ("name", "number", "post", "pid", "phase", "limit_bytes", "unstarted", "uncommitted", "restarts", "restarted_why")
-"""Of a subworker: the name of its generation file, the number of its generation; unstarted jobs stand in its ring, uncommitted ones have
-ended; how often its post was filled anew, and why the last time."""
-
 Answer = dict[str, Any]
 
 
@@ -128,7 +124,7 @@ class Panorama:
 
 
 def _subworker(generation: Generation, lane: Lane, posts: LanePosts) -> list[Any]:
-    """Return one subworker as a row, since there may be a thousand: COLUMNS says what stands where."""
+    """Return one subworker as a row, since there may be a thousand: columns.COLUMNS says what stands where."""
     post = posts.post_of(generation)
     return [
         generation.name,

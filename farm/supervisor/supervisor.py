@@ -26,6 +26,7 @@ from farm.supervisor.deadlines import Deadlines
 from farm.supervisor.desk import Desk, released
 from farm.supervisor.drain import Drain
 from farm.supervisor.events import Event, event
+from farm.supervisor.front import Front
 from farm.supervisor.generation import Phase, signal_group
 from farm.supervisor.handover import Handover
 from farm.supervisor.lane import Lane, leases_held
@@ -112,6 +113,8 @@ class Supervisor:
         self.handover = Handover(crew.lanes, origins=self.origins, give_back=self._give_back)
         self.take_back = TakeBack(crew.lanes, self.handover)
         self._recycling = Recycling(crew)
+        self.front: Front | None = None
+        """The screen on our terminal, if there is one."""
         self._reloader: Reloader | None = None
         self._control: Control | None = None
         self._commands: Commands | None = None
@@ -290,6 +293,8 @@ class Supervisor:
             self._reap_children()
         elif number in (signal.SIGTERM, signal.SIGINT):
             self.begin_drain()
+        elif number == signal.SIGHUP and self.front is not None and self.front.hung_up:
+            log.info("the terminal is gone; the farm goes on")
         elif number == signal.SIGHUP and self._reloader is not None:
             # Why it cannot be done stands in the log; the old configuration goes on.
             with suppress(FarmError):
@@ -369,6 +374,8 @@ class Supervisor:
 
     def _reap_children(self) -> None:
         """Reap whoever has ended. The group of a dead subworker is killed first, while its pid cannot be another's."""
+        if self.front is not None:
+            self.front.note_child()
         while True:
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -380,6 +387,8 @@ class Supervisor:
             self._mainstays.hear_births()
             signal_group(ended.si_pid, signal.SIGKILL)
             _pid, status, used = os.wait4(ended.si_pid, 0)
+            if self.front is not None and self.front.note_death(ended.si_pid, status):
+                continue
             if not self._mainstays.note_death(ended.si_pid, status):
                 self._crew.note_death(ended.si_pid, status, used.ru_maxrss * 1024)
             elif self._mainstays.failed and not self.gave_up:
