@@ -57,7 +57,7 @@ def _marker(bytes_left_out: int, where: str) -> bytes:
 
 def _cut_before(log: bytes, at: int) -> int:
     """Return where to cut so that no character is cut in two; what is no UTF-8 is cut anywhere."""
-    for cut in range(at, max(at - _CHARACTER_BYTES_MAX, 0), -1):
+    for cut in range(at, max(at - _CHARACTER_BYTES_MAX, -1), -1):
         if cut >= len(log) or log[cut] & _CONTINUES != _CONTINUATION:
             return cut
     return at

@@ -51,8 +51,7 @@ class ReadStore:
         """Return a job with the columns of the view, and under `attempts` what became of each of them, see history().
 
         Also what else it was enqueued with: `expires_at`, `retry` (such as `1s to 10m`), `timeout_s` and `memory_bytes`, rounded up to its
-        memory class; None for what it does not say. And its `progress`, as jobs() has it; and for each attempt its
-        `log`, None if there is none.
+        memory class; None for what it does not say. Its `progress`, as jobs() has it; and of each attempt its `log`, None if it has none.
         """
         rows = self._read("read_job", {"job_id": job_id})
         if not rows:

@@ -122,8 +122,8 @@ class Generation:
         """When one that was told to end is killed."""
         self.footprint_bytes = 0
         """What it held of the machine's memory before its first job; 0: not known."""
-        self.memory_bytes = 0
-        """What its jobs may allocate, as it was ordered."""
+        self.memory_bytes, self.tails_bytes = 0, 0
+        """What its jobs may allocate, as it was ordered; and what the ends of their logs may take of shared memory."""
         self.peak_bytes, self.killed_by_kernel = 0, False
         """When it is dead: what it had in memory at most since its last look at that, or ever if it has many slots; and whether it was
         killed when the kernel has killed somebody for want of memory."""
