@@ -223,6 +223,20 @@ class CommitReport(NamedTuple):
     """Dropped in a retry, and no row tells who settled them."""
 
 
+class FailedAttempt(NamedTuple):
+    """An outcome that was no success, as its commit left it: for people to see, see farm.shm.failures."""
+
+    outcome: Outcome
+    at_us: int
+    """When it ended, by the database's clock, in microseconds since 2000."""
+    task: str
+    """"" where the commit did not need to know it."""
+    attempt: int
+    """How many were used, this one included."""
+    delay_s: float | None
+    """After which pause it is tried again; None: it was the last attempt."""
+
+
 class CancelRequest(NamedTuple):
     """Somebody wants a job to end that a host holds."""
 
@@ -249,14 +263,61 @@ class Beat(NamedTuple):
     beat: int
 
 
-class OpenTransaction(NamedTuple):
-    """A transaction that somebody leaves open."""
+class HorizonHolder(NamedTuple):
+    """What keeps the database from cleaning up all that was deleted since it began."""
 
+    kind: str
+    """session, prepared (a transaction, for a commit in two phases) or slot (of a replication)."""
     pid: int | None
-    """Of its backend; None for one that was prepared."""
+    """Of its backend, where it has one."""
+    who: str
+    """What a session's program calls itself, of which user; the name of the others."""
+    doing: str
+    """Of a session its state, such as `idle in transaction`; of a slot whether anybody reads it."""
+    age_s: float | None
+    """None where the database does not know, as of slots."""
+    transactions: int
+    """How many have begun since."""
+
+    def __str__(self) -> str:
+        """In words: `a transaction of psql of ada (backend 4711, idle in transaction)`."""
+        if self.kind == "session":
+            return f"a transaction of {self.who} (backend {self.pid}, {self.doing})"
+        if self.kind == "prepared":
+            return f"the prepared transaction {self.who}"
+        return f"the replication slot {self.who} ({self.doing})"
+
+
+class QueueDepth(NamedTuple):
+    """How many jobs of a queue could be started now."""
+
+    queue: str
+    ready: int
+    more: bool
+    """There are more than could be counted, so the number is a lower bound."""
+    oldest_s: float | None
+    """How long the first of them had waited when they were counted; None if there are none."""
+
+
+class Depths(NamedTuple):
+    """How deep the queues are that have jobs waiting, as last counted."""
+
+    queues: tuple[QueueDepth, ...]
+    age_s: float | None
+    """How long ago they were counted; None: never."""
+    due_s: float
+    """In how many seconds they may be counted again; 0 or less: now."""
+
+
+class TableUser(NamedTuple):
+    """Somebody who is at work on the tables of jobs."""
+
+    pid: int
+    """Of its backend."""
     who: str
     """What its program calls itself, or its user."""
     age_s: float
+    """For how long its transaction has been open."""
 
 
 class Retention(NamedTuple):

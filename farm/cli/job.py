@@ -7,9 +7,9 @@ import sys
 from datetime import datetime
 from typing import Any
 
+from farm.answers.lanes import why_waiting
 from farm.cli.jobs import attempts, error_line, progress_line, took
 from farm.cli.plain import as_json, compact_json, many_lines, one_line
-from farm.cli.waiting import why_waiting
 from farm.model import State
 from farm.store.history import RETRIED
 from farm.units import counted, format_duration, format_memory_class, format_time

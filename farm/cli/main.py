@@ -26,17 +26,27 @@ COMMANDS = {
     "enqueue": "add a job, or many of the same kind",
     "jobs": "list jobs, the newest first",
     "job": "show one job with all of its attempts",
+    "tail": "follow the ends of jobs as they are committed",
+    "why": "say why a job has not started, or why it failed",
     "cancel": "cancel jobs: those that wait are final at once, those that run are ended",
     "move": "move waiting jobs to another queue",
     "set": "give waiting jobs another priority or another time",
+    "replay": "run a job again here, outside of any farm, and compare",
     "retry": "try jobs again that have failed or were cancelled",
+    "queues": "show each queue: how deep it is, which lanes take from it, where it is paused",
+    "top": "watch and steer a farm on a live screen",
     "status": "show hosts, their lanes, and how deep the queues are",
     "migrate": "bring a database's schema up to date",
+    "database": "copy everything from one database to another",
     "config": "check a configuration file, or print the schema of one",
     "prune": "remove old finished jobs, or say which ones would go",
+    "doctor": "say what is wrong with this host and its database, or could be better",
     "check": "check that what is in the database makes sense",
     "demo": "see a farm at work on the Python files of this machine",
 }
+
+MODULES = {"database": "databases"}
+"""Of commands whose module is not called like them."""
 
 EPILOG = """\
 which database: --dsn, else the configuration's, else $FARM_DSN, else an embedded PostgreSQL below $FARM_HOME
@@ -105,7 +115,7 @@ def _run(arguments: list[str]) -> int:
     parser, subparsers = _parser()
     command: Command | None = None
     if name is not None:
-        command = import_module(f"farm.cli.{name}")
+        command = import_module(f"farm.cli.{MODULES.get(name, name)}")
         command.add_arguments(subparsers[name])
     args, unknown = parser.parse_known_args(arguments)
     if unknown:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from farm.config.keys import AUTO, OFF
 from farm.config.model import Config, Database, Lane
 from farm.retry import Policy
 from farm.units import format_duration, format_retry, format_size
@@ -106,6 +107,7 @@ def settings(config: Config, *, key: bytes = b"") -> Settings:
     found["host", "memory"] = _size(host.memory_bytes)
     found["host", "memory_floor"] = _size(host.memory_floor_bytes)
     found["host", "pressure"] = _plain(f"{host.pressure_percent:g} %" if host.pressure_percent else "off")
+    found["host", "cgroup"] = _plain(AUTO if host.cgroup else OFF)
     for name, options in config.runners.items():
         found["runners", name] = _plain("")
         found |= {("runners", name, option): seal.hide(value) for option, value in options.items()}
@@ -193,7 +195,7 @@ def _add_policy(found: Settings, policy: Policy) -> None:
 
 def _how(path: Path, *, removed: bool) -> How:
     match path:
-        case ("database", *_) | ("host", "name") | ("heartbeat",) | ("lease",) | ("reap_every",):
+        case ("database", *_) | ("host", "name" | "cgroup") | ("heartbeat",) | ("lease",) | ("reap_every",):
             return How.RESTART
         case ("runners", _):
             # A job that was claimed names its runner by position: those that were there at the start stay.

@@ -96,6 +96,14 @@ class Flag(Key):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice(Key):
+    """One of some words. `on` and `off` must be quoted in YAML, so true and false stand for them, too."""
+
+    words: tuple[str, ...]
+    default: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Name(Key):
     """A name as queues, lanes and instances have it; the word is one that means something else."""
 
@@ -147,6 +155,7 @@ class RunnerOptions(Key):
 
 
 AUTO, NEVER = "auto", "never"
+ON, OFF = "on", "off"
 ATTEMPTS_MAX, TIMEOUT_S_MAX = 10_000, 2_000_000.0
 """As an enqueue allows them."""
 SIZE_MAX = 1 << 50
@@ -185,6 +194,11 @@ HOST = Group(
             about="No lane claims jobs while processes of the machine wait for memory for more than this share of the time, in percent.",
             default=20,
             word=NEVER,
+        ),
+        "cgroup": Choice(
+            about="Whether each subworker has a control group that limits its memory: `auto`, where farm may make some, or 'off' (false).",
+            words=(AUTO, OFF),
+            default=AUTO,
         ),
     },
 )

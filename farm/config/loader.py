@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import runners
 from farm.config.database import choose_database, read_database
-from farm.config.keys import CONFIG, HOST, RETENTION, SPILL, WRITER
+from farm.config.keys import AUTO, CONFIG, HOST, RETENTION, SPILL, WRITER
 from farm.config.lanes import read_lanes
 from farm.config.machine import Machine, detect
 from farm.config.model import CONNECT_S_MAX, GATE_SHARE, RECONNECT_PAUSE_S_MAX, Config, Database, Host, LanesSource, WriterOptions
@@ -138,6 +138,7 @@ def _read_host(top: Section, machine: Machine) -> tuple[Host, bool]:
         memory_bytes=memory_bytes,
         memory_floor_bytes=section.size("memory_floor", auto=min(FLOOR_BYTES_MAX, machine.memory_bytes * FLOOR_PERCENT // 100)),
         pressure_percent=section.percent("pressure"),
+        cgroup=section.choice("cgroup") == AUTO,
     )
     return host, overcommit
 

@@ -47,6 +47,8 @@ class Host:
     """No lane claims while the machine has less memory available than this."""
     pressure_percent: float = 0.0
     """No lane claims while more than this share of time passes with somebody waiting for memory (PSI, `some avg10`); 0: never mind."""
+    cgroup: bool = True
+    """Whether each subworker has a control group that limits its memory, where farm may make some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

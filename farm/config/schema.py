@@ -12,6 +12,9 @@ from typing import Any
 import runners
 from farm.config.keys import (
     CONFIG,
+    OFF,
+    ON,
+    Choice,
     Cpus,
     DatabaseChoice,
     Dsn,
@@ -112,6 +115,9 @@ def _shape(key: Key) -> Schema:
         case Cpus():
             entry = _any({"type": "integer", "minimum": 0}, ENVIRONMENT)
             return {"type": "array", "items": entry, "minItems": 1, "uniqueItems": True}
+        case Choice(words=words):
+            booleans = [is_on for is_on, word in ((True, ON), (False, OFF)) if word in words]
+            return _any({"enum": [*words, *booleans]}, ENVIRONMENT)
         case Flag():
             return _any({"type": "boolean"}, ENVIRONMENT)
         case Name():

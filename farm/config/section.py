@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from farm.config.keys import Duration, Flag, Key, Names, Pause, Percent, Size, Whole
+from farm.config.keys import OFF, ON, Choice, Duration, Flag, Key, Names, Pause, Percent, Size, Whole
 from farm.config.problems import Place, Problems, did_you_mean, shown
 from farm.config.scalars import Value, read_plain
 from farm.config.tree import Items, Node, Scalar, Table
@@ -116,6 +116,19 @@ class Section:
             return default
         value = value_of(scalar)
         return value if type(value) is bool else self._wrong(key, "true or false", default)
+
+    def choice(self, key: str) -> str:
+        """Read one of the key's words."""
+        declared = self._declared(key, Choice)
+        scalar = self._scalar(key)
+        if scalar is None:
+            return declared.default
+        value = value_of(scalar)
+        word = (ON if value else OFF) if type(value) is bool else value
+        if isinstance(word, str) and word in declared.words:
+            return word
+        *first, last = (f"'{word}'" if word in (ON, OFF) else word for word in declared.words)
+        return self._wrong(key, f"{', '.join(first)} or {last}", declared.default)
 
     def duration(self, key: str) -> float:
         """Read a duration in seconds; 0 for one that is missing and has no default, and for the key's word."""

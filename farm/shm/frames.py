@@ -49,6 +49,8 @@ JOB_ID: Final = 2
 _FLAGS, _LEASE, _TIMEOUT, _RUNNER, _TASK = 0, 1, 4, 7, 8
 _shared = itemgetter(_FLAGS, _LEASE, _TIMEOUT, _RUNNER, _TASK)
 """What the jobs of one frame have in common."""
+task_of = itemgetter(_TASK)
+"""Returns the task of such a tuple."""
 
 
 class JobFrame(NamedTuple):

@@ -1,6 +1,6 @@
 """The files that a supervisor shares with its crew: one per subworker generation, one each for its desk and for acks.
 
-A generation file is `[header page][slots][job ring][result ring][stops][progress]`. A respawned subworker gets a new file, so no
+A generation file is `[header page][slots][job ring][result ring][stops][progress][tallies]`. A respawned subworker gets a new file, so no
 word of a dead process is ever used again. Only the two parties of a file write into it; a new supervisor reads old files and changes
 nothing.
 
@@ -14,7 +14,7 @@ nothing.
 | 640 | subworker | marked |
 | 768 | writer | broken |
 | 896 | supervisor | refill, post; in its desk file: waiters_ns |
-| 1024 | writer, in its ack file | counters (farm/shm/counters.py) |
+| 1024 | writer, in its ack file | what its commits came to, to the end of the page (farm/shm/counters.py) |
 | 1152 | supervisor | stopping |
 | 1280 | subworker | reason_bytes: before it leaves; from byte 2048 on the text itself |
 | 1408 | subworker | the time of its slots (farm/shm/slottime.py) |
@@ -35,13 +35,14 @@ from farm.shm.ring import format_ring, ring_bytes
 from farm.shm.slots import SlotTable, slot_bytes
 from farm.shm.slottime import SlotTime, read_slot_time
 from farm.shm.stops import StopTable, stops_bytes
+from farm.shm.tallies import TALLIES_BYTES, TallyTable
 
 PAGE_BYTES: Final = 4096
 JOB_RING_BYTES: Final = 256 << 10
 RESULT_RING_BYTES: Final = 1 << 20
 ACK_RING_BYTES: Final = 256 << 10
 SLOTS_MAX: Final = CONCURRENCY_MAX
-VERSION: Final = 4
+VERSION: Final = 5
 _GENERATION_MAGIC: Final = int.from_bytes(b"FARMGEN1", "little")
 _RING_FILE_MAGIC: Final = int.from_bytes(b"FARMRNF1", "little")
 
@@ -162,7 +163,10 @@ class GenerationFile(HeaderPage):
         """Subworker to writer."""
         progress_at = stops_at + stops_bytes(slots)
         self.stops = StopTable(file.memory[stops_at:progress_at], slots)
-        self.progress = ProgressTable(file.memory[progress_at : progress_at + progress_bytes(slots)], slots)
+        tallies_at = progress_at + progress_bytes(slots)
+        self.progress = ProgressTable(file.memory[progress_at:tallies_at], slots)
+        self.tallies = TallyTable(file.memory[tallies_at : tallies_at + TALLIES_BYTES])
+        """What its jobs came to, and how long they took."""
         self._page = file.memory[:PAGE_BYTES]
         self._views = (self.job_ring, self.result_ring, self._page)
 
@@ -182,9 +186,9 @@ class GenerationFile(HeaderPage):
         return generation
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, read_only: bool = False) -> Self:
         """Map the file of a generation. Raises FileNotFoundError, or RingBroken if its header makes no sense."""
-        file = MappedFile.open(path, bytes_min=PAGE_BYTES)
+        file = MappedFile.open(path, bytes_min=PAGE_BYTES, read_only=read_only)
         with file.memory[:PAGE_BYTES].cast("Q") as words:
             magic, version, slots, job_bytes, result_bytes = words[: _RESULT_BYTES + 1]
         sound = (magic, version) == (_GENERATION_MAGIC, VERSION) and 1 <= slots <= SLOTS_MAX
@@ -214,6 +218,7 @@ class GenerationFile(HeaderPage):
         self.slots.close()
         self.stops.close()
         self.progress.close()
+        self.tallies.close()
         super().close()
 
 
@@ -242,9 +247,9 @@ class RingFile(HeaderPage):
         return ring_file
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, read_only: bool = False) -> Self:
         """Map the file. Raises FileNotFoundError, or RingBroken if its header makes no sense."""
-        file = MappedFile.open(path, bytes_min=PAGE_BYTES)
+        file = MappedFile.open(path, bytes_min=PAGE_BYTES, read_only=read_only)
         with file.memory[:PAGE_BYTES].cast("Q") as words:
             sound = (words[_MAGIC], words[_VERSION]) == (_RING_FILE_MAGIC, VERSION)
         if not sound:
@@ -264,7 +269,8 @@ def mark_broken(path: Path) -> None:
 
 def generation_bytes(slots: int, job_bytes: int = JOB_RING_BYTES, result_bytes: int = RESULT_RING_BYTES) -> int:
     """Say how many bytes the file of one generation takes."""
-    return PAGE_BYTES + slot_bytes(slots) + ring_bytes(job_bytes) + ring_bytes(result_bytes) + stops_bytes(slots) + progress_bytes(slots)
+    tables = slot_bytes(slots) + stops_bytes(slots) + progress_bytes(slots) + TALLIES_BYTES
+    return PAGE_BYTES + ring_bytes(job_bytes) + ring_bytes(result_bytes) + tables
 
 
 def ring_file_bytes(capacity: int) -> int:

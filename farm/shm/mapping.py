@@ -44,14 +44,14 @@ class MappedFile:
                 os.close(fd)
 
     @classmethod
-    def open(cls, path: Path, *, bytes_min: int) -> MappedFile:
+    def open(cls, path: Path, *, bytes_min: int, read_only: bool = False) -> MappedFile:
         """Map a file that exists. Raises FileNotFoundError, or RingBroken if it is too small to be one of ours."""
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             size = os.fstat(fd).st_size
             if size < bytes_min:
                 raise RingBroken(f"{path} has {size} bytes only")
-            return cls(path, mmap.mmap(fd, size))
+            return cls(path, mmap.mmap(fd, size, access=mmap.ACCESS_READ if read_only else mmap.ACCESS_WRITE))
         finally:
             os.close(fd)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain
 from random import random
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from farm.model import ATTEMPTS_MAX_DEFAULT, CRASHES_MAX_DEFAULT, Outcome, OutcomeKind
+from farm.model import ATTEMPTS_MAX_DEFAULT, CRASHES_MAX_DEFAULT, FailedAttempt, Outcome, OutcomeKind
 from farm.retry import AT_ONCE, BACKOFF_DEFAULT, NO_POLICY, Backoff, Policy, clamped_s, delay_s, names_of
 
 SUCCEEDED, FAILED, CANCELLED = 1, 2, 3
@@ -21,6 +22,8 @@ LIMITED_KINDS = frozenset({OutcomeKind.FAILED, OutcomeKind.TIMED_OUT, OutcomeKin
 """After these it depends on the job whether it is tried again, and when."""
 AT_ONCE_KINDS = (OutcomeKind.RELEASED, OutcomeKind.STOPPED)
 """After these nothing is waited for: it was the farm that gave the job up."""
+NOTED_MAX = 16
+"""Of the attempts of one commit that came to no good, so many of the last are shown to people."""
 CRASHED_TOO_OFTEN = b'{"type": "CrashedTooOften"}'
 """Stands for the error that is made of the last crash, see _crashed_too_often."""
 NO_REASON = b'{"type": "Unknown", "message": "no reason was given", "traceback": ""}'
@@ -123,6 +126,8 @@ class Rows:
         self.results: list[bytes] = []
         self.failures: list[bytes] = []
         self.returned: list[Return] = []
+        self.failed: deque[FailedAttempt] = deque(maxlen=NOTED_MAX)
+        """The last attempts that came to no good: what was given back or snoozed is none of them."""
 
     def add_successes(
         self, lease_id: int, heads: Sequence[bytes], values: Sequence[bytes], positions: Sequence[int], attempts: list[int] | None
@@ -148,6 +153,9 @@ class Rows:
         attempt += verdict.used
         if verdict.used:
             self._add_failure(outcome, attempt, _FAILURE_KINDS[kind])
+        if verdict.used or verdict.ended_by is not None:
+            delay_s = verdict.delay_s if verdict.ended_by is None else None
+            self.failed.append(FailedAttempt(outcome, self._clock.at(outcome.finished_ns), asked.task, attempt, delay_s))
         if verdict.ended_by is None:
             self.returned.append(Return(outcome.job_id, attempt, lost, verdict.delay_s))
         else:

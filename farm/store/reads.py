@@ -50,8 +50,8 @@ class ReadStore:
     def job(self, job_id: int) -> dict[str, Any] | None:
         """Return a job with the columns of the view, and under `attempts` what became of each of them, see history().
 
-        Also what else it was enqueued with: `expires_at`, `retry` (such as `1s to 10m`) and `memory_bytes`, rounded up to its memory
-        class; None for what it does not say. And its `progress`, as jobs() has it.
+        Also what else it was enqueued with: `expires_at`, `retry` (such as `1s to 10m`), `timeout_s` and `memory_bytes`, rounded up to its
+        memory class; None for what it does not say. And its `progress`, as jobs() has it.
         """
         rows = self._read("read_job", {"job_id": job_id})
         if not rows:
@@ -59,6 +59,8 @@ class ReadStore:
         job = rows[0]
         base_ms, cap_ms, memory_mb = (job.pop(column) for column in ("retry_base_ms", "retry_cap_ms", "memory_mb"))
         job["retry"] = None if base_ms is None else format_retry(base_ms, cap_ms)
+        timeout_ms = job.pop("timeout_ms")
+        job["timeout_s"] = None if timeout_ms is None else timeout_ms / 1000
         job["memory_bytes"] = memory_class_bytes(memory_mb or 0)
         self._add_progress(rows)
         attempts = history(job, self._read("list_failures", {"job_id": job_id}), job.pop("read_at"))
@@ -77,12 +79,29 @@ class ReadStore:
         work = self._read("count_work", {})[0]
         return {"hosts": self.hosts(), "queues": self._read("list_queues", {}), **work}
 
+    def depths(self) -> list[dict[str, Any]]:
+        """Return every queue that a job was ever filed under.
+
+        Each has: queue, runners, memory_mb (the memory classes of its jobs, 0 for none), ready, scheduled, retrying (counted up to 10,001;
+        the last two among the 10,001 of all queues that are due first, and later_at_least says whether there are more), oldest_age_s
+        (of what is ready; None if nothing is).
+        """
+        return self._read("list_depths", {})
+
+    def failed_share(self) -> float:
+        """Return the share of those that failed among up to 10,000 jobs that ended within the last minute; 0 if none did."""
+        ended, failed = self._session.fetch("sample_ends")[0]
+        return failed / ended if ended else 0.0
+
     def hosts(self) -> list[dict[str, Any]]:
         """Return the hosts, as status() has them."""
         hosts = self._read("list_hosts", {})
         for host in hosts:
             states = host.pop("lane_states")
-            host["lanes"] = {name: {**lane, "state": states.get(name, {})} for name, lane in host["lanes"].items()}
+            places = {name: lane.pop("place", 0) for name, lane in host["lanes"].items()}
+            host["lanes"] = {
+                name: {**host["lanes"][name], "state": states.get(name, {})} for name in sorted(places, key=places.__getitem__)
+            }
         return hosts
 
     def _add_progress(self, jobs: list[dict[str, Any]]) -> None:

@@ -35,10 +35,10 @@ def compose(*names: str) -> bytes:
 
 @cache
 def migrations() -> tuple[Migration, ...]:
-    """Return every migration that this farm knows, in order; numbers are dense from 1."""
+    """Return every migration that this farm knows, in order."""
     found = []
     for path in sorted((SQL_DIRECTORY / "migrations").glob("*.sql")):
         version, _, name = path.stem.partition("_")
         found.append(Migration(int(version), name, path.read_bytes()))
-    assert [m.version for m in found] == list(range(1, len(found) + 1)), "migrations are numbered without gaps"
+    assert len({m.version for m in found}) == len(found), "each has a number of its own"
     return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
-from farm.model import Beat, OpenTransaction
+from farm.model import Beat, HorizonHolder
 from farm.retry import NO_POLICIES, Policies
 from farm.store.session import DEADLINE_S_DEFAULT, Session, bigint_array
 
@@ -139,7 +139,6 @@ class UpkeepStore:
         """End commits whose writer is gone without a word and which hold leases; returns how many."""
         return len(self._session.fetch("end_stuck_commits", {"older_than_s": STUCK_S}))
 
-    def oldest_transaction(self, older_than_s: float) -> OpenTransaction | None:
-        """Return the transaction of this database that has been open for longest, if that is longer than so many seconds."""
-        rows = self._session.fetch("find_open_transaction", {"older_than_s": older_than_s})
-        return OpenTransaction(*rows[0]) if rows else None
+    def horizon(self) -> list[HorizonHolder]:
+        """Return what keeps this database from cleaning up, at most five, what has done so for longest first."""
+        return [HorizonHolder(*row) for row in self._session.fetch("list_horizon")]

@@ -61,6 +61,8 @@ class ForkOrder:
     """Begins the names of the files that it spills."""
     spill_bytes_max: int
     supervisor_pid: int
+    group: str = ""
+    """The control group that it is to put itself into; "": none."""
 
     def send(self, control: socket.socket, descriptors: Descriptors) -> None:
         """Send the order to the zygote."""

@@ -24,7 +24,7 @@ from farm.shm.slottime import SlotClock
 from farm.shm.spill import Spill
 from farm.shm.start import SoleGate, StartGate
 from farm.shm.successes import VALUE_AT, SuccessProducer
-from farm.subworker.failures import FAILED, MEMORY
+from farm.subworker.failures import FAILED, MEMORY, memory_error
 from farm.subworker.limits import LEAVES_FULL, MemoryLimit
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.preparation import Wait, call_setup, setting_up
@@ -132,13 +132,6 @@ class Workbench:
         where = self._order.spill_directory
         return error_payload("ResultNotKept", f"the result is {len(payload):,} bytes long and cannot be kept in {where}: {error.strerror}")
 
-    def _out_of_memory(self, error: BaseException) -> bytes:
-        error.__traceback__ = None  # its frames hold what the job had allocated
-        with self._limit.reserve():
-            limit_mb, peak_mb = self._limit.memory_bytes / 1e6, self._limit.peak_bytes() / 1e6
-            detail = f": {error}" if str(error) else ""
-            return error_payload("MemoryError", f"memory limit of {limit_mb:.0f} MB reached; peak {peak_mb:.0f} MB{detail}")
-
     def _leave_full(self) -> None:
         """End this process when its jobs have left too much in its memory, and nothing runs: what was published stands."""
         self._wake_writer()
@@ -176,7 +169,7 @@ class Workbench:
         stop = self._generation.stops.of(slot, seq) if kind in (FAILED, MEMORY) else None
         if stop is not None:
             return stop.kind, stopped_payload(stop.kind, stop.text, NO_ERROR if kind == MEMORY else payload)
-        return kind, self._out_of_memory(payload) if kind == MEMORY else payload
+        return kind, memory_error(self._limit, payload) if kind == MEMORY else payload
 
     def _note_fork(self) -> None:
         """Called in the child of a fork that a job made. Only one process may speak for this subworker."""

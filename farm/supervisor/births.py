@@ -13,6 +13,7 @@ from farm.shm.place import Place
 from farm.shm.spill import owner_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.supervisor.generation import Generation
+from farm.supervisor.groups import Groups
 from farm.supervisor.lane import Lane
 from farm.supervisor.output import Output
 from farm.supervisor.zygote import Zygote
@@ -43,7 +44,9 @@ class Births:
         spill_bytes_max: int,
         supervisor_fd: int,
         writer_fd: int,
+        groups: Groups,
     ) -> None:
+        self.groups = groups
         self.runners = tuple(runners)
         """(name, options) of the runners. A change concerns those that are born from then on, of a zygote that has imported them."""
         self._place = place
@@ -74,6 +77,8 @@ class Births:
             undo.pop_all()
         generation = Generation(name=path.name, number=number, lane=lane.name, host_id=host_id, file=file, wake_fd=wake_fd)
         generation.memory_bytes = lane.config.memory_bytes
+        generation.group = self.groups.make(path.name)
+        generation.runners = len(self.runners)
         if is_spare:
             generation.post = SPARE
         else:
@@ -94,6 +99,7 @@ class Births:
             spill_owner=owner_of(path),
             spill_bytes_max=self._spill_bytes_max,
             supervisor_pid=os.getpid(),
+            group="" if generation.group is None else str(generation.group.path),
         )
         return Unborn(generation, Output(f"{generation.post} ({lane.name})", output_end), output_fd, order)
 

@@ -13,12 +13,14 @@ from farm.shm.slots import Slot
 from farm.subworker.limits import EXHAUSTED, LEAVES_FULL
 from farm.subworker.results import error_type
 from farm.supervisor.desk import ended, outcome_of
+from farm.supervisor.events import Event, event
 from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generation, timed_out
 
 LIKELY_SHARE = 0.5
 """Of the memory that a job may allocate: whoever held as much may have asked for as much again, as a buffer does that grows."""
 LIKELY_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
 """How code in C ends its process that does not look whether it was given the memory that it asked for."""
+BY_KERNEL = " (ended by the kernel)"
 
 log = logging.getLogger("farm")
 
@@ -61,14 +63,20 @@ def judge(generation: Generation) -> Estate:
 
 
 def exhausted(generation: Generation) -> Doom | None:
-    """Return why a subworker has left that had no memory for its own work; None if that is not why. Its jobs alone can have taken it."""
-    if generation.exit_status is None or os.waitstatus_to_exitcode(generation.exit_status) != EXHAUSTED:
+    """Return why a subworker has ended that had no memory for its own work, or that the kernel has ended at the limit of its control
+    group; None if neither is why. Its jobs alone can have taken it."""
+    code, group = None if generation.exit_status is None else os.waitstatus_to_exitcode(generation.exit_status), generation.group
+    by_kernel = code == -signal.SIGKILL and group is not None and group.kills > 0
+    if code != EXHAUSTED and not by_kernel:
         return None
     running = generation.running()
-    limit = f"memory limit of {generation.memory_bytes / 1e6:.0f} MB reached; peak {generation.peak_bytes / 1e6:.0f} MB"
+    peak_bytes = max(generation.peak_bytes, group.peak_bytes if by_kernel and group is not None else 0)
+    limit = f"memory limit of {generation.memory_bytes / 1e6:.0f} MB reached; peak {peak_bytes / 1e6:.0f} MB"
+    if by_kernel:
+        limit += BY_KERNEL
     if len(running) > 1:
         return Doom(OutcomeKind.MEMORY, f"{limit} by {len(running)} jobs beside each other: each is to run alone", NONE_OF_THEM)
-    return Doom(OutcomeKind.MEMORY, limit, ALL_THAT_RUN)
+    return Doom(OutcomeKind.MEMORY, limit, ALL_THAT_RUN, peak_bytes=peak_bytes if by_kernel else 0)
 
 
 def _ended_by(generation: Generation, slot: Slot, frame: HeldJob) -> Outcome:
@@ -94,7 +102,8 @@ def _tell(generation: Generation, struck: list[Slot]) -> None:
     cause = next((slot for slot in struck if doom is not None and doom.seq == slot.seq), struck[0])
     beside = f" and {len(struck) - 1} more" if len(struck) > 1 else ""
     why = doom.message if doom is not None else why_it_ended(generation)
-    log.warning("%s (%s), while it ran job %d%s: %s", generation.post, generation.lane, cause.job_id, beside, why)
+    ended_so = event(Event.SUBWORKER_ENDED, subworker=generation.post, lane=generation.lane, job_id=cause.job_id, jobs=len(struck), why=why)
+    log.warning("%s (%s), while it ran job %d%s: %s", generation.post, generation.lane, cause.job_id, beside, why, extra=ended_so)
 
 
 def why_it_ended(generation: Generation) -> str:

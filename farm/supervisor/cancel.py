@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from farm.model import CancelRequest, Outcome, OutcomeKind
-from farm.shm.frames import HeldJob
+from farm.shm.frames import HeldJob, task_of
 from farm.shm.slots import Slot
 from farm.subworker.results import error_payload
 from farm.supervisor.crew import Crew
@@ -45,14 +45,20 @@ class Cancels:
         wanted = {request.job_id: request for request in requests}
         unstarted: list[HeldJob] = []
         for lane in self._crew.lanes:
+            found: list[HeldJob] = []
             for generation in lane.generations:
                 if generation.phase is Phase.SERVING:
                     # The running ones first: behind a recall that stands already, no other job can take their slot.
                     self._end_running(generation, wanted)
                     if not draining:
-                        unstarted += self._take_back(lane, generation, wanted)
-            unstarted += lane.take_out(wanted)
-        self._desk.push(_cancelled(job, wanted[job[2]]) for job in unstarted)
+                        found += self._take_back(lane, generation, wanted)
+            found += lane.take_out(wanted)
+            if not found:
+                continue
+            outcomes = [_cancelled(job, wanted[job[2]]) for job in found]
+            self._desk.push(outcomes)
+            self._crew.tallies.note(lane.name, zip(map(task_of, found), outcomes, strict=True))
+            unstarted += found
         self._crew.drop_arguments(unstarted)
         if unstarted:
             log.info("cancelled %s that had not started", counted(len(unstarted), "job"))

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from farm.errors import FarmError
 from farm.model import HostRequest
 from farm.spelling import did_you_mean
+from farm.supervisor.events import Event, event
 from farm.supervisor.pauses import Pauses
 from farm.supervisor.postbox import Postbox
 
@@ -17,6 +18,8 @@ SAID_MAX, CHARACTERS_MAX = 200, 2000
 
 TELL_THEMSELVES = ("drain", "reload")
 """Their own log lines say what comes of them."""
+
+HERE_ONLY = ("status", "config", "screen", "tasks")
 
 Answer = dict[str, Any]
 Arguments = Mapping[str, Any]
@@ -33,7 +36,8 @@ class Reloader(Protocol):
 
 
 class Commands:
-    """What may be asked: `pause` and `resume` (lanes, queues), `drain` (hurry), `reload`, `status` and `config`, which change nothing."""
+    """What may be asked: `pause` and `resume` (lanes, queues), `drain` (hurry), `reload`; and what changes nothing: `status`, `config`,
+    `screen` and `tasks` (panorama.py)."""
 
     def __init__(
         self,
@@ -43,6 +47,8 @@ class Commands:
         reloader: Reloader,
         snapshot: Callable[[], Answer],
         config: Callable[[], Answer],
+        screen: Callable[[], Answer],
+        tasks: Callable[[Any], Answer],
     ) -> None:
         """drain: leave, or hurry; returns for how many seconds jobs may run, and says so in words. config: the one at work, as data."""
         self._pauses = pauses
@@ -55,6 +61,8 @@ class Commands:
             "reload": lambda _arguments: _said(self._reloader.reload()),
             "status": lambda _arguments: {"ok": True, **snapshot()},
             "config": lambda _arguments: {"ok": True, **config()},
+            "screen": lambda _arguments: {"ok": True, **screen()},
+            "tasks": lambda arguments: {"ok": True, **tasks(arguments.get("of"))},
         }
 
     def perform(self, request: Arguments, by: str) -> Answer:
@@ -64,25 +72,26 @@ class Commands:
         if perform is None:
             return {"error": f"there is nothing called {do!r} to be asked for{did_you_mean(str(do), self._perform)}"[:CHARACTERS_MAX]}
         if do in TELL_THEMSELVES:
-            log.info("%s, asked for by %s", do, by)
+            log.info("%s, asked for by %s", do, by, extra=event(Event.ASKED, do=do, by=by))
         try:
             answer = perform(request)
         except FarmError as error:
             if do not in TELL_THEMSELVES:
-                log.warning("%s, asked for by %s, was refused: %s", do, by, error)
+                refused = event(Event.REFUSED, do=do, by=by, why=str(error))
+                log.warning("%s, asked for by %s, was refused: %s", do, by, error, extra=refused)
             return {"error": _clean(str(error))}
         except Exception as error:
             # The jobs of a farm are worth more than what somebody just wants of it.
             log.exception("%s, asked for by %s, failed; the farm goes on", do, by)
             return {"error": _clean(f"a mistake in farm itself: {type(error).__name__}: {error} (its log shows where)")}
         if (said := answer.get("said")) and do not in TELL_THEMSELVES:
-            log.info("%s, asked for by %s: %s", do, by, "; ".join(said))
+            log.info("%s, asked for by %s: %s", do, by, "; ".join(said), extra=event(Event.ASKED, do=do, by=by, said=said))
         return answer
 
     def answer(self, request: HostRequest, postbox: Postbox) -> None:
         """Do what was asked for through the database, as far as it may be asked for there, and have the answer written."""
         arguments = request.arguments if isinstance(request.arguments, dict) else {}
-        if request.kind in ("status", "config"):
+        if request.kind in HERE_ONLY:
             answer: Answer = {"error": f"{request.kind} is answered on the host itself only"}
         else:
             answer = self.perform({**arguments, "do": request.kind}, f"{_printable(request.made_by)}, through the database")

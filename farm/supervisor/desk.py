@@ -34,9 +34,9 @@ class Desk:
         """Tell the writer that somebody waits for the end of a job, from any thread: it then tells with each commit, for a while."""
         self.file.waiters_ns = time.monotonic_ns() + self._waiters_ns
 
-    def push(self, outcomes: Iterable[Outcome]) -> None:
-        """Publish outcomes, now or as soon as there is room."""
-        self._waiting.extend((outcome.kind, 0, pack_outcome(outcome, 0)) for outcome in outcomes)
+    def push(self, outcomes: Iterable[Outcome], *, of: int = 0) -> None:
+        """Publish outcomes, now or as soon as there is room. of: the number of a subworker of their lane, which the writer knows by it."""
+        self._waiting.extend((outcome.kind, 0, pack_outcome(outcome, of)) for outcome in outcomes)
         self.step()
 
     def step(self) -> None:

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import repeat
 from typing import NamedTuple
 
+from farm.cgroups import Group
 from farm.failpoints import passing
 from farm.model import OutcomeKind
 from farm.shm.frames import SPILLED, HeldJob, pack_jobs
@@ -90,6 +91,11 @@ class Skipped(NamedTuple):
 
 class Generation:
     """Made for every (re)spawn of a subworker; never used again after its burial."""
+
+    group: Group | None = None
+    """The control group that it is in with all that it has started; None: none."""
+    runners = 0
+    """How many runners it has. A job names its own by position: one at or above this must not come here."""
 
     def __init__(self, *, name: str, number: int, lane: str, host_id: int, file: GenerationFile, wake_fd: int) -> None:
         self.name = name

@@ -119,6 +119,7 @@ class Handover:
                 if lane.held and (wanted := share_of(lane, helper, now, behind=behind)):
                     jobs = take_first(lane.held, wanted, partial(self._may_have, helper))
                     helper.arrive(0, jobs)
+                    helper.stolen, lane.stolen = helper.stolen + len(jobs), lane.stolen - len(jobs)
                     asked, found = asked + wanted, found + len(jobs)
         for helper in helpers if found else ():
             helper.dispatch(now)

@@ -1,39 +1,72 @@
-"""Warns of a transaction that somebody leaves open: as long as it is, nothing that was claimed or committed since can be cleaned up."""
+"""What keeps the database from cleaning up: a transaction that somebody leaves open, a replication slot that nobody reads.
+
+As long as it is there, nothing that was claimed or committed since can be cleaned up.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
-from farm.model import OpenTransaction
+from farm.model import HorizonHolder
+from farm.supervisor.events import Event, event
 from farm.units import format_duration
 
 OPEN_S = 600.0
 """A dump of a large database takes as long; much more is as a rule a session that somebody forgot."""
 SAY_AGAIN_S = 3600.0
 
+Key = tuple[str, int | None, str]
+
 log = logging.getLogger("farm")
 
 
-class Horizon:
-    """Says it once of each, and once more every hour."""
+class Since:
+    """Knows since when those hold whose age the database does not know: for as long as they stand still before our eyes."""
 
     def __init__(self) -> None:
-        self._said: tuple[int | None, str] | None = None
+        self._seen: dict[Key, tuple[int, float]] = {}
+        """The transactions that had begun since, and when that was first so (monotonic, in seconds)."""
+
+    def note(self, holders: Sequence[HorizonHolder], now: float) -> list[HorizonHolder]:
+        """Take in those of now; returns them with their ages, at least so long."""
+        before, self._seen = self._seen, {}
+        aged = []
+        for holder in holders:
+            if holder.age_s is None:
+                key = _key(holder)
+                transactions, since = before.get(key, (holder.transactions, now))
+                # Fewer than before: it has moved on.
+                since = since if holder.transactions >= transactions else now
+                self._seen[key] = holder.transactions, since
+                holder = holder._replace(age_s=now - since)
+            aged.append(holder)
+        return aged
+
+
+class Horizon:
+    """Says it in the log: once of each, and once more every hour."""
+
+    def __init__(self) -> None:
+        self._since = Since()
+        self._said: Key | None = None
         self._quiet_until = float("-inf")
 
-    def note(self, oldest: OpenTransaction | None, now: float) -> None:
-        """Take in the oldest one that has been open for longer than OPEN_S; now is monotonic, in seconds."""
+    def note(self, holders: Sequence[HorizonHolder], now: float) -> None:
+        """Take in those that hold it, the oldest first; now is monotonic, in seconds."""
+        aged = self._since.note(holders, now)
+        oldest = next((holder for holder in aged if (holder.age_s or 0.0) >= OPEN_S), None)
         if oldest is None:
             self._said = None
             return
-        who = (oldest.pid, oldest.who)
-        if who == self._said and now < self._quiet_until:
+        key = _key(oldest)
+        if key == self._said and now < self._quiet_until:
             return
-        self._said, self._quiet_until = who, now + SAY_AGAIN_S
-        backend = "" if oldest.pid is None else f" (backend {oldest.pid})"
-        log.warning(
-            "a transaction of %s%s has been open for %s: what farm has done since cannot be cleaned up before it ends",
-            oldest.who,
-            backend,
-            format_duration(oldest.age_s),
-        )
+        self._said, self._quiet_until = key, now + SAY_AGAIN_S
+        held = event(Event.HORIZON_HELD, holder=str(oldest), age_s=oldest.age_s or 0.0)
+        age = format_duration(oldest.age_s or 0.0)
+        log.warning("%s keeps all that was done in the last %s from being cleaned up", oldest, age, extra=held)
+
+
+def _key(holder: HorizonHolder) -> Key:
+    return holder.kind, holder.pid, holder.who

@@ -53,6 +53,8 @@ class Lane:
         self._hoards_since = float("inf")
         self.held_by: frozenset[str] = frozenset()
         """Why nothing is claimed for it; empty: nothing keeps it. Replaced as a whole, so that other threads may read it."""
+        self.stolen = 0
+        """Jobs that it was given of other lanes, less those that others were given of it, in all."""
 
     def adopt(self, config: LaneConfig, *, claim_max: int) -> None:
         """Go by this configuration from now on. Main thread only; each word is replaced as a whole, so that other threads may read it.

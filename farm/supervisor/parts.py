@@ -22,8 +22,10 @@ from farm.shm.place import Place
 from farm.shm.spill import Spill
 from farm.store import schema
 from farm.store.claims import ClaimStore
+from farm.store.depths import DepthStore
 from farm.store.hosts import HostStore
 from farm.store.prunes import PruneStore
+from farm.store.reads import ReadStore
 from farm.store.requests import RequestStore
 from farm.store.session import Session
 from farm.store.upkeep import UpkeepStore
@@ -31,7 +33,9 @@ from farm.store.wakeups import Wakeups
 from farm.supervisor.cancel import Unwanted
 from farm.supervisor.claimer import Claimer
 from farm.supervisor.crew import Crew
+from farm.supervisor.depths import DepthWatch
 from farm.supervisor.desk import Desk
+from farm.supervisor.figures import Figures
 from farm.supervisor.generation import Generation
 from farm.supervisor.handover import Handover
 from farm.supervisor.heartbeat import Heartbeat, less_monotonic
@@ -39,13 +43,16 @@ from farm.supervisor.hostrow import described
 from farm.supervisor.lane import Lane
 from farm.supervisor.lanestate import LaneStates
 from farm.supervisor.listener import Listener
+from farm.supervisor.lookout import InTurn, Lookout
 from farm.supervisor.loop import Loop
 from farm.supervisor.mainstays import Mainstays
 from farm.supervisor.packing import Packer
+from farm.supervisor.panorama import Link
 from farm.supervisor.pauses import Pauses
 from farm.supervisor.postbox import Postbox
 from farm.supervisor.refusals import Refusals
 from farm.supervisor.retention import Pruner
+from farm.supervisor.service import Service
 from farm.supervisor.supervisor import Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
 from farm.supervisor.threads import Nap, PartThread
@@ -56,6 +63,8 @@ from farm.supervisor.writer import Writer
 
 FRAME_SPARE_BYTES = 64
 STOP_S = 6.0
+STUCK_S = 120.0
+"""A thread whose step takes so long does not come back from it: a step has a few calls of the database, each with its own deadline."""
 PROMOTE_EVERY_S = 1.0
 
 
@@ -74,6 +83,8 @@ class Parts:
         self._upkeep_store = UpkeepStore(upkeep, Policies(config.tasks))
         self._reaper = HostStore(upkeep)
         self._pruner = Pruner(store=PruneStore(upkeep), retention=config.retention)
+        self._depth_store = DepthStore(upkeep)
+        self._looks = _Looks(upkeep)
         self._claims_store = ClaimStore(self._session("claims", keeps_plans=True))
         self._host_id = 0
         self._registered_boot_ns = 0
@@ -166,9 +177,10 @@ class Parts:
             reap_every_s=config.reap_every_s,
             promote_every_s=self._promote_every_s(),
             promoted=self._hear_of_work,
-            pruner=self._pruner,
         )
-        upkeep = PartThread("upkeep", keeper)
+        self.depths = DepthWatch(store=self._depth_store, wake=lambda: upkeep.wake())
+        self.lookout = Lookout(store=self._looks, wake=lambda: upkeep.wake(), clock=time.monotonic)
+        upkeep = PartThread("upkeep", InTurn(keeper, self.depths, self.lookout, self._pruner))
 
         def hear_of_cancel() -> None:
             heartbeat.wake()
@@ -199,6 +211,7 @@ class Parts:
         desk: Desk,
         spill: Spill,
         inbox: queue.SimpleQueue[Any],
+        service: Service,
         burst: bool,
     ) -> Supervisor:
         """Make the main thread's part."""
@@ -221,6 +234,8 @@ class Parts:
             packer=self._packer,
             claimer=self._claimer,
             claims=self._claims,
+            service=service,
+            stuck=self._stuck,
             burst=burst,
         )
 
@@ -231,10 +246,23 @@ class Parts:
         self._upkeep_store.policies = Policies(config.tasks)
         self._keeper.promote_every_s = self._promote_every_s()
         self._pruner.adopt(config.retention)
-        self._claimer.adopt(runner_names=config.runners, claim_max=config.claim_max, poll_s=config.poll_s)
+        self._claimer.adopt(claim_max=config.claim_max, poll_s=config.poll_s)
         self._claimer.set_lanes(lanes)
         self._claims.wake()
         self._heartbeat.describe(described(config))
+
+    def claim_for(self, runner_names: Sequence[str]) -> None:
+        """Claim jobs of these runners from now on."""
+        self._claimer.claim_for(runner_names)
+        self._claims.wake()
+
+    def figures(self, crew: Crew) -> Figures:
+        """Return what the threads, and the main thread for the crew, have counted; after make()."""
+        return Figures(claims=self._claimer.figures, beats=self._heartbeat.figures, upkeep=self._keeper.figures, restarts=crew.restarts)
+
+    def link(self) -> Link:
+        """Return how the database does."""
+        return Link(self._heartbeat.figures.last_s, self._heartbeat.figures.away_since)
 
     def pauses(self, directory: Path, *, crew: Crew, handover: Handover) -> Pauses:
         """Make what pauses lanes and queues, and remembers it in a state directory."""
@@ -261,6 +289,12 @@ class Parts:
             # With the database gone at this very moment the row waits for its lease: there is nothing in it to hurry for.
             with suppress(StoreUnavailable):
                 self._hosts.retire(self._host_id, None)
+
+    def _stuck(self) -> str:
+        """Say which thread does not come to the end of a step, "" if all do: none waits for a database without a deadline."""
+        now = time.monotonic()
+        names = [thread.name for thread in self._threads if thread.at_it_s(now) > STUCK_S]
+        return f"no step of {', '.join(names)} has ended for {STUCK_S:g} s" if names else ""
 
     def _timeouts(self) -> Timeouts:
         policies = Policies(self._config.tasks)
@@ -301,6 +335,14 @@ class Parts:
         )
         self._stack.callback(session.close)
         return session
+
+
+class _Looks:
+    """What the lookout asks of the store."""
+
+    def __init__(self, session: Session) -> None:
+        self.hosts = ReadStore(session).hosts
+        self.horizon = UpkeepStore(session).horizon
 
 
 class _Taking:

@@ -30,10 +30,24 @@ class Post:
     fill_at: float = field(default=0.0)
     setup_failures: int = 0
     """How often one could not be set up here."""
+    filled: int = 0
+    """How often somebody got it."""
+    emptied_why: str = ""
+    """Why the last one has lost it, in words."""
 
     @property
     def serving(self) -> bool:
         return self.generation is not None and self.generation.phase is Phase.SERVING
+
+    def fill(self, generation: Generation) -> None:
+        """Give it to somebody."""
+        self.generation = generation
+        self.filled += 1
+
+    @property
+    def restarts(self) -> int:
+        """How often it was filled anew."""
+        return max(0, self.filled - 1)
 
     def pause(self, now: float) -> None:
         """Leave it empty for a while: what failed just now would fail again."""

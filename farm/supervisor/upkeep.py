@@ -8,9 +8,10 @@ from typing import Protocol
 
 from farm.errors import StoreUnavailable
 from farm.failpoints import passing
-from farm.model import Beat, OpenTransaction
-from farm.supervisor.horizon import OPEN_S, Horizon
-from farm.supervisor.retention import Pruner
+from farm.model import Beat, HorizonHolder
+from farm.supervisor.events import Event, event
+from farm.supervisor.figures import UpkeepFigures
+from farm.supervisor.horizon import Horizon
 from farm.units import counted
 
 PROMOTE_MAX = 2_000
@@ -39,7 +40,7 @@ class UpkeepStore(Protocol):
     def prune_hosts(self) -> Sequence[int]: ...
     def prune_waiters(self) -> None: ...
     def prune_requests(self) -> None: ...
-    def oldest_transaction(self, older_than_s: float) -> OpenTransaction | None: ...
+    def horizon(self) -> Sequence[HorizonHolder]: ...
 
 
 class Watch:
@@ -96,10 +97,8 @@ class Upkeep:
         reap_every_s: float,
         promote_every_s: float,
         promoted: Callable[[], None],
-        pruner: Pruner,
     ) -> None:
         self._store = store
-        self._pruner = pruner
         self._retire = retire
         self._watch = Watch(lease_s=lease_s, look_every_s=reap_every_s)
         self._reap_every_s = reap_every_s
@@ -112,6 +111,7 @@ class Upkeep:
         self._partitions_at = 0.0
         self._prune_at = 0.0
         self._horizon = Horizon()
+        self.figures = UpkeepFigures()
 
     def hear_of_cancel(self) -> None:
         """Sweep at the next step; from any thread."""
@@ -129,10 +129,12 @@ class Upkeep:
                 self._store.keep_partitions_ahead()
             passing("upkeep.before_promote")
             moved, next_due_s = self._store.promote(PROMOTE_MAX)
+            self.figures.jobs_promoted += moved
             if moved:
                 passing("upkeep.after_promote")
                 self._promoted()
             expired, next_expiry_s = self._store.expire(EXPIRE_MAX)
+            self.figures.jobs_expired += expired
             if now >= self._sweep_at or self._sweep_above:
                 self._sweep(now)
             if now >= self._prune_at:
@@ -140,15 +142,14 @@ class Upkeep:
                 self._store.prune_hosts()
                 self._store.prune_waiters()
                 self._store.prune_requests()
-                self._horizon.note(self._store.oldest_transaction(OPEN_S), now)
-            prune_s = self._pruner.step(now)
+                self._horizon.note(self._store.horizon(), now)
         except StoreUnavailable:
             self._watch.begin_anew()
             raise
         if moved >= PROMOTE_MAX or expired >= EXPIRE_MAX or self._sweep_above:
             return 0.0
         # A look at the hosts that comes late starts all watches anew: with a short lease, late every time means never.
-        wait_s = min(self.promote_every_s, self._reap_at - now, prune_s)
+        wait_s = min(self.promote_every_s, self._reap_at - now)
         for due_s in (next_due_s, next_expiry_s):
             # What is due and was not taken is locked by somebody: it is looked at again, but not at once for ever.
             wait_s = wait_s if due_s is None else min(wait_s, max(due_s, DUE_S_MIN))
@@ -169,14 +170,20 @@ class Upkeep:
         for beat in self._watch.look(beats, server_up_s, now):
             passing("upkeep.before_retire")
             if self._retire(beat.host_id, beat.beat):
-                log.warning("host %d has not beaten for a lease time: retired, its jobs are taken over", beat.host_id)
+                self.figures.hosts_retired += 1
+                retired = event(Event.RETIRED, host_id=beat.host_id)
+                log.warning("host %d has not beaten for a lease time: retired, its jobs are taken over", beat.host_id, extra=retired)
         for host_id in self._store.retired_with_leases():
             passing("upkeep.before_reap")
             jobs, started = self._store.reap(host_id, None)
             passing("upkeep.after_reap")
+            self.figures.jobs_reaped += jobs
             if jobs:
-                log.warning("reaped %s of host %d, %s of them known to have started", counted(jobs, "job"), host_id, f"{started:,}")
+                reaped = event(Event.REAPED, host_id=host_id, jobs=jobs, started=started)
+                text = "reaped %s of host %d, %s of them known to have started"
+                log.warning(text, counted(jobs, "job"), host_id, f"{started:,}", extra=reaped)
                 self._promoted()
             elif ended := self._store.end_stuck_commits():
+                self.figures.commits_ended += ended
                 # Its leases are locked. As a rule that is over in a moment, or somebody else is reaping.
                 log.warning("ended %s whose writer is gone: they held leases of host %d", counted(ended, "commit"), host_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from farm.errors import RingBroken
@@ -53,8 +53,13 @@ class Source:
         wake_fd: int | None,
         spill: Spill,
         on_broken: Callable[[str], None],
+        lane: str = "",
+        lanes: Mapping[int, str] | None = None,
     ) -> None:
+        """lane: whose results these are. lanes: for the desk, where each outcome says by a subworker's number which lane it is of."""
         self.name = name
+        self._lane = lane
+        self._lanes = lanes
         self.number = number
         """Stands in its acks."""
         self._spill_owner = spill_owner
@@ -119,6 +124,12 @@ class Source:
             self._spill.remove(name)
         self._spilled.clear()
         self.acks = array("Q")
+
+    def lane_of(self, index: int) -> str:
+        """Return the lane of the outcome whose ack is the index-th of those held; "" if that is not known."""
+        if self._lanes is None:
+            return self._lane
+        return self._lanes.get(self.acks[index], "") if index < len(self.acks) else ""
 
     def close(self) -> None:
         """Let go of the ring and its file."""

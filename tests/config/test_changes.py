@@ -50,7 +50,14 @@ configs = st.builds(
     Config,
     path=st.just("farm.yaml"),
     database=databases,
-    host=st.builds(Host, name=names, memory_bytes=sizes, memory_floor_bytes=sizes, pressure_percent=st.sampled_from([0.0, 20.0])),
+    host=st.builds(
+        Host,
+        name=names,
+        memory_bytes=sizes,
+        memory_floor_bytes=sizes,
+        pressure_percent=st.sampled_from([0.0, 20.0]),
+        cgroup=st.booleans(),
+    ),
     runners=st.dictionaries(st.sampled_from(["python", "other"]), st.sampled_from([{}, {"allow": [SECRET]}, {"allow": []}])),
     lanes=st.lists(lanes, max_size=3, unique_by=lambda lane: lane.name).map(tuple),
     tasks=st.lists(policies, max_size=3, unique_by=lambda policy: policy.pattern).map(tuple),
@@ -128,10 +135,13 @@ def test_words() -> None:
             ],
         ),
         (
-            replace(A_CONFIG, lease_s=5.0, host=replace(A_CONFIG.host, name="other"), database=Database(kind="dsn", dsn="host=db")),
+            replace(
+                A_CONFIG, lease_s=5.0, host=replace(A_CONFIG.host, name="other", cgroup=False), database=Database(kind="dsn", dsn="host=db")
+            ),
             [
                 "database: embedded -> PostgreSQL db (needs a restart)",
                 "database.dsn: changed (needs a restart)",
+                "host.cgroup: auto -> off (needs a restart)",
                 "host.name: default -> other (needs a restart)",
                 "lease: 10s -> 5s (needs a restart)",
             ],

@@ -37,7 +37,7 @@ def test_what_is_not_said_has_the_documented_default(tmp_path: Path) -> None:
     config = load_text(tmp_path, BASE)
     grown = Recycle(rss_growth_bytes=128_000_000)
     assert config.lanes == (Lane(name="default", queues=("*",), subworkers=4, concurrency=1, memory_bytes=512_000_000, recycle=grown),)
-    assert (config.host.memory_floor_bytes, config.host.pressure_percent) == (400_000_000, 20.0)
+    assert (config.host.memory_floor_bytes, config.host.pressure_percent, config.host.cgroup) == (400_000_000, 20.0, True)
     assert config.host.name == "default"
     assert config.host.memory_bytes == 8_000_000_000
     assert config.writer == WriterOptions(batch_max=4000, age_max_s=0.050)

@@ -214,18 +214,19 @@ def test_a_commit_before_the_reap_wins(bench: Bench, kind: OutcomeKind) -> None:
     assert check(bench.session) == []
 
 
-def test_a_transaction_that_somebody_leaves_open_is_found(bench: Bench) -> None:
-    assert bench.upkeep.oldest_transaction(0.0) is not None, "the look itself is one"
-    with psycopg.connect(bench.dsn, application_name="forgotten") as other:
-        pid = other.execute("SELECT pg_backend_pid(), txid_current()").fetchone()
-        assert pid is not None
-        # One that has done nothing yet holds nothing back.
-        with psycopg.connect(bench.dsn, application_name="idle") as idle:
-            idle.execute("BEGIN")
-            found = bench.upkeep.oldest_transaction(0.0)
-        assert found is not None
-        assert (found.pid, found.who) == (pid[0], "forgotten")
-        assert bench.upkeep.oldest_transaction(60.0) is None
+def test_what_holds_the_horizon_is_found(bench: Bench) -> None:
+    """The oldest first; sessions that hold nothing are not among them, nor is the one that looks."""
+    assert bench.upkeep.horizon() == []
+    with psycopg.connect(bench.dsn, application_name="forgotten") as other, psycopg.connect(bench.dsn, application_name="idle") as idle:
+        row = other.execute("SELECT pg_backend_pid(), current_user, txid_current()").fetchone()
+        assert row is not None
+        idle.execute("BEGIN")
+        bench.value("SELECT txid_current()")
+        (found,) = bench.upkeep.horizon()
+        assert (found.kind, found.pid, found.who, found.doing) == ("session", row[0], f"forgotten of {row[1]}", "idle in transaction")
+        assert found.age_s is not None
+        assert 0.0 <= found.age_s < 30.0
+        assert found.transactions >= 1
 
 
 def test_a_commit_whose_writer_is_gone_holds_no_lease_for_long(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

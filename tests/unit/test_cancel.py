@@ -19,6 +19,7 @@ from farm.shm.start import StartGate
 from farm.supervisor.cancel import Cancels
 from farm.supervisor.generation import Doom, Generation, Phase
 from farm.supervisor.lane import Lane
+from farm.supervisor.tallies import Tallies
 from farm.supervisor.witness import Witness
 
 
@@ -44,6 +45,7 @@ class Host:
         self.lane.add(self.generation)
         self.lanes = [self.lane]
         self.outcomes: list[Outcome] = []
+        self.tallies = Tallies()
         self.dropped: list[int] = []
         self.doomed: list[tuple[int, Doom]] = []
         monkeypatch.setattr("farm.supervisor.cancel.end_job", lambda _, slot, doom: self.doomed.append((slot.job_id, doom)))

@@ -196,7 +196,13 @@ class Farm:
         self.drains: list[bool] = []
         self.problem = ""
         self.commands = Commands(
-            pauses=host.pauses, drain=self.drain, reloader=self, snapshot=lambda: {"pid": 7}, config=lambda: {"lanes": {}}
+            pauses=host.pauses,
+            drain=self.drain,
+            reloader=self,
+            snapshot=lambda: {"pid": 7},
+            config=lambda: {"lanes": {}},
+            screen=lambda: {"up_s": 1.5},
+            tasks=lambda of: {"tasks": of},
         )
 
     def drain(self, hurry: bool) -> tuple[float, list[str]]:

@@ -8,10 +8,9 @@ from itertools import pairwise
 import pytest
 
 from farm.errors import StoreUnavailable
-from farm.model import KEEP_ALL, Beat, OpenTransaction
-from farm.supervisor.retention import Pruner
+from farm.model import Beat, HorizonHolder
+from farm.supervisor.horizon import Since
 from farm.supervisor.upkeep import DUE_S_MIN, EXPIRE_MAX, PROMOTE_MAX, SWEEP_MAX, Upkeep, Watch
-from tests.unit.pruning import FakePrunes
 
 UP_S = 1e6
 LEASE_S = 10.0
@@ -79,7 +78,7 @@ class FakeStore:
         self.swept: list[int] = []
         self.looked_at: list[float] = []
         self.now = 0.0
-        self.open: OpenTransaction | None = None
+        self.open: list[HorizonHolder] = []
 
     def live_hosts(self) -> tuple[list[Beat], float]:
         self.looked_at.append(self.now)
@@ -119,7 +118,7 @@ class FakeStore:
     def prune_waiters(self) -> None:
         pass
 
-    def oldest_transaction(self, older_than_s: float) -> OpenTransaction | None:
+    def horizon(self) -> list[HorizonHolder]:
         return self.open
 
     def prune_hosts(self) -> Sequence[int]:
@@ -140,7 +139,6 @@ class Rounds:
             reap_every_s=reap_every_s,
             promote_every_s=1.0,
             promoted=self._note_promoted,
-            pruner=Pruner(store=FakePrunes(), retention=KEEP_ALL),
         )
 
     def run(self, seconds: float) -> None:
@@ -179,21 +177,35 @@ def test_nobody_is_retired_after_an_outage() -> None:
     assert rounds.retired == []
 
 
-def test_a_transaction_left_open_is_told_of_once_an_hour(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_holds_the_horizon_is_told_of_once_an_hour(caplog: pytest.LogCaptureFixture) -> None:
     store = FakeStore()
-    store.open = OpenTransaction(77, "psql", 840.0)
+    session = HorizonHolder("session", 77, "psql of ada", "idle in transaction", 840.0, 12)
+    store.open = [HorizonHolder("session", 78, "young", "active", 1.0, 14), session]
     rounds = Rounds(store, lease_s=10.0, reap_every_s=2.0)
     rounds.run(300.0)
-    told = "a transaction of psql (backend 77) has been open for 14m: what farm has done since cannot be cleaned up before it ends"
-    assert [record.message for record in caplog.records if "has been open" in record.message] == [told]
-    store.open = OpenTransaction(None, "prepared x", 660.0)
+    who = "a transaction of psql of ada (backend 77, idle in transaction)"
+    told = f"{who} keeps all that was done in the last 14m from being cleaned up"
+    assert [record.message for record in caplog.records if "from being cleaned up" in record.message] == [told]
+    store.open = [HorizonHolder("prepared", None, "x of ada", "", 660.0, 9)]
     rounds.run(120.0)
-    assert len([record for record in caplog.records if "prepared x has been open for 11m" in record.message]) == 1
-    store.open = None
+    assert "the prepared transaction x of ada keeps all that was done in the last 11m from being cleaned up" in caplog.messages
+    store.open = []
     rounds.run(120.0)
-    store.open = OpenTransaction(77, "psql", 1000.0)
+    store.open = [session]
     rounds.run(120.0)
-    assert len([record for record in caplog.records if "of psql (backend 77)" in record.message]) == 2
+    assert len([record for record in caplog.records if who in record.message]) == 2
+
+
+def test_a_slot_holds_the_horizon_for_as_long_as_it_stands_still() -> None:
+    """The database does not know since when: the transactions that have begun since only become more."""
+    slot = HorizonHolder("slot", None, "standby", "nobody reads it", None, 100)
+    since = Since()
+    assert since.note([slot], 10.0) == [slot._replace(age_s=0.0)]
+    assert since.note([slot._replace(transactions=150)], 25.0)[0].age_s == 15.0
+    assert since.note([slot._replace(transactions=20)], 30.0)[0].age_s == 0.0, "it has moved on"
+    session = slot._replace(kind="session", age_s=3.0)
+    assert since.note([session], 40.0) == [session]
+    assert since.note([slot], 50.0)[0].age_s == 0.0, "it was gone in between"
 
 
 def test_a_moment_without_the_database_begins_the_watch_anew() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from farm.cli.waiting import troubles, why_waiting
+from farm.answers.lanes import troubles, why_waiting
 
 
 def lane(*queues: str, memory_mb: int = 512, **state: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def test_what_keeps_lanes_from_their_work() -> None:
         host(
             a=lane("mail"),
             s=lane("mail", missing="no spare subworker: no room"),
-            b=lane("*", held_by=["memory", "paused"], serving=1, of=3, missing="no\x1b[2J room"),
+            b=lane("*", held_by=["memory", "paused"], serving=1, of=3, missing="no room"),
             paused=("q", "r"),
         ),
         host(2, state="retired", a=lane("mail", held_by=["paused"]), paused=("q",)),
