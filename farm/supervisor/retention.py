@@ -9,6 +9,7 @@ from typing import Protocol
 from farm.errors import StoreError, StoreUnavailable
 from farm.failpoints import passing
 from farm.model import Retention, TableUser
+from farm.supervisor.events import Event, event
 from farm.units import counted, format_duration
 
 LOOK_EVERY_S = 60.0
@@ -104,7 +105,7 @@ class Pruner:
             wait_s = AGAIN_S
             if str(error) != self._complaint:
                 self._complaint = str(error)
-                log.error("old jobs are not removed: %s", error)
+                log.error("old jobs are not removed: %s", error, extra=event(Event.PRUNING_REFUSED, why=str(error)))
         finally:
             self._next_at = now + wait_s
         return wait_s
@@ -140,11 +141,18 @@ class Pruner:
         if done == "locked":
             self._locked += 1
             if self._locked == LOCKED_TOLD and (other := self._store.in_the_way()) is not None:
-                age = format_duration(other.age_s)
-                log.warning("old jobs are not removed while %s (backend %s) reads or writes jobs, for %s by now", other.who, other.pid, age)
+                log.warning(
+                    "old jobs are not removed while %s (backend %d) reads or writes jobs, for %s by now",
+                    other.who,
+                    other.pid,
+                    format_duration(other.age_s),
+                    extra=event(Event.PRUNING_HELD, who=other.who, pid=other.pid, age_s=other.age_s),
+                )
             return min(LOCK_AGAIN_S_MAX, LOCK_AGAIN_S_MIN * (1 << min(self._locked, 8)))
         self._locked = 0
         if done == "pruned":
             passing("retention.after_swap")
-            log.info("removed %s of an old partition, where %s stay", counted(step.jobs - step.kept, "job"), f"{step.kept:,}")
+            removed = step.jobs - step.kept
+            told = event(Event.JOBS_PRUNED, removed=removed, kept=step.kept)
+            log.info("removed %s of an old partition, where %s stay", counted(removed, "job"), f"{step.kept:,}", extra=told)
         return DROP_EVERY_S
