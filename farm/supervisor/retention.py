@@ -12,15 +12,16 @@ from farm.model import Retention, TableUser
 from farm.supervisor.events import Event, event
 from farm.units import counted, format_duration
 
-LOOK_EVERY_S = 60.0
-LOOK_SHARE = 0.9
-"""A turn may be taken a little earlier than the next look of whoever had the last one."""
+LOOK_EVERY_S = 5.0
+"""For what somebody else has begun."""
+TURN_S = 60.0
+"""So often some host looks for partitions of which enough may go."""
 AGAIN_S = 600.0
 """After something that will not go away by itself, such as a missing permission."""
 DROP_EVERY_S = 1.0
 
-SHARE = 0.05
-"""Of the time of one connection, of all hosts together, goes into copying."""
+SHARE = 0.03
+"""Of the time of one connection, of all hosts together, goes into copying: five million jobs are 5 s of work."""
 STEP_JOBS_MIN, STEP_JOBS_MAX = 100, 10_000
 STEP_S_LOW, STEP_S_HIGH = 0.02, 0.1
 """A step that took longer makes the next ones smaller, a quicker one larger: other work of the thread waits for it."""
@@ -118,7 +119,7 @@ class Pruner:
         if under_way.pruning:
             return self._prune()
         shortest_s = self._retention.shortest_s
-        if shortest_s is None or not self._store.take_look(LOOK_EVERY_S * LOOK_SHARE):
+        if shortest_s is None or not self._store.take_look(TURN_S):
             return LOOK_EVERY_S
         if self._store.begin_next(max(PARTITION_AGE_S_MIN, shortest_s / PARTS_OF_AGE)):
             log.info("new jobs go into another partition: old ones will be removed with theirs")
