@@ -1,6 +1,6 @@
 """Retention of 5,000,000 jobs beside a farm at work: what it costs for each job, how long anybody waits; and `farm jobs` before it.
 
-The farm drains 200,000 no-ops at a time while its upkeep goes on with the old partition at its own pace, or rests: pairs that differ in
+The farm drains 300,000 no-ops at a time while its upkeep goes on with the old partition at its own pace, or rests: pairs that differ in
 nothing else. Then the rest is copied, and the new partition takes the old one's place, again and again, while a farm drains and another
 session files a job every two milliseconds: the longest that this took is the longest lock. Each hundredth old job has failed
 and is kept, each thousandth waits. FARM_BENCH_JOBS is for trying it out with fewer.
@@ -35,7 +35,7 @@ from farm.store.session import Session
 from farm.supervisor.retention import LOCK_MS_MAX, LOCK_MS_MIN
 
 JOBS = int(os.environ.get("FARM_BENCH_JOBS", "5_000_000"))
-LIVE_JOBS = 200_000 if JOBS >= 5_000_000 else 60_000
+LIVE_JOBS = 300_000 if JOBS >= 5_000_000 else 60_000
 PAIRS = 10 if JOBS >= 5_000_000 else 2
 SWAPS = 10
 LOOKS = 20

@@ -325,14 +325,15 @@ class Depths(NamedTuple):
     """In how many seconds they may be counted again; 0 or less: now."""
 
 
-class OpenTransaction(NamedTuple):
-    """A transaction that somebody leaves open."""
+class TableUser(NamedTuple):
+    """Somebody who is at work on the tables of jobs."""
 
     pid: int
     """Of its backend."""
     who: str
     """What its program calls itself, or its user."""
     age_s: float
+    """For how long its transaction has been open."""
 
 
 class Retention(NamedTuple):

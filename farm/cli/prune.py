@@ -24,12 +24,12 @@ PATIENCE_S = 60.0
 AGAIN_S = 0.5
 
 EPILOG = """\
-How long jobs are kept is what --succeeded, --failed and --cancelled say (7d, 12h, `never`), for what they leave out the section
-`retention` of --config. Cancelled jobs are kept as long as failed ones if nobody says otherwise. Jobs that have not ended always stay.
+How long jobs are kept is what --succeeded, --failed and --cancelled say (7d, 12h, never); what they leave out is as --config says
+in its section `retention`. Cancelled jobs are kept as long as failed ones if nobody says otherwise. Jobs that have not ended stay.
 
-Jobs go by partitions, which are ranges of their ids: what is to stay of one is copied, then the rest goes with the old tables. One of
-which less than 80 % may go (of a small one, half) stays as it is. A running farm goes on meanwhile. Exit code 1 if somebody was in the way,
-or the answer was no; what was begun is gone on with by the next `farm prune`, or by a farm.
+Jobs go by partitions, which are ranges of their ids: what is to stay of one is copied, the rest goes with the old tables. One of
+which less than 80 % may go (of a small one, half) stays as it is. A running farm goes on meanwhile. Exit code 1 if somebody was in
+the way, or the answer was no; what was begun is gone on with by the next `farm prune`, or by a farm.
 
 examples:
   farm prune --dry-run --config farm.yaml
@@ -126,7 +126,7 @@ def _retention(args: argparse.Namespace) -> Retention:
 
         said = load(args.config, to_run=False).retention
     ages = {"succeeded_s": args.succeeded, "failed_s": args.failed, "cancelled_s": args.cancelled}
-    if args.cancelled is None and args.failed is not None:
+    if args.cancelled is None and args.failed is not None and said.cancelled_s == said.failed_s:
         ages["cancelled_s"] = args.failed
     retention = said._replace(**{name: None if age_s == "never" else age_s for name, age_s in ages.items() if age_s is not None})
     if retention.shortest_s is None:

@@ -107,9 +107,9 @@ def _lock(old: DeadlineConnection) -> list[Table]:
 
 def _make_room(old: DeadlineConnection, new: DeadlineConnection) -> None:
     """Give the new database the partitions of the old one, and empty what migrations have put there."""
-    for table, _parent, _lower, _upper in new.execute(load("list_attached")).fetchall():
+    for table, _parent, _lower, _upper in new.execute(load("list_partitions")).fetchall():
         new.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(SCHEMA, table)))
-    for table, parent, lower, upper in old.execute(load("list_attached")).fetchall():
+    for table, parent, lower, upper in old.execute(load("list_partitions")).fetchall():
         name, of = sql.Identifier(SCHEMA, table), sql.Identifier(SCHEMA, parent)
         including = sql.SQL("INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE")
         new.execute(sql.SQL("CREATE TABLE {} (LIKE {} {})").format(name, of, including))
@@ -120,7 +120,7 @@ def _make_room(old: DeadlineConnection, new: DeadlineConnection) -> None:
 
 
 def _copy_rows(old: DeadlineConnection, new: DeadlineConnection, tables: list[Table], progress: Progress) -> Copied:
-    parents = {table: parent for table, parent, _lower, _upper in old.execute(load("list_attached")).fetchall()}
+    parents = {table: parent for table, parent, _lower, _upper in old.execute(load("list_partitions")).fetchall()}
     total = sum(table.size_bytes for table in tables)
     rows: dict[str, int] = {}
     before = copied = 0

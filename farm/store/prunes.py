@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from farm.model import OpenTransaction, Retention
+from farm.model import Retention, TableUser
 from farm.store.session import Params, Session
 
 GOING_SHARE = 0.8
@@ -87,7 +87,7 @@ class PruneStore:
 
     def partitions(self) -> list[Partition]:
         """Return the partitions that jobs are in, the oldest first."""
-        return [Partition(*row) for row in self._session.fetch("list_partitions")]
+        return [Partition(*row) for row in self._session.fetch("list_ranges")]
 
     def sample(self, partition: Partition, retention: Retention) -> Sample:
         """Look at 200 jobs of a partition."""
@@ -135,10 +135,10 @@ class PruneStore:
         """
         return str(self._session.fetch("finish_pruning", {"lock_ms": lock_ms})[0][0])
 
-    def in_the_way(self) -> OpenTransaction | None:
+    def in_the_way(self) -> TableUser | None:
         """Return the oldest transaction that is at work on the tables just now."""
         rows = self._session.fetch("find_table_user")
-        return OpenTransaction(*rows[0]) if rows else None
+        return TableUser(*rows[0]) if rows else None
 
     def drop(self) -> bool:
         """Drop a table of an old partition; False: there is none, or somebody reads it."""

@@ -82,9 +82,9 @@ class Parts:
         upkeep = self._session("upkeep", keeps_plans=True)
         self._upkeep_store = UpkeepStore(upkeep, Policies(config.tasks))
         self._reaper = HostStore(upkeep)
+        self._pruner = Pruner(store=PruneStore(upkeep), retention=config.retention)
         self._depth_store = DepthStore(upkeep)
         self._looks = _Looks(upkeep)
-        self._pruner = Pruner(store=PruneStore(upkeep), retention=config.retention)
         self._claims_store = ClaimStore(self._session("claims", keeps_plans=True))
         self._host_id = 0
         self._registered_boot_ns = 0
@@ -177,11 +177,10 @@ class Parts:
             reap_every_s=config.reap_every_s,
             promote_every_s=self._promote_every_s(),
             promoted=self._hear_of_work,
-            pruner=self._pruner,
         )
         self.depths = DepthWatch(store=self._depth_store, wake=lambda: upkeep.wake())
         self.lookout = Lookout(store=self._looks, wake=lambda: upkeep.wake(), clock=time.monotonic)
-        upkeep = PartThread("upkeep", InTurn(keeper, self.depths, self.lookout))
+        upkeep = PartThread("upkeep", InTurn(keeper, self.depths, self.lookout, self._pruner))
 
         def hear_of_cancel() -> None:
             heartbeat.wake()

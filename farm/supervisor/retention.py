@@ -8,18 +8,20 @@ from typing import Protocol
 
 from farm.errors import StoreError, StoreUnavailable
 from farm.failpoints import passing
-from farm.model import OpenTransaction, Retention
+from farm.model import Retention, TableUser
+from farm.supervisor.events import Event, event
 from farm.units import counted, format_duration
 
-LOOK_EVERY_S = 60.0
-LOOK_SHARE = 0.9
-"""A turn may be taken a little earlier than the next look of whoever had the last one."""
+LOOK_EVERY_S = 5.0
+"""For what somebody else has begun."""
+TURN_S = 60.0
+"""So often some host looks for partitions of which enough may go."""
 AGAIN_S = 600.0
 """After something that will not go away by itself, such as a missing permission."""
 DROP_EVERY_S = 1.0
 
-SHARE = 0.05
-"""Of the time of one connection, of all hosts together, goes into copying."""
+SHARE = 0.03
+"""Of the time of one connection, of all hosts together, goes into copying: five million jobs are 5 s of work."""
 STEP_JOBS_MIN, STEP_JOBS_MAX = 100, 10_000
 STEP_S_LOW, STEP_S_HIGH = 0.02, 0.1
 """A step that took longer makes the next ones smaller, a quicker one larger: other work of the thread waits for it."""
@@ -64,7 +66,7 @@ class PruneStore(Protocol):
     def under_way(self) -> UnderWay: ...
     def go_on(self, jobs_max: int, share: float) -> Step: ...
     def finish(self, lock_ms: int) -> str: ...
-    def in_the_way(self) -> OpenTransaction | None: ...
+    def in_the_way(self) -> TableUser | None: ...
     def drop(self) -> bool: ...
     def take_look(self, every_s: float) -> bool: ...
     def begin_next(self, older_than_s: float) -> bool: ...
@@ -104,7 +106,7 @@ class Pruner:
             wait_s = AGAIN_S
             if str(error) != self._complaint:
                 self._complaint = str(error)
-                log.error("old jobs are not removed: %s", error)
+                log.error("old jobs are not removed: %s", error, extra=event(Event.PRUNING_REFUSED, why=str(error)))
         finally:
             self._next_at = now + wait_s
         return wait_s
@@ -117,7 +119,7 @@ class Pruner:
         if under_way.pruning:
             return self._prune()
         shortest_s = self._retention.shortest_s
-        if shortest_s is None or not self._store.take_look(LOOK_EVERY_S * LOOK_SHARE):
+        if shortest_s is None or not self._store.take_look(TURN_S):
             return LOOK_EVERY_S
         if self._store.begin_next(max(PARTITION_AGE_S_MIN, shortest_s / PARTS_OF_AGE)):
             log.info("new jobs go into another partition: old ones will be removed with theirs")
@@ -140,11 +142,18 @@ class Pruner:
         if done == "locked":
             self._locked += 1
             if self._locked == LOCKED_TOLD and (other := self._store.in_the_way()) is not None:
-                age = format_duration(other.age_s)
-                log.warning("old jobs are not removed while %s (backend %s) reads or writes jobs, for %s by now", other.who, other.pid, age)
+                log.warning(
+                    "old jobs are not removed while %s (backend %d) reads or writes jobs, for %s by now",
+                    other.who,
+                    other.pid,
+                    format_duration(other.age_s),
+                    extra=event(Event.PRUNING_HELD, who=other.who, pid=other.pid, age_s=other.age_s),
+                )
             return min(LOCK_AGAIN_S_MAX, LOCK_AGAIN_S_MIN * (1 << min(self._locked, 8)))
         self._locked = 0
         if done == "pruned":
             passing("retention.after_swap")
-            log.info("removed %s of an old partition, where %s stay", counted(step.jobs - step.kept, "job"), f"{step.kept:,}")
+            removed = step.jobs - step.kept
+            told = event(Event.JOBS_PRUNED, removed=removed, kept=step.kept)
+            log.info("removed %s of an old partition, where %s stay", counted(removed, "job"), f"{step.kept:,}", extra=told)
         return DROP_EVERY_S

@@ -12,7 +12,6 @@ from farm.model import Beat, HorizonHolder
 from farm.supervisor.events import Event, event
 from farm.supervisor.figures import UpkeepFigures
 from farm.supervisor.horizon import Horizon
-from farm.supervisor.retention import Pruner
 from farm.units import counted
 
 PROMOTE_MAX = 2_000
@@ -98,10 +97,8 @@ class Upkeep:
         reap_every_s: float,
         promote_every_s: float,
         promoted: Callable[[], None],
-        pruner: Pruner,
     ) -> None:
         self._store = store
-        self._pruner = pruner
         self._retire = retire
         self._watch = Watch(lease_s=lease_s, look_every_s=reap_every_s)
         self._reap_every_s = reap_every_s
@@ -146,14 +143,13 @@ class Upkeep:
                 self._store.prune_waiters()
                 self._store.prune_requests()
                 self.figures.horizon_age_s = self._horizon.note(self._store.horizon(), now)
-            prune_s = self._pruner.step(now)
         except StoreUnavailable:
             self._watch.begin_anew()
             raise
         if moved >= PROMOTE_MAX or expired >= EXPIRE_MAX or self._sweep_above:
             return 0.0
         # A look at the hosts that comes late starts all watches anew: with a short lease, late every time means never.
-        wait_s = min(self.promote_every_s, self._reap_at - now, prune_s)
+        wait_s = min(self.promote_every_s, self._reap_at - now)
         for due_s in (next_due_s, next_expiry_s):
             # What is due and was not taken is locked by somebody: it is looked at again, but not at once for ever.
             wait_s = wait_s if due_s is None else min(wait_s, max(due_s, DUE_S_MIN))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from farm.errors import StoreError
-from farm.model import OpenTransaction, Retention
+from farm.model import Retention, TableUser
 from farm.store.prunes import Step, UnderWay
 
 
@@ -36,8 +36,8 @@ class FakePrunes:
             self.states, self.tables = [], 3
         return answer
 
-    def in_the_way(self) -> OpenTransaction | None:
-        return OpenTransaction(77, "report", 840.0)
+    def in_the_way(self) -> TableUser | None:
+        return TableUser(77, "report", 840.0)
 
     def drop(self) -> bool:
         self.asked.append(("drop", 0))

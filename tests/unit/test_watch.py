@@ -8,11 +8,9 @@ from itertools import pairwise
 import pytest
 
 from farm.errors import StoreUnavailable
-from farm.model import KEEP_ALL, Beat, HorizonHolder
+from farm.model import Beat, HorizonHolder
 from farm.supervisor.horizon import Since
-from farm.supervisor.retention import Pruner
 from farm.supervisor.upkeep import DUE_S_MIN, EXPIRE_MAX, PROMOTE_MAX, SWEEP_MAX, Upkeep, Watch
-from tests.unit.pruning import FakePrunes
 
 UP_S = 1e6
 LEASE_S = 10.0
@@ -141,7 +139,6 @@ class Rounds:
             reap_every_s=reap_every_s,
             promote_every_s=1.0,
             promoted=self._note_promoted,
-            pruner=Pruner(store=FakePrunes(), retention=KEEP_ALL),
         )
 
     def run(self, seconds: float) -> None:

@@ -251,7 +251,7 @@ DECLARE
     -- Written into the statements, so that they open the partitions concerned alone.
     within CONSTANT text := format('BETWEEN %s AND %s', from_id, to_id - 1);
     goes CONSTANT text := format(
-        'r.finished_at < CASE r.status WHEN 1 THEN %L::timestamptz WHEN 2 THEN %L::timestamptz ELSE %L::timestamptz END',
+        '(%%I.finished_at < CASE %%I.status WHEN 1 THEN %L::timestamptz WHEN 2 THEN %L::timestamptz ELSE %L::timestamptz END)',
         pruning.succeeded_before, pruning.failed_before, pruning.cancelled_before);
     parent text;
     key text;
@@ -260,11 +260,17 @@ DECLARE
 BEGIN
     FOREACH parent IN ARRAY ARRAY['job', 'result', 'failure'] LOOP
         key := CASE parent WHEN 'job' THEN 'id' ELSE 'job_id' END;
+        -- Of the results each says itself what becomes of it. Failures are few, and looked up one by one (OFFSET 0).
         EXECUTE format(
-            'INSERT INTO farm.%I SELECT k.* FROM farm.%I AS k WHERE k.shard = 0 AND k.%I %s%s AND NOT EXISTS ('
-                'SELECT FROM farm.result AS r WHERE r.shard = 0 AND r.job_id = k.%I AND r.job_id %s AND %s)',
+            'INSERT INTO farm.%I SELECT k.* FROM farm.%I AS k WHERE k.shard = 0 AND k.%I %s%s AND NOT %s',
             farm.partition_table(parent, pruning.numbers[cardinality(pruning.numbers)], pruning.revision), parent, key, within,
-            CASE WHEN ids IS NOT NULL THEN format(' AND k.%I = ANY (%L::bigint[])', key, ids) END, key, within, goes);
+            CASE WHEN ids IS NOT NULL THEN format(' AND k.%I = ANY (%L::bigint[])', key, ids) END,
+            CASE parent
+                WHEN 'result' THEN format(goes, 'k', 'k')
+                ELSE format(
+                    'EXISTS (SELECT FROM farm.result AS r WHERE r.shard = 0 AND r.job_id = k.%I AND r.job_id %s AND %s%s)',
+                    key, within, format(goes, 'r', 'r'), CASE parent WHEN 'failure' THEN ' OFFSET 0' END)
+            END);
         GET DIAGNOSTICS copied = ROW_COUNT;
         IF parent = 'job' THEN
             copied_jobs := copied;
@@ -372,6 +378,8 @@ DECLARE
     old farm.partition;
     parent text;
     old_name text;
+    give_up_at timestamptz;
+    left_ms int;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'farm.finish_pruning needs READ COMMITTED: it has to see what was committed before it had its locks';
@@ -386,14 +394,16 @@ BEGIN
         EXIT WHEN farm.copy_changes(pruning) = 0;
     END LOOP;
     BEGIN
-        PERFORM set_config('lock_timeout', lock_ms || 'ms', true);
         FOREACH parent IN ARRAY ARRAY['job', 'result', 'failure'] LOOP
             EXECUTE format('LOCK TABLE farm.%I IN ACCESS EXCLUSIVE MODE NOWAIT', farm.partition_table(parent, newest, pruning.revision));
         END LOOP;
         -- The tables before their partitions: who waits for us here holds nothing that we are going to need.
-        LOCK TABLE ONLY farm.result IN ACCESS EXCLUSIVE MODE;
-        LOCK TABLE ONLY farm.job IN ACCESS EXCLUSIVE MODE;
-        LOCK TABLE ONLY farm.failure IN ACCESS EXCLUSIVE MODE;
+        give_up_at := clock_timestamp() + make_interval(secs => lock_ms / 1000.0);
+        FOREACH parent IN ARRAY ARRAY['result', 'job', 'failure'] LOOP
+            left_ms := greatest(1, extract(epoch FROM give_up_at - clock_timestamp()) * 1000);
+            PERFORM set_config('lock_timeout', left_ms || 'ms', true);
+            EXECUTE format('LOCK TABLE ONLY farm.%I IN ACCESS EXCLUSIVE MODE', parent);
+        END LOOP;
         FOR old IN SELECT * FROM farm.partition AS p WHERE p.number = ANY (pruning.numbers) LOOP
             FOREACH parent IN ARRAY ARRAY['job', 'result', 'failure'] LOOP
                 old_name := farm.partition_table(parent, old.number, old.revision);
