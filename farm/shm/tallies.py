@@ -97,6 +97,8 @@ TASK_BYTES_MAX: Final = 120
 """A longer name is cut; tasks whose names begin so much alike share a row."""
 KINDS: Final = 12
 """Words for the kinds of outcomes, by their numbers; in the first one, which is no kind, how many waits were counted."""
+NOT_KNOWN: Final = -1
+"""Instead of a time that jobs have waited."""
 WORD_MAX: Final = (1 << 56) - 1
 """More than this is none of ours: a job has scribbled over its row, which is left out then."""
 
@@ -206,48 +208,45 @@ class TallyRow:
     It counts in memory of its own and stores what comes of it: so nothing is read back that a job has scribbled over.
     """
 
-    __slots__ = ("_ended", "_ended_words", "_queue", "_queue_words", "_run", "_run_words", "_sums")
+    __slots__ = ("_ended", "_ended_words", "_queue", "_queue_us", "_queue_words", "_run", "_run_ns", "_run_words", "_sums")
 
     def __init__(self, table: TallyTable, row: int) -> None:
         words, at = table.words, _ROWS_AT + row * _ROW_WORDS
         self._ended, self._ended_words = [0] * KINDS, words[_ENDED_AT + row * KINDS : _ENDED_AT + (row + 1) * KINDS]
-        # Each with its sum in nanoseconds, and the word of that in microseconds, in front.
         self._sums = words[at + _RUN_SUM : at + _RUN]
-        self._run, self._run_words = [0] * (BUCKETS + 1), words[at + _RUN : at + _QUEUE]
-        self._queue, self._queue_words = [0] * (BUCKETS + 1), words[at + _QUEUE : at + _ROW_WORDS]
+        self._run_ns = self._queue_us = 0
+        self._run, self._run_words = [0] * BUCKETS, words[at + _RUN : at + _QUEUE]
+        self._queue, self._queue_words = [0] * BUCKETS, words[at + _QUEUE : at + _ROW_WORDS]
 
-    def add(self, kind: int, jobs: int, run_ns: int, wait_us: int | None = None) -> None:
-        """Count jobs that ended alike. run_ns: what they took together, of which each is taken to have had its share.
+    def add(self, kind: int, jobs: int, run_ns: int, wait_us: int = NOT_KNOWN) -> None:
+        """Count jobs that ended alike, in one go: a batch pays for this, but it may be a batch of one.
 
-        wait_us: what they had waited before, in the mean; None: not known, or counted already.
+        run_ns: what they took together, of which each is taken to have had its share. wait_us: what they had waited before they started,
+        in the mean.
         """
-        if wait_us is not None:
-            self.add_waits(jobs, wait_us)
-        counts, ended = self._run, self._ended
+        ended, sums = self._ended, self._sums
+        if wait_us >= 0:
+            counts = self._queue
+            # Twice what bucket_of() does: a call costs as much as all of that.
+            shift = wait_us.bit_length() - 3
+            bucket = STEPS * shift + (wait_us >> shift) if shift > 0 else wait_us
+            if bucket >= BUCKETS:
+                bucket = BUCKETS - 1
+            self._queue_words[bucket] = counts[bucket] = counts[bucket] + jobs
+            self._queue_us = sum_us = self._queue_us + jobs * wait_us
+            sums[1] = sum_us & WORD_MAX
+            self._ended_words[0] = ended[0] = ended[0] + jobs
+        counts = self._run
         time_us = run_ns // (1000 * jobs)
-        # What bucket_of() does.
         shift = time_us.bit_length() - 3
         bucket = STEPS * shift + (time_us >> shift) if shift > 0 else time_us
         if bucket >= BUCKETS:
             bucket = BUCKETS - 1
         self._run_words[bucket] = counts[bucket] = counts[bucket] + jobs
-        counts[BUCKETS] = sum_ns = counts[BUCKETS] + run_ns
-        self._sums[0] = sum_ns // 1000
+        self._run_ns = sum_ns = self._run_ns + run_ns
+        sums[0] = sum_ns // 1000
         # Last, see above.
         self._ended_words[kind] = ended[kind] = ended[kind] + jobs
-
-    def add_waits(self, jobs: int, wait_us: int) -> None:
-        """Count jobs that had waited for so long, in the mean, when they started. It is none if it is negative: clocks are compared."""
-        counts, ended = self._queue, self._ended
-        if wait_us < 0:
-            wait_us = 0
-        shift = wait_us.bit_length() - 3
-        bucket = STEPS * shift + (wait_us >> shift) if shift > 0 else wait_us
-        if bucket >= BUCKETS:
-            bucket = BUCKETS - 1
-        self._queue_words[bucket] = counts[bucket] = counts[bucket] + jobs
-        self._sums[1] = counts[BUCKETS] = counts[BUCKETS] + jobs * wait_us
-        self._ended_words[0] = ended[0] = ended[0] + jobs
 
 
 class TallyWriter:

@@ -6,7 +6,7 @@ from typing import Final
 
 from farm.model import OutcomeKind
 from farm.shm.generation import CLOCK_WORD, GenerationFile
-from farm.shm.tallies import TallyWriter
+from farm.shm.tallies import NOT_KNOWN, TallyWriter
 
 SUCCEEDED: Final = int(OutcomeKind.SUCCEEDED)
 STARTED_COLUMN: Final = 7
@@ -44,24 +44,20 @@ class Stretch:
         jobs = seq - self.first
         if not jobs:
             return
-        self.first = seq
         began_ns = self.began_ns
         if jobs > 1 and now_ns - (last_ns := self._slot[STARTED_COLUMN]) >= self._apart_ns and last_ns >= began_ns:
-            self._count(SUCCEEDED, jobs - 1, began_ns, last_ns - began_ns)
+            self.end(seq - 1, last_ns)
             jobs, began_ns = 1, last_ns
-        self._count(SUCCEEDED, jobs, began_ns, now_ns - began_ns)
+        self.first = seq
+        self._row.add(SUCCEEDED, jobs, now_ns - began_ns, self._waited_us(began_ns) if self.since_us else NOT_KNOWN)
 
     def end_before(self, seq: int, kind: int, started_ns: int, finished_ns: int) -> None:
         """Count the jobs up to this one, and this one by itself."""
         self.end(seq, started_ns)
         self.first = seq + 1
-        self._count(kind, 1, started_ns, finished_ns - started_ns)
+        self._row.add(kind, 1, finished_ns - started_ns, self._waited_us(started_ns) if self.since_us else NOT_KNOWN)
 
-    def _count(self, kind: int, jobs: int, began_ns: int, run_ns: int) -> None:
-        since_us = self.since_us
-        if since_us:
-            # In the mean they started in the middle, less half a job.
-            start_ns = began_ns + run_ns * (jobs - 1) // (2 * jobs)
-            self._row.add(kind, jobs, run_ns, self._words[CLOCK_WORD] + start_ns // 1000 - since_us)
-        else:
-            self._row.add(kind, jobs, run_ns)
+    def _waited_us(self, started_ns: int) -> int:
+        """Return what a job has waited that starts now; those of a stretch count as started with its first. Clocks are compared."""
+        wait_us = self._words[CLOCK_WORD] + started_ns // 1000 - self.since_us
+        return wait_us if wait_us > 0 else 0
