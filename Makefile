@@ -1,6 +1,6 @@
 # Everything that is done with a clone of farm. Needs GNU make 3.81 or newer, a POSIX shell, and Python 3.11 to 3.14.
 
-.PHONY: help demo test check torture mutants fuzz bench bench-peers clean
+.PHONY: help demo test check torture mutants fuzz bench bench-peers pictures clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -10,6 +10,7 @@ demo: .venv/.ok ## run real jobs on this machine, with a PostgreSQL of their own
 	@.venv/bin/farm demo
 
 test: .venv/.ok ## run all tests; FARM_TEST_PG=15,18 says on which PostgreSQL
+	@command -v tmux >/dev/null || echo "farm: no tmux here, so nobody tries the live screen on a terminal: run  apt install tmux" >&2
 	.venv/bin/python -m pytest -q -n 2 --dist worksteal
 
 check: .venv/.ok ## look at format, lint, types and import directions
@@ -32,6 +33,9 @@ bench: .venv/.ok ## measure this machine; prints tables and JSON lines
 
 bench-peers: .venv/.ok ## measure farm beside other queues; installs them with pip and npm, apart
 	.venv/bin/python -m bench.peers
+
+pictures: .venv/.ok ## take the pictures of the live screen in docs/, from a farm that runs; two minutes
+	.venv/bin/python -m bench.pictures
 
 clean: ## remove the virtual environment and caches; the data in FARM_HOME stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
