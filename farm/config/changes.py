@@ -120,6 +120,9 @@ def settings(config: Config, *, key: bytes = b"") -> Settings:
     found["writer", "batch_max"] = _plain(f"{config.writer.batch_max}")
     found["writer", "age_max"] = _duration(config.writer.age_max_s)
     found["spill", "max"] = _size(config.spill_bytes_max)
+    if config.metrics is not None:
+        found["metrics", "host"] = _plain(config.metrics.host)
+        found["metrics", "port"] = _plain(f"{config.metrics.port}")
     found["drain_timeout",] = _duration(config.drain_timeout_s)
     found["heartbeat",] = _duration(config.heartbeat_s)
     found["lease",] = _duration(config.lease_s)
@@ -193,7 +196,7 @@ def _add_policy(found: Settings, policy: Policy) -> None:
 
 def _how(path: Path, *, removed: bool) -> How:
     match path:
-        case ("database", *_) | ("host", "name" | "cgroup") | ("heartbeat",) | ("lease",) | ("reap_every",):
+        case ("database", *_) | ("host", "name" | "cgroup") | ("heartbeat",) | ("lease",) | ("reap_every",) | ("metrics", *_):
             return How.RESTART
         case ("runners", _):
             # A job that was claimed names its runner by position: those that were there at the start stay.
@@ -215,7 +218,7 @@ def _part(where: Settings, at: Path, whole: Container[Path]) -> Settings:
 
 
 def _rank(section: str) -> int:
-    order = ("database", "host", "runners", "lanes", "tasks", "writer", "spill")
+    order = ("database", "host", "runners", "lanes", "tasks", "writer", "spill", "metrics")
     return order.index(section) if section in order else len(order)
 
 
