@@ -169,6 +169,8 @@ def _add_lane(found: Settings, lane: Lane, seal: _Seal) -> None:
     put("memory", _size(lane.memory_bytes))
     put("timeout", _duration(lane.timeout_s) if lane.timeout_s else _plain(""))
     put("keep_result", _flag(lane.keep_result))
+    put("logs", _plain(lane.logs))
+    put("log_limit", _size(lane.log_limit_bytes))
     put("setup", _plain(", ".join(lane.setup)))
     put("cpus", _plain(", ".join(map(str, lane.cpus))))
     put("nice", _plain(f"{lane.nice}" if lane.nice else ""))
@@ -203,7 +205,7 @@ def _how(path: Path, *, removed: bool) -> How:
             return How.RESTART if removed else How.IN_SUCCESSORS
         case ("runners", *_) | ("spill", *_):
             return How.IN_SUCCESSORS
-        case ("lanes", _, ("concurrency" | "memory" | "keep_result" | "setup" | "cpus" | "nice" | "env"), *_):
+        case ("lanes", _, ("concurrency" | "memory" | "keep_result" | "logs" | "log_limit" | "setup" | "cpus" | "nice" | "env"), *_):
             return How.IN_SUCCESSORS
         case _:
             return How.AT_ONCE

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from farm.joblog import LOG_BYTES_MAX, LOG_BYTES_MIN, Logs
 from farm.model import CONCURRENCY_MAX, RESULT_BYTES_MAX
 
 
@@ -240,6 +241,17 @@ LANES = Groups(
             word=AUTO,
         ),
         "keep_result": Flag(about="Store what its jobs return. Without it a success is stored with null.", default=True),
+        "logs": Choice(
+            about="Keep what its jobs print and log: `on`, `off`, or `failures`, of attempts that do not succeed.",
+            words=tuple(Logs),
+            default=Logs.ON,
+        ),
+        "log_limit": Size(
+            about="How much of it is kept of each attempt, from the beginning.",
+            low_bytes=LOG_BYTES_MIN,
+            high_bytes=LOG_BYTES_MAX,
+            default="64KiB",
+        ),
         "timeout": Duration(
             about="A job that runs longer is ended, unless it or `tasks` says something else.",
             low_s=0.001,

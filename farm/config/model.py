@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from farm.joblog import LOG_BYTES_DEFAULT, Logs
 from farm.retry import Policy
 from farm.units import counted
 
@@ -76,6 +77,10 @@ class Lane:
     """How long a job may run for which nobody says anything else; 0: as long as it likes."""
     keep_result: bool = True
     """False: what its jobs return is dropped, and null is stored."""
+    logs: Logs = Logs.ON
+    """Of which of its jobs what they print is kept."""
+    log_limit_bytes: int = LOG_BYTES_DEFAULT
+    """Of each attempt, from the beginning."""
     setup: tuple[str, ...] = ()
     """Functions, each `module:function`, that a new subworker calls in this order before it takes work."""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -49,8 +49,8 @@ ROWS: list[tuple[str, str | bytes, str]] = [
     (
         "12 nothing as a lane",
         RUNNERS + "lanes: {a: }\n",
-        "2:12: lanes.a: expected a mapping with queues, subworkers, concurrency, memory, keep_result, timeout, setup, env, cpus, nice, "
-        "recycle, got nothing",
+        "2:12: lanes.a: expected a mapping with queues, subworkers, concurrency, memory, keep_result, logs, log_limit, timeout, "
+        "setup, env, cpus, nice, recycle, got nothing",
     ),
     ("13 empty", "", "1:1: the file is empty: expected a mapping with database, host, runners, lanes"),
     ("13 only a comment", "# soon\n", "1:1: the file is empty: expected a mapping with database, host, runners, lanes"),
