@@ -42,6 +42,7 @@ COMMANDS = {
     "prune": "remove old finished jobs, or say which ones would go",
     "doctor": "say what is wrong with this host and its database, or could be better",
     "check": "check that what is in the database makes sense",
+    "completion": "print what completes commands and options in a shell",
     "demo": "see a farm at work on the Python files of this machine",
 }
 
@@ -126,12 +127,20 @@ def _run(arguments: list[str]) -> int:
     return command.run(args)
 
 
+def every_parser() -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of all commands, whole: imports all of them."""
+    _, subparsers = _parser()
+    for name, parser in subparsers.items():
+        import_module(f"farm.cli.{MODULES.get(name, name)}").add_arguments(parser)
+    return dict(subparsers)
+
+
 def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     parser = _Parser(
         prog="farm",
         description="Run very many small jobs on your own machines with nothing but PostgreSQL.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_CommandsHelp,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     group = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -159,6 +168,14 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: {message} ({self.prog} --help says more)", file=sys.stderr)
         sys.exit(2)
+
+
+class _CommandsHelp(argparse.RawDescriptionHelpFormatter):
+    """Keeps each command and its text on one line: argparse does not count that commands are set in further than options."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = max(map(len, COMMANDS)) + 2 * self._indent_increment
 
 
 class _Version(argparse.Action):

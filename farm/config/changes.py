@@ -120,6 +120,9 @@ def settings(config: Config, *, key: bytes = b"") -> Settings:
     found["writer", "batch_max"] = _plain(f"{config.writer.batch_max}")
     found["writer", "age_max"] = _duration(config.writer.age_max_s)
     found["spill", "max"] = _size(config.spill_bytes_max)
+    if config.metrics is not None:
+        found["metrics", "host"] = _plain(config.metrics.host)
+        found["metrics", "port"] = _plain(f"{config.metrics.port}")
     for ending, age_s in config.retention._asdict().items():
         found["retention", ending.removesuffix("_s")] = _plain("never") if age_s is None else _duration(age_s)
     found["drain_timeout",] = _duration(config.drain_timeout_s)
@@ -195,7 +198,7 @@ def _add_policy(found: Settings, policy: Policy) -> None:
 
 def _how(path: Path, *, removed: bool) -> How:
     match path:
-        case ("database", *_) | ("host", "name" | "cgroup") | ("heartbeat",) | ("lease",) | ("reap_every",):
+        case ("database", *_) | ("host", "name" | "cgroup") | ("heartbeat",) | ("lease",) | ("reap_every",) | ("metrics", *_):
             return How.RESTART
         case ("runners", _):
             # A job that was claimed names its runner by position: those that were there at the start stay.
@@ -217,7 +220,7 @@ def _part(where: Settings, at: Path, whole: Container[Path]) -> Settings:
 
 
 def _rank(section: str) -> int:
-    order = ("database", "host", "runners", "lanes", "tasks", "writer", "spill", "retention")
+    order = ("database", "host", "runners", "lanes", "tasks", "writer", "spill", "metrics", "retention")
     return order.index(section) if section in order else len(order)
 
 

@@ -112,6 +112,13 @@ class Name(Key):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Address(Key):
+    """A name or an address of this machine."""
+
+    default: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dsn(Key):
     """A PostgreSQL DSN."""
 
@@ -276,6 +283,14 @@ SPILL = Group(
     },
 )
 
+METRICS = Group(
+    about="A page of numbers for Prometheus, /metrics, with /healthz and /readyz. Without this section nothing listens.",
+    keys={
+        "port": Whole(about="0 is any that is free; the log says which.", low=0, high=65_535, default=9464),
+        "host": Address(about="Where it listens. Whoever reaches it can read it: `0.0.0.0` or `::` is everybody.", default="127.0.0.1"),
+    },
+)
+
 RETENTION = Group(
     about="How long jobs are kept after they have ended. Nothing is removed without it.",
     keys={
@@ -301,6 +316,7 @@ CONFIG = Group(
         "tasks": TASKS,
         "writer": WRITER,
         "spill": SPILL,
+        "metrics": METRICS,
         "retention": RETENTION,
         "drain_timeout": Duration(
             about="When farm is told to stop, running jobs have this long to end.", low_s=0.0, high_s=DAY_S, default="30s"

@@ -103,6 +103,16 @@ class WriterOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Where the farm tells monitoring systems how it does."""
+
+    host: str
+    """A name or an address of this machine."""
+    port: int
+    """0: any that is free."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """One farm on one host. Made by farm.config.load, which knows the defaults (farm/config/keys.py)."""
 
@@ -123,6 +133,8 @@ class Config:
     poll_s: float
     claim_max: int
     spill_bytes_max: int
+    metrics: Metrics | None = None
+    """None: it tells nobody."""
     retention: Retention = KEEP_ALL
     """How long jobs are kept after they have ended."""
     lanes_source: LanesSource = "config"

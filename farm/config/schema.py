@@ -14,6 +14,7 @@ from farm.config.keys import (
     CONFIG,
     OFF,
     ON,
+    Address,
     Choice,
     Cpus,
     DatabaseChoice,
@@ -35,6 +36,7 @@ from farm.config.keys import (
     Variables,
     Whole,
 )
+from farm.config.section import ADDRESS_PATTERN
 from farm.config.surroundings import VARIABLE_PATTERN
 from farm.model import NAME_PATTERN
 from farm.units import DURATION_PATTERN, RETRY_S_MAX, SIZE_PATTERN
@@ -122,6 +124,8 @@ def _shape(key: Key) -> Schema:
             return _any({"type": "boolean"}, ENVIRONMENT)
         case Name():
             return _any({"$ref": "#/$defs/name"}, ENVIRONMENT)
+        case Address():
+            return _any({"type": "string", "pattern": ADDRESS_PATTERN}, ENVIRONMENT)
         case Dsn():
             return _any({"$ref": "#/$defs/dsn"}, ENVIRONMENT)
         case Queues():

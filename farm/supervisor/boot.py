@@ -40,6 +40,7 @@ from farm.supervisor.groups import Groups
 from farm.supervisor.lane import Lane
 from farm.supervisor.loop import Loop
 from farm.supervisor.mainstays import Mainstays
+from farm.supervisor.monitor import open_monitor
 from farm.supervisor.output import Output
 from farm.supervisor.reload import Reloader
 from farm.supervisor.room import check_machine, rings_bytes
@@ -116,6 +117,8 @@ class Boot:
         self._control = self._make_control()
         # Before the lock goes: whoever starts a farm here next makes a socket of its own in the same place.
         stack.callback(self._control.close, 2)
+        # A port that is taken is found out before anything is started.
+        self._monitor = open_monitor(config.metrics, stack)
         self._old_places = find_places(state_id=self._state.id, state_dir=self._state.path)
         self._place = self._make_place()
         stack.push(self._clean_up)
@@ -202,10 +205,8 @@ class Boot:
             end=lambda: self._service.tell_ready(supervisor.status()),
             claim_for=parts.claim_for,
         )
-        panorama = self._make_panorama(supervisor, parts, mainstays, crew, pauses, reloader)
-        supervisor.obey(
-            self._make_commands(supervisor, pauses, reloader, panorama), reloader=reloader, control=self._control, postbox=parts.postbox
-        )
+        self._obey(supervisor, parts, mainstays, crew, pauses, reloader)
+        self._be_watched(supervisor, parts, mainstays, crew, desk)
         self._working = True
         supervisor.front = self._put_screen_in_front()
         collect_rarely()
@@ -250,6 +251,19 @@ class Boot:
             return Control(self._state.path)
         except OSError as error:
             raise cannot_use(self._state.path, error) from error
+
+    def _obey(self, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, pauses: Pauses, reloader: Reloader) -> None:
+        """Have what comes through the control socket and the database done."""
+        panorama = self._make_panorama(supervisor, parts, mainstays, crew, pauses, reloader)
+        commands = self._make_commands(supervisor, pauses, reloader, panorama)
+        supervisor.obey(commands, reloader=reloader, control=self._control, postbox=parts.postbox)
+
+    def _be_watched(self, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, desk: Desk) -> None:
+        if self._monitor is not None:
+            from farm.supervisor.telling import watch_farm
+
+            about = {"farm": self._state.instance, "version": _version()}
+            watch_farm(self._monitor, supervisor=supervisor, parts=parts, mainstays=mainstays, crew=crew, desk=desk, **about)
 
     def _make_panorama(
         self, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, pauses: Pauses, reloader: Reloader

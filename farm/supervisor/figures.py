@@ -103,6 +103,8 @@ class UpkeepFigures:
     jobs_expired: int = 0
     commits_ended: int = 0
     """Commits of writers that are gone, which held leases."""
+    horizon_age_s: float = 0.0
+    """Age of the oldest thing that kept the database from cleaning up at the last look, within a minute; 0: there was none."""
 
 
 class Reason(StrEnum):

@@ -14,6 +14,7 @@ from itertools import repeat
 from typing import NamedTuple
 
 from farm.cgroups import Group
+from farm.errors import RingBroken
 from farm.failpoints import passing
 from farm.model import OutcomeKind
 from farm.shm.frames import SPILLED, HeldJob, pack_jobs
@@ -187,6 +188,16 @@ class Generation:
         if self.phase is not Phase.SERVING or self._recall.active:
             return 0
         return self.next_seq - 1 - max(self.file.marked, self._skipped.to)
+
+    @property
+    def unsettled(self) -> int:
+        """Jobs that have ended here and whose outcome is not known to be committed. From any thread."""
+        waiting = self.next_seq - 1 - max(self.file.marked, self._skipped.to)
+        return max(0, len(self.handed) - max(0, waiting) - self.occupied)
+
+    def ring_fills(self) -> tuple[float, float]:
+        """Return how full its rings are, that of jobs and that of results, 0 to 1; one that makes no sense is full. From any thread."""
+        return _fill(self._jobs), _fill(self._results)
 
     @property
     def occupied(self) -> int:
@@ -399,6 +410,13 @@ class Generation:
     def _take_from(self, first: int) -> list[HeldJob]:
         taken = sorted(seq for seq in self.handed if seq >= first)
         return [self.handed.pop(seq) for seq in taken]
+
+
+def _fill(ring: Ring) -> float:
+    try:
+        return 1.0 - ring.free_bytes / ring.capacity
+    except RingBroken:
+        return 1.0
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:

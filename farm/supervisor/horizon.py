@@ -52,9 +52,13 @@ class Horizon:
         self._said: Key | None = None
         self._quiet_until = float("-inf")
 
-    def note(self, holders: Sequence[HorizonHolder], now: float) -> None:
-        """Take in those that hold it, the oldest first; now is monotonic, in seconds."""
+    def note(self, holders: Sequence[HorizonHolder], now: float) -> float:
+        """Take in those that hold it, the oldest first; now is monotonic, in seconds. Returns the age of the oldest, 0 without any."""
         aged = self._since.note(holders, now)
+        self._say(aged, now)
+        return max((holder.age_s or 0.0 for holder in aged), default=0.0)
+
+    def _say(self, aged: Sequence[HorizonHolder], now: float) -> None:
         oldest = next((holder for holder in aged if (holder.age_s or 0.0) >= OPEN_S), None)
         if oldest is None:
             self._said = None

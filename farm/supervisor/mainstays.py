@@ -49,7 +49,10 @@ class Mainstays:
         return counts.duplicate + counts.stale + counts.unknown
 
     def commits(self) -> Commits:
-        """Return what commits came to since the farm's start, of all writers together."""
+        """Return what commits came to since the farm's start, of all writers together.
+
+        From any thread; in any but the main one it raises ValueError in the moment in which the writer is replaced.
+        """
         return self._commits_before.plus(self.writer.commits())
 
     def acks(self) -> list[tuple[int, array[int]]]:
@@ -105,9 +108,10 @@ class Mainstays:
         log.error("the writer ended (status %d): a new one takes over its rings", code, extra=event(Event.WRITER_ENDED, status=code))
         self._note_quick_end("writer", self.writer.born_at, status)
         self._acks_left += self.writer.acks()
-        self._commits_before = self.commits()
+        before = self.commits()
         self.writer.close()
-        self.writer = self._children.make_writer(self._config)
+        # Both at once: another thread adds them up.
+        self._commits_before, self.writer = before, self._children.make_writer(self._config)
         self._crew.attach_all(self.writer)
 
     def _replace_zygote(self, status: int) -> None:

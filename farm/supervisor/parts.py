@@ -260,6 +260,19 @@ class Parts:
         """Return what the threads, and the main thread for the crew, have counted; after make()."""
         return Figures(claims=self._claimer.figures, beats=self._heartbeat.figures, upkeep=self._keeper.figures, restarts=crew.restarts)
 
+    def steps(self) -> dict[str, float]:
+        """Return for how many seconds each thread has been at its present step, 0 for one that sleeps. From any thread."""
+        now = time.monotonic()
+        return {thread.name: thread.at_it_s(now) for thread in self._threads}
+
+    def thread_failures(self) -> dict[str, int]:
+        """Return how many steps of each thread have failed. From any thread."""
+        return {thread.name: thread.failures for thread in self._threads}
+
+    def knows_work(self, lane: Lane) -> bool:
+        """Tell whether there is work that this lane could claim. From any thread."""
+        return self._claimer.knows_work(lane)
+
     def link(self) -> Link:
         """Return how the database does."""
         return Link(self._heartbeat.figures.last_s, self._heartbeat.figures.away_since)

@@ -124,6 +124,8 @@ class Supervisor:
         self._served = False
         self.gave_up = False
         """True when it drains because it could not go on, not because it was told to."""
+        self.turned_at = time.monotonic()
+        """When the loop turned last."""
         self.settled = 0
         """Jobs whose outcome is committed, as told by acks."""
         self.refused = 0
@@ -159,6 +161,11 @@ class Supervisor:
                     return self._drain.uncommitted()
 
     @property
+    def draining(self) -> bool:
+        """True from when it was told to leave."""
+        return self._drain is not None
+
+    @property
     def served(self) -> bool:
         """True once a lane has been ready."""
         return self._served
@@ -186,6 +193,7 @@ class Supervisor:
 
     def step(self, now: float) -> float:
         """Do all that can be done now; returns the seconds until the next look."""
+        self.turned_at = now
         # Work first: whoever has just enqueued a job is waiting for it.
         self._take_arrivals()
         if self._drain is None:

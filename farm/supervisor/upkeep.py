@@ -142,7 +142,7 @@ class Upkeep:
                 self._store.prune_hosts()
                 self._store.prune_waiters()
                 self._store.prune_requests()
-                self._horizon.note(self._store.horizon(), now)
+                self.figures.horizon_age_s = self._horizon.note(self._store.horizon(), now)
         except StoreUnavailable:
             self._watch.begin_anew()
             raise
