@@ -9,7 +9,7 @@ help: ## say what can be made
 demo: .venv/.ok ## run real jobs on this machine, with a PostgreSQL of their own
 	@.venv/bin/farm demo
 
-test: .venv/.ok ## run all tests; FARM_TEST_PG=15,18 says on which PostgreSQL
+test: .venv/.ok .venv/.promtool ## run all tests; FARM_TEST_PG=15,18 says on which PostgreSQL
 	.venv/bin/python -m pytest -q -n 2 --dist worksteal
 
 check: .venv/.ok ## look at format, lint, types and import directions
@@ -36,6 +36,15 @@ bench-peers: .venv/.ok ## measure farm beside other queues; installs them with p
 clean: ## remove the virtual environment and caches; the data in FARM_HOME stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What Prometheus itself says of the metrics is part of the tests. Of Debian's package only this one program is taken, out of the file:
+# to install it would start a server. FARM_TEST_PG set, its absence is an error of the tests; else they are skipped, and say so.
+.venv/.promtool: .venv/.ok
+	@if command -v promtool >/dev/null; then touch $@; exit 0; fi; \
+	rm -rf .venv/prometheus; mkdir -p .venv/prometheus; cd .venv/prometheus || exit 1; \
+	if { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; } >log 2>&1 && dpkg-deb -x prometheus_*.deb . >>log 2>&1; \
+	then ln -sf ../prometheus/usr/bin/promtool ../bin/promtool; rm -f prometheus_*.deb usr/bin/prometheus; touch ../.promtool; \
+	else echo "farm: no promtool here (.venv/prometheus/log says why): install Prometheus to have all tests run" >&2; fi
 
 # The first Python that will do. One that is only a name (a version manager's shim) or lacks a part is passed over.
 PYTHONS = python3.14 python3.13 python3.12 python3.11 python3

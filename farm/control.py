@@ -10,7 +10,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -76,7 +76,34 @@ class Connection:
 
     def ask(self, do: str, *, wait_s: float = ANSWER_S, **arguments: Any) -> dict[str, Any]:
         """Ask for something and return the answer. Raises Refused, Silent, Gone."""
-        answer = self._ask(do, arguments, wait_s)
+        self.send(do, wait_s=wait_s, **arguments)
+        return self.receive(wait_s)
+
+    def send(self, do: str, *, wait_s: float = ANSWER_S, **arguments: Any) -> None:
+        """Ask for something; `receive` has the answer. Raises Silent if the farm does not even listen."""
+        try:
+            message = orjson.dumps({"do": do, **arguments}) + b"\n"
+        except orjson.JSONEncodeError:
+            raise FarmError("expected names in UTF-8") from None
+        if len(message) > REQUEST_BYTES_MAX:
+            raise FarmError(f"the request is {len(message):,} bytes; a farm reads at most {REQUEST_BYTES_MAX:,}: name fewer at once")
+        try:
+            self._socket.settimeout(wait_s)
+            self._socket.sendall(message)
+        except TimeoutError:
+            raise self._silent(wait_s) from None
+        except OSError:
+            # It has closed already; what it said before stands in our buffer.
+            pass
+
+    def receive(self, wait_s: float) -> dict[str, Any]:
+        """Return the answer to what was asked last. Raises Refused, Gone, and Silent: then it may be called again."""
+        deadline = time.monotonic() + wait_s
+        while b"\n" not in self._buffer:
+            self._receive(deadline, wait_s)
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        answer = orjson.loads(line)
+        assert isinstance(answer, dict)
         if LEFT in answer:
             raise Gone(self.instance, answer[LEFT])
         if "error" in answer:
@@ -103,29 +130,6 @@ class Connection:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-    def _ask(self, do: str, arguments: Mapping[str, Any], wait_s: float) -> dict[str, Any]:
-        try:
-            message = orjson.dumps({"do": do, **arguments}) + b"\n"
-        except orjson.JSONEncodeError:
-            raise FarmError("expected names in UTF-8") from None
-        if len(message) > REQUEST_BYTES_MAX:
-            raise FarmError(f"the request is {len(message):,} bytes; a farm reads at most {REQUEST_BYTES_MAX:,}: name fewer at once")
-        deadline = time.monotonic() + wait_s
-        try:
-            self._socket.settimeout(wait_s)
-            self._socket.sendall(message)
-        except TimeoutError:
-            raise self._silent(wait_s) from None
-        except OSError:
-            # It has closed already; what it said before stands in our buffer.
-            pass
-        while b"\n" not in self._buffer:
-            self._receive(deadline, wait_s)
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        answer = orjson.loads(line)
-        assert isinstance(answer, dict)
-        return answer
 
     def _receive(self, deadline: float, wait_s: float) -> None:
         left_s = deadline - time.monotonic()

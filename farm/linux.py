@@ -27,6 +27,8 @@ _SET_SCHEDULING = {"x86_64": 314, "aarch64": 274}
 _SCHEDULING = Struct("=IIQiIQQQ")
 """size, policy, flags, nice, priority, runtime, deadline, period."""
 
+_TICKS = os.sysconf("SC_CLK_TCK")
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -82,6 +84,16 @@ def start_time(pid: int) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def cpu_s(pid: int) -> float | None:
+    """Return the CPU time that a process has used, in seconds, in ticks of 10 ms as a rule; None if there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def kill_group(pid: int, started: int) -> bool:

@@ -101,6 +101,14 @@ class RunsBound(RunsOne, Protocol):
         ...
 
 
+class FindsFunctions(Runner, Protocol):
+    """Runs tasks that are functions of Python, which a debugger can stop in."""
+
+    def find(self, task: str) -> Callable[..., Any]:
+        """Return the function that a task names. May raise whatever keeps it from being found."""
+        ...
+
+
 class Part(Protocol):
     """One long-lived thing of a process. Whoever owns it decides in which thread it steps."""
 

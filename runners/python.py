@@ -123,11 +123,11 @@ class PythonRunner:
         blocks = self._blocks.get(job.task)
         if blocks is None:
             # Imported in the loop's thread, which is the main one: modules may count on that.
-            blocks = self._blocks[job.task] = not iscoroutinefunction(self._find(job.task))
+            blocks = self._blocks[job.task] = not iscoroutinefunction(self.find(job.task))
         return blocks
 
     def _bind(self, task: str) -> Callable[..., Any]:
-        function, awaits = self._find(task), self._awaits
+        function, awaits = self.find(task), self._awaits
 
         def call(args: Any) -> Any:
             try:
@@ -141,7 +141,8 @@ class PythonRunner:
         self._bound[task] = call
         return function
 
-    def _find(self, task: str) -> Callable[..., Any]:
+    def find(self, task: str) -> Callable[..., Any]:
+        """Return the function that a task names. Raises TaskNotFound, or whatever the import of its module raises."""
         match = TASK.fullmatch(task)
         if match is None:
             raise TaskNotFound(f"{task!r} is not 'module:function'")

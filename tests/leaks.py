@@ -11,9 +11,11 @@ from pathlib import Path
 
 import psutil
 
+from farm.cgroups import remove_in_time
 from farm.embedded.cluster import Cluster
 from farm.filelock import FileLock
 from farm.home import StateDir
+from farm.supervisor.groups import NOTES
 
 LEAVE_S_MAX = 15.0
 SHARED_MEMORY = Path("/dev/shm")
@@ -62,12 +64,23 @@ def home_left(home: Path, *, rings_may_stay: bool) -> list[str]:
             if not rings_may_stay:
                 left.append(f"{rings}: {sorted(path.name for path in rings.rglob('*'))}")
             shutil.rmtree(rings)
+        for group in groups_left(state.path):
+            # A stray that a test has ended itself was in one when the farm left: then it is empty now, and goes.
+            remove_in_time(group)
+            if group.exists():
+                left.append(f"{group}: {[path.name for path in group.iterdir() if path.is_dir()]}")
     hurry_keepers(home)
     for cluster in Cluster.existing(home):
         for path in (cluster.users_lock_path, cluster.keeper_lock_path):
             if path.exists() and not _becomes_free(path):
                 left.append(f"{path} is held by {_holders(path)}")
     return left
+
+
+def groups_left(state_path: Path) -> list[Path]:
+    """Return the control groups that farms of a state directory have made and that are still there."""
+    notes = state_path / NOTES
+    return [Path(line) for line in notes.read_text().splitlines() if Path(line).exists()] if notes.exists() else []
 
 
 def hurry_keepers(home: Path) -> None:

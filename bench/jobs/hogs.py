@@ -21,6 +21,18 @@ def work(ms: float) -> int:
     return len(held)
 
 
+def leave_file(path: str, megabytes: int) -> None:
+    """Leave a file where files are memory."""
+    with open(path, "wb") as file:
+        for _ in range(megabytes):
+            file.write(b"x" * MB)
+
+
+def hold(megabytes: int) -> int:
+    """Use so much for a moment."""
+    return len(bytearray(b"x") * (megabytes * MB))
+
+
 def leak() -> None:
     """Take a megabyte after the other, and keep it."""
     while True:

@@ -8,21 +8,19 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[ -/]*[0-~])|\x9b[0-?]*[ -/]*[@-~]", re.DOTALL)
-_UNWANTED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Categories of characters that steer instead of showing something; `Cf` holds those that reverse the direction of text."""
+from farm.escapes import ESCAPES, UNWANTED
 
 
 def one_line(value: object) -> str:
     """Return a value as one line of printable text."""
-    text = _ESCAPES.sub("", str(value))
-    return "".join(char for char in re.sub(r"\s+", " ", text) if unicodedata.category(char) not in _UNWANTED).strip()
+    text = ESCAPES.sub("", str(value))
+    return "".join(char for char in re.sub(r"\s+", " ", text) if unicodedata.category(char) not in UNWANTED).strip()
 
 
 def many_lines(value: object) -> list[str]:
     """Return a text of several lines, such as a traceback, as printable lines; indentation stays."""
-    lines = _ESCAPES.sub("", str(value)).expandtabs(8).splitlines()
-    return ["".join(char for char in line if unicodedata.category(char) not in _UNWANTED).rstrip() for line in lines]
+    lines = ESCAPES.sub("", str(value)).expandtabs(8).splitlines()
+    return ["".join(char for char in line if unicodedata.category(char) not in UNWANTED).rstrip() for line in lines]
 
 
 def shortened(text: str, width: int) -> str:
@@ -33,6 +31,11 @@ def shortened(text: str, width: int) -> str:
 def as_json(value: Any) -> str:
     """Return data as JSON for programs: indented, ASCII only (so that nothing in it can steer a terminal), times in UTC."""
     return json.dumps(value, indent=2, default=_jsonable)
+
+
+def json_line(value: Any) -> str:
+    """Return data as JSON for programs on one line, otherwise as as_json does."""
+    return json.dumps(value, default=_jsonable)
 
 
 def compact_json(value: Any) -> str:

@@ -6,7 +6,12 @@ import argparse
 import os
 import sys
 
+from farm.errors import FarmError
+
 EPILOG = """\
+On a terminal the screen of `farm top` is in front, and the log goes to a file whose path it shows. q, or Ctrl-C, leaves the screen:
+the farm goes on, and logs to the terminal; however the screen ends, it ends alone. --no-tui is without it.
+
 SIGTERM or SIGINT (Ctrl-C) drains: no more jobs are claimed, running ones may end until drain_timeout, those that had not started
 are given back unharmed, all results are committed, and farm leaves with exit code 0. A second signal hurries.
 SIGHUP has it read its configuration again, as `farm reload`: `farm plan CONFIG` says what that would change.
@@ -31,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave when nothing runnable is left; jobs that are due later or wait for a retry do not keep it",
     )
+    screen = parser.add_mutually_exclusive_group()
+    screen.add_argument("--tui", action="store_true", help="put the live screen in front (the default on a terminal)")
+    screen.add_argument("--no-tui", action="store_true", help="log to the terminal")
     parser.add_argument("--log-format", choices=("text", "json"), default="text", help="how log lines look (default: text)")
     parser.add_argument("--dsn", metavar="DSN", help="the database, instead of the one that the configuration names")
     parser.add_argument("--lanes", metavar="LANES", help="lanes for a configuration that names none, such as 'fast:1 manual>*:4'")
@@ -53,4 +61,13 @@ def run(args: argparse.Namespace) -> int:
         print(f"farm: FARM_DSN names another database; {config.database.source} comes first: using {used}", file=sys.stderr)
     from farm.supervisor import boot
 
-    return boot.start(config, load=sources.load, burst=args.burst, log_format=args.log_format)
+    return boot.start(config, load=sources.load, burst=args.burst, log_format=args.log_format, tui=_wants_screen(args))
+
+
+def _wants_screen(args: argparse.Namespace) -> bool:
+    """Tell whether the screen is to be in front: where it can be, and nobody reads the log there. Raises FarmError."""
+    from farm.supervisor.front import can_be_in_front
+
+    if args.tui and not can_be_in_front():
+        raise FarmError("--tui needs a terminal: standard input, output and error, in the foreground, and TERM must say which kind it is")
+    return bool(args.tui or (not (args.no_tui or args.burst or args.log_format == "json") and can_be_in_front()))

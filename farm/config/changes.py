@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from farm.config.keys import AUTO, OFF
 from farm.config.model import Config, Database, Lane
 from farm.retry import Policy
 from farm.units import format_duration, format_retry, format_size
@@ -106,6 +107,7 @@ def settings(config: Config, *, key: bytes = b"") -> Settings:
     found["host", "memory"] = _size(host.memory_bytes)
     found["host", "memory_floor"] = _size(host.memory_floor_bytes)
     found["host", "pressure"] = _plain(f"{host.pressure_percent:g} %" if host.pressure_percent else "off")
+    found["host", "cgroup"] = _plain(AUTO if host.cgroup else OFF)
     for name, options in config.runners.items():
         found["runners", name] = _plain("")
         found |= {("runners", name, option): seal.hide(value) for option, value in options.items()}
@@ -118,6 +120,9 @@ def settings(config: Config, *, key: bytes = b"") -> Settings:
     found["writer", "batch_max"] = _plain(f"{config.writer.batch_max}")
     found["writer", "age_max"] = _duration(config.writer.age_max_s)
     found["spill", "max"] = _size(config.spill_bytes_max)
+    if config.metrics is not None:
+        found["metrics", "host"] = _plain(config.metrics.host)
+        found["metrics", "port"] = _plain(f"{config.metrics.port}")
     found["drain_timeout",] = _duration(config.drain_timeout_s)
     found["heartbeat",] = _duration(config.heartbeat_s)
     found["lease",] = _duration(config.lease_s)
@@ -164,6 +169,8 @@ def _add_lane(found: Settings, lane: Lane, seal: _Seal) -> None:
     put("memory", _size(lane.memory_bytes))
     put("timeout", _duration(lane.timeout_s) if lane.timeout_s else _plain(""))
     put("keep_result", _flag(lane.keep_result))
+    put("logs", _plain(lane.logs))
+    put("log_limit", _size(lane.log_limit_bytes))
     put("setup", _plain(", ".join(lane.setup)))
     put("cpus", _plain(", ".join(map(str, lane.cpus))))
     put("nice", _plain(f"{lane.nice}" if lane.nice else ""))
@@ -191,14 +198,14 @@ def _add_policy(found: Settings, policy: Policy) -> None:
 
 def _how(path: Path, *, removed: bool) -> How:
     match path:
-        case ("database", *_) | ("host", "name") | ("heartbeat",) | ("lease",) | ("reap_every",):
+        case ("database", *_) | ("host", "name" | "cgroup") | ("heartbeat",) | ("lease",) | ("reap_every",) | ("metrics", *_):
             return How.RESTART
         case ("runners", _):
             # A job that was claimed names its runner by position: those that were there at the start stay.
             return How.RESTART if removed else How.IN_SUCCESSORS
         case ("runners", *_) | ("spill", *_):
             return How.IN_SUCCESSORS
-        case ("lanes", _, ("concurrency" | "memory" | "keep_result" | "setup" | "cpus" | "nice" | "env"), *_):
+        case ("lanes", _, ("concurrency" | "memory" | "keep_result" | "logs" | "log_limit" | "setup" | "cpus" | "nice" | "env"), *_):
             return How.IN_SUCCESSORS
         case _:
             return How.AT_ONCE
@@ -213,7 +220,7 @@ def _part(where: Settings, at: Path, whole: Container[Path]) -> Settings:
 
 
 def _rank(section: str) -> int:
-    order = ("database", "host", "runners", "lanes", "tasks", "writer", "spill")
+    order = ("database", "host", "runners", "lanes", "tasks", "writer", "spill", "metrics")
     return order.index(section) if section in order else len(order)
 
 

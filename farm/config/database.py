@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from farm.config.keys import DATABASE
 from farm.config.model import Database
@@ -20,11 +21,11 @@ _EXPECTED = "expected embedded or a PostgreSQL DSN such as postgresql://user@hos
 def choose_database(dsn: str | None, configured: Database | None, environ: Mapping[str, str]) -> Database:
     """Return the database to use. Raises ConfigError for a DSN that is none; its text never shows the DSN."""
     if dsn is not None:
-        return _from_text(dsn, "--dsn")
+        return database_from(dsn, "--dsn")
     if configured is not None:
         return configured
     if environ.get(DSN_VARIABLE):
-        return _from_text(environ[DSN_VARIABLE], "FARM_DSN")
+        return database_from(environ[DSN_VARIABLE], "FARM_DSN")
     return Database(kind="embedded")
 
 
@@ -57,9 +58,11 @@ def _read_mapping(section: Section) -> Database | None:
     return None if dsn is None else Database(kind="dsn", dsn=dsn, pooled=pooled, listen=listen, source="config")
 
 
-def _from_text(text: str, source: str) -> Database:
+def database_from(text: str, option: str) -> Database:
+    """Return the database that an option names. Raises ConfigError for a DSN that is none; its text never shows the DSN."""
+    source: Literal["--dsn", "FARM_DSN"] = "FARM_DSN" if option == DSN_VARIABLE else "--dsn"
     if text == "embedded":
-        return Database(kind="embedded", source="--dsn" if source == "--dsn" else "FARM_DSN")
+        return Database(kind="embedded", source=source)
     if not is_dsn(text):
-        raise ConfigError([f"{source}: {_EXPECTED}"])
-    return Database(kind="dsn", dsn=text, source="--dsn" if source == "--dsn" else "FARM_DSN")
+        raise ConfigError([f"{option}: {_EXPECTED}"])
+    return Database(kind="dsn", dsn=text, source=source)

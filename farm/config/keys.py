@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from farm.joblog import LOG_BYTES_MAX, LOG_BYTES_MIN, Logs
 from farm.model import CONCURRENCY_MAX, RESULT_BYTES_MAX
 
 
@@ -95,11 +96,26 @@ class Flag(Key):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice(Key):
+    """One of some words. `on` and `off` must be quoted in YAML, so true and false stand for them, too."""
+
+    words: tuple[str, ...]
+    default: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Name(Key):
     """A name as queues, lanes and instances have it; the word is one that means something else."""
 
     default: str
     word: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address(Key):
+    """A name or an address of this machine."""
+
+    default: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +162,7 @@ class RunnerOptions(Key):
 
 
 AUTO, NEVER = "auto", "never"
+ON, OFF = "on", "off"
 ATTEMPTS_MAX, TIMEOUT_S_MAX = 10_000, 2_000_000.0
 """As an enqueue allows them."""
 SIZE_MAX = 1 << 50
@@ -184,6 +201,11 @@ HOST = Group(
             default=20,
             word=NEVER,
         ),
+        "cgroup": Choice(
+            about="Whether each subworker has a control group that limits its memory: `auto`, where farm may make some, or 'off' (false).",
+            words=(AUTO, OFF),
+            default=AUTO,
+        ),
     },
 )
 
@@ -219,6 +241,17 @@ LANES = Groups(
             word=AUTO,
         ),
         "keep_result": Flag(about="Store what its jobs return. Without it a success is stored with null.", default=True),
+        "logs": Choice(
+            about="Keep what its jobs print and log: `on`, `off`, or `failures`, of attempts that do not succeed.",
+            words=tuple(Logs),
+            default=Logs.ON,
+        ),
+        "log_limit": Size(
+            about="How much of it is kept of each attempt, from the beginning.",
+            low_bytes=LOG_BYTES_MIN,
+            high_bytes=LOG_BYTES_MAX,
+            default="64KiB",
+        ),
         "timeout": Duration(
             about="A job that runs longer is ended, unless it or `tasks` says something else.",
             low_s=0.001,
@@ -260,6 +293,14 @@ SPILL = Group(
     },
 )
 
+METRICS = Group(
+    about="A page of numbers for Prometheus, /metrics, with /healthz and /readyz. Without this section nothing listens.",
+    keys={
+        "port": Whole(about="0 is any that is free; the log says which.", low=0, high=65_535, default=9464),
+        "host": Address(about="Where it listens. Whoever reaches it can read it: `0.0.0.0` or `::` is everybody.", default="127.0.0.1"),
+    },
+)
+
 CONFIG = Group(
     about="The configuration of a farm on one host.",
     keys={
@@ -270,6 +311,7 @@ CONFIG = Group(
         "tasks": TASKS,
         "writer": WRITER,
         "spill": SPILL,
+        "metrics": METRICS,
         "drain_timeout": Duration(
             about="When farm is told to stop, running jobs have this long to end.", low_s=0.0, high_s=DAY_S, default="30s"
         ),

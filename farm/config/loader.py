@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import runners
 from farm.config.database import choose_database, read_database
-from farm.config.keys import CONFIG, HOST, SPILL, WRITER
+from farm.config.keys import AUTO, CONFIG, HOST, METRICS, SPILL, WRITER
 from farm.config.lanes import read_lanes
 from farm.config.machine import Machine, detect
-from farm.config.model import CONNECT_S_MAX, GATE_SHARE, RECONNECT_PAUSE_S_MAX, Config, Database, Host, LanesSource, WriterOptions
+from farm.config.model import CONNECT_S_MAX, GATE_SHARE, RECONNECT_PAUSE_S_MAX, Config, Database, Host, LanesSource, Metrics, WriterOptions
 from farm.config.oneline import FLAG, VARIABLE, read_one_line
 from farm.config.problems import START, Problems, did_you_mean
 from farm.config.section import Section, check_name, describe, filled_in, has_refused, plain
@@ -115,6 +115,7 @@ def _read(file: str, top: Section, dsn: str | None, environ: Mapping[str, str], 
         poll_s=top.duration("poll"),
         claim_max=top.integer("claim_max"),
         spill_bytes_max=top.section("spill", SPILL.keys).size("max"),
+        metrics=_read_metrics(top),
     )
     _check_times(config, top)
     top.problems.raise_if_any()
@@ -136,6 +137,7 @@ def _read_host(top: Section, machine: Machine) -> tuple[Host, bool]:
         memory_bytes=memory_bytes,
         memory_floor_bytes=section.size("memory_floor", auto=min(FLOOR_BYTES_MAX, machine.memory_bytes * FLOOR_PERCENT // 100)),
         pressure_percent=section.percent("pressure"),
+        cgroup=section.choice("cgroup") == AUTO,
     )
     return host, overcommit
 
@@ -199,6 +201,12 @@ def _read_writer(section: Section) -> WriterOptions:
         batch_max=section.integer("batch_max"),
         age_max_s=section.duration("age_max"),
     )
+
+
+def _read_metrics(top: Section) -> Metrics | None:
+    section = top.section("metrics", METRICS.keys)
+    host, port = section.address("host"), section.integer("port")
+    return Metrics(host=host, port=port) if top.has("metrics") else None
 
 
 def _check_times(config: Config, top: Section) -> None:

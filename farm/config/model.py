@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from farm.joblog import LOG_BYTES_DEFAULT, Logs
 from farm.retry import Policy
 from farm.units import counted
 
@@ -46,6 +47,8 @@ class Host:
     """No lane claims while the machine has less memory available than this."""
     pressure_percent: float = 0.0
     """No lane claims while more than this share of time passes with somebody waiting for memory (PSI, `some avg10`); 0: never mind."""
+    cgroup: bool = True
+    """Whether each subworker has a control group that limits its memory, where farm may make some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,10 @@ class Lane:
     """How long a job may run for which nobody says anything else; 0: as long as it likes."""
     keep_result: bool = True
     """False: what its jobs return is dropped, and null is stored."""
+    logs: Logs = Logs.ON
+    """Of which of its jobs what they print is kept."""
+    log_limit_bytes: int = LOG_BYTES_DEFAULT
+    """Of each attempt, from the beginning."""
     setup: tuple[str, ...] = ()
     """Functions, each `module:function`, that a new subworker calls in this order before it takes work."""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -100,6 +107,16 @@ class WriterOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Where the farm tells monitoring systems how it does."""
+
+    host: str
+    """A name or an address of this machine."""
+    port: int
+    """0: any that is free."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """One farm on one host. Made by farm.config.load, which knows the defaults (farm/config/keys.py)."""
 
@@ -120,6 +137,8 @@ class Config:
     poll_s: float
     claim_max: int
     spill_bytes_max: int
+    metrics: Metrics | None = None
+    """None: it tells nobody."""
     lanes_source: LanesSource = "config"
     """Who named the lanes."""
 

@@ -12,6 +12,10 @@ from typing import Any
 import runners
 from farm.config.keys import (
     CONFIG,
+    OFF,
+    ON,
+    Address,
+    Choice,
     Cpus,
     DatabaseChoice,
     Dsn,
@@ -32,6 +36,7 @@ from farm.config.keys import (
     Variables,
     Whole,
 )
+from farm.config.section import ADDRESS_PATTERN
 from farm.config.surroundings import VARIABLE_PATTERN
 from farm.model import NAME_PATTERN
 from farm.units import DURATION_PATTERN, RETRY_S_MAX, SIZE_PATTERN
@@ -112,10 +117,15 @@ def _shape(key: Key) -> Schema:
         case Cpus():
             entry = _any({"type": "integer", "minimum": 0}, ENVIRONMENT)
             return {"type": "array", "items": entry, "minItems": 1, "uniqueItems": True}
+        case Choice(words=words):
+            booleans = [is_on for is_on, word in ((True, ON), (False, OFF)) if word in words]
+            return _any({"enum": [*words, *booleans]}, ENVIRONMENT)
         case Flag():
             return _any({"type": "boolean"}, ENVIRONMENT)
         case Name():
             return _any({"$ref": "#/$defs/name"}, ENVIRONMENT)
+        case Address():
+            return _any({"type": "string", "pattern": ADDRESS_PATTERN}, ENVIRONMENT)
         case Dsn():
             return _any({"$ref": "#/$defs/dsn"}, ENVIRONMENT)
         case Queues():

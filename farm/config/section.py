@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from farm.config.keys import Duration, Flag, Key, Names, Pause, Percent, Size, Whole
+from farm.config.keys import OFF, ON, Address, Choice, Duration, Flag, Key, Names, Pause, Percent, Size, Whole
 from farm.config.problems import Place, Problems, did_you_mean, shown
 from farm.config.scalars import Value, read_plain
 from farm.config.tree import Items, Node, Scalar, Table
@@ -16,6 +16,9 @@ from farm.units import format_duration, format_size, parse_duration, parse_retry
 Default = TypeVar("Default")
 Declared = TypeVar("Declared", bound=Key)
 Number = TypeVar("Number", int, float)
+
+ADDRESS_PATTERN = r"^[A-Za-z0-9.:_%-]{1,253}$"
+"""What the name or address of a machine is made of. Whether there is one like that is found out when it is used."""
 
 _NAME = re.compile(NAME_PATTERN, re.ASCII)
 
@@ -117,6 +120,19 @@ class Section:
         value = value_of(scalar)
         return value if type(value) is bool else self._wrong(key, "true or false", default)
 
+    def choice(self, key: str) -> str:
+        """Read one of the key's words."""
+        declared = self._declared(key, Choice)
+        scalar = self._scalar(key)
+        if scalar is None:
+            return declared.default
+        value = value_of(scalar)
+        word = (ON if value else OFF) if type(value) is bool else value
+        if isinstance(word, str) and word in declared.words:
+            return word
+        *first, last = (f"'{word}'" if word in (ON, OFF) else word for word in declared.words)
+        return self._wrong(key, f"{', '.join(first)} or {last}", declared.default)
+
     def duration(self, key: str) -> float:
         """Read a duration in seconds; 0 for one that is missing and has no default, and for the key's word."""
         declared = self._declared(key, Duration)
@@ -188,6 +204,14 @@ class Section:
         if scalar is None or isinstance(scalar.value, str):
             return None if scalar is None else str(scalar.value)
         return self._wrong(key, "a string", None)
+
+    def address(self, key: str) -> str:
+        """Read the name or the address of a machine."""
+        default = self._declared(key, Address).default
+        text = self.text(key)
+        if text is None or re.match(ADDRESS_PATTERN, text):
+            return default if text is None else text
+        return self._wrong(key, f"a name or an address such as {default}", default)
 
     def items(self, key: str) -> list[Node]:
         """Read a list; empty if the key is missing or holds something else (noted)."""

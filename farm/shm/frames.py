@@ -21,6 +21,9 @@ SPILLED = 1
 WHOLE = 2
 """Flag of a success that travels like any other outcome, see pack_outcome, and not as a part of its row (successes.py)."""
 
+LOGGED = 4
+"""Flag of an outcome with a log: its JSON and its log stand together, see pack_logged, in the frame or in the file."""
+
 JOB_HEAD = struct.Struct("<qQqIHHH")
 """lease id, sequence of the first job, since when its jobs could be claimed (see HeldJob; 0: not known), timeout (ms, 0: none), number of
 jobs, bytes of the task, number of the runner in its lane's crew. The task follows; then, job by job in columns, job id, position, bytes
@@ -35,6 +38,9 @@ OUTCOME_HEAD = struct.Struct("<qqqqQQII")
 """lease id, job id, started (ns), finished (ns), sequence of the job's frame (0: never handed), peak of its memory (bytes, 0: not known),
 position, attempt."""
 
+_LENGTH = struct.Struct("<I")
+"""Of the JSON before a log."""
+LOGGED_BYTES = _LENGTH.size
 _OUTCOME_HEAD_BYTES = OUTCOME_HEAD.size
 _unpack_outcome_head = OUTCOME_HEAD.unpack_from
 _new_tuple = tuple.__new__
@@ -131,8 +137,22 @@ def _columns(count: int) -> struct.Struct:
     return struct.Struct(f"<{count}q{count}I{count}I{count}H{count}H")
 
 
+def pack_logged(text: bytes, log: bytes) -> bytes:
+    """Put the JSON of an outcome and its log together."""
+    return _LENGTH.pack(len(text)) + text + log
+
+
+def split_logged(payload: bytes) -> tuple[bytes, bytes]:
+    """Return JSON and log of what pack_logged() has put together. Raises RingBroken for bytes that are none."""
+    if len(payload) >= LOGGED_BYTES:
+        end = LOGGED_BYTES + _LENGTH.unpack_from(payload)[0]
+        if end <= len(payload):
+            return payload[LOGGED_BYTES:end], payload[end:]
+    raise RingBroken("a result frame is shorter than its log says")
+
+
 def pack_outcome(outcome: Outcome, job_seq: int) -> bytes:
-    """Return the payload of a result frame; the outcome's kind travels as the kind of the frame."""
+    """Return the payload of a result frame; the outcome's kind travels as the kind of the frame. With a log the frame is LOGGED."""
     head = OUTCOME_HEAD.pack(
         outcome.lease_id,
         outcome.job_id,
@@ -143,16 +163,19 @@ def pack_outcome(outcome: Outcome, job_seq: int) -> bytes:
         outcome.position,
         outcome.attempt,
     )
-    return head + outcome.payload
+    return head + (pack_logged(outcome.payload, outcome.log) if outcome.log else outcome.payload)
 
 
 def unpack_outcome(kind: int, payload: bytes) -> tuple[Outcome, int]:
-    """Take a result frame apart: the outcome and the sequence of the job's frame. Raises RingBroken for bytes that are none."""
+    """Take a result frame apart: the outcome and the sequence of the job's frame. Raises RingBroken for bytes that are none.
+
+    What stands behind its head is its payload for now, whatever the flags of the frame say of that.
+    """
     if len(payload) < _OUTCOME_HEAD_BYTES:
         raise RingBroken(f"a result frame of {len(payload)} bytes is too short")
     lease_id, job_id, started_ns, finished_ns, job_seq, peak_bytes, position, attempt = _unpack_outcome_head(payload)
     if lease_id < 0 or job_id < 0:
         raise RingBroken("a result frame names no lease or job")
-    fields = (lease_id, position, job_id, attempt, kind, started_ns, finished_ns, payload[_OUTCOME_HEAD_BYTES:], peak_bytes)
+    fields = (lease_id, position, job_id, attempt, kind, started_ns, finished_ns, payload[_OUTCOME_HEAD_BYTES:], peak_bytes, b"")
     # Half the cost of calling the class: one for every job of the farm.
     return _new_tuple(Outcome, fields), job_seq

@@ -14,7 +14,7 @@ nothing.
 | 640 | subworker | marked |
 | 768 | writer | broken |
 | 896 | supervisor | refill, post; in its desk file: waiters_ns |
-| 1024 | writer, in its ack file | counters (farm/shm/counters.py) |
+| 1024 | writer, in its ack file | what its commits came to, to the end of the page (farm/shm/counters.py) |
 | 1152 | supervisor | stopping |
 | 1280 | subworker | reason_bytes: before it leaves; from byte 2048 on the text itself |
 | 1408 | subworker | the time of its slots (farm/shm/slottime.py) |
@@ -186,9 +186,9 @@ class GenerationFile(HeaderPage):
         return generation
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, read_only: bool = False) -> Self:
         """Map the file of a generation. Raises FileNotFoundError, or RingBroken if its header makes no sense."""
-        file = MappedFile.open(path, bytes_min=PAGE_BYTES)
+        file = MappedFile.open(path, bytes_min=PAGE_BYTES, read_only=read_only)
         with file.memory[:PAGE_BYTES].cast("Q") as words:
             magic, version, slots, job_bytes, result_bytes = words[: _RESULT_BYTES + 1]
         sound = (magic, version) == (_GENERATION_MAGIC, VERSION) and 1 <= slots <= SLOTS_MAX
@@ -247,9 +247,9 @@ class RingFile(HeaderPage):
         return ring_file
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, read_only: bool = False) -> Self:
         """Map the file. Raises FileNotFoundError, or RingBroken if its header makes no sense."""
-        file = MappedFile.open(path, bytes_min=PAGE_BYTES)
+        file = MappedFile.open(path, bytes_min=PAGE_BYTES, read_only=read_only)
         with file.memory[:PAGE_BYTES].cast("Q") as words:
             sound = (words[_MAGIC], words[_VERSION]) == (_RING_FILE_MAGIC, VERSION)
         if not sound:

@@ -42,6 +42,11 @@ class Place:
         """The ring from the writer to the supervisor."""
         return self.path / "ack"
 
+    @property
+    def failures(self) -> Path:
+        """The last attempts that came to no good."""
+        return self.path / "failures"
+
     def generation(self, subworker: int, generation: int) -> Path:
         """Name the file of one generation of a subworker."""
         return self.path / f"w{subworker}.{generation}"

@@ -7,6 +7,7 @@ bracket, because it alone changes while a row stands.
 
 from __future__ import annotations
 
+from heapq import nsmallest
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -127,6 +128,14 @@ class SlotTable:
     def last_start_ns(self) -> int:
         """Return the CLOCK_MONOTONIC of the last start, 0 if there was none. Cheap: one pass over one column."""
         return int(max(self.words[_STARTED_COLUMN * self.count : _DEADLINE_COLUMN * self.count].tolist()))
+
+    def longest(self, most: int) -> list[Slot]:
+        """Read the rows whose job runs, the longest ones first, at most so many. Of many slots it looks at two columns and no more rows."""
+        started_ns = self.words[_STARTED_COLUMN * self.count : _DEADLINE_COLUMN * self.count].tolist()
+        states = self.states.tolist()
+        slots = nsmallest(most, (slot for slot in range(self.count) if states[slot] == RUNNING), key=started_ns.__getitem__)
+        rows = (self.read(slot) for slot in slots)
+        return [row for row in rows if row is not None and row.state == RUNNING]
 
     def running(self) -> list[Slot]:
         """Read the rows whose job has started and has not ended."""

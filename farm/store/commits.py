@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import psycopg
 
 from farm.errors import StoreError, StoreUnavailable
 from farm.failpoints import passing
-from farm.model import CommitReport, Outcome, OutcomeKind, Outcomes
+from farm.model import CommitReport, FailedAttempt, Outcome, OutcomeKind, Outcomes
 from farm.retry import Policies
 from farm.store.connection import DeadlineConnection
 from farm.store.outcomes import COPY_HEAD, COPY_TAIL, CRASH_KINDS, LIMITED_KINDS, NOTHING_ASKED, Asked, Clock, Held, Return, Rows
@@ -25,6 +26,8 @@ UNSUCCESSFUL = frozenset(OutcomeKind) - {OutcomeKind.SUCCEEDED, OutcomeKind.SNOO
 """What an outcome that was refused may stay: of the others it becomes a failure."""
 
 NOTHING = CommitReport(0, 0, 0, 0, 0)
+FAILED_MAX = 64
+"""So many attempts that came to no good are kept for whoever asks for them."""
 DELAY_S_MIN = 0.001
 """A shorter pause is none: the job goes back at once."""
 
@@ -38,6 +41,13 @@ class CommitStore:
         self.policies = policies
         self.tells = False
         """Set by others: somebody may wait for the end of a job, and is to be told with the commit."""
+        self._failed: deque[FailedAttempt] = deque(maxlen=FAILED_MAX)
+
+    def take_failed(self) -> list[FailedAttempt]:
+        """Return the last attempts that came to no good of those that were committed since the last call: a few of each transaction."""
+        failed = list(self._failed)
+        self._failed.clear()
+        return failed
 
     def commit(self, outcomes: Outcomes, *, now_ns: int, again: bool = False) -> CommitReport:
         """Commit outcomes and account for every one of them; all are in the database when this returns.
@@ -58,6 +68,7 @@ class CommitStore:
             return NOTHING
         once = partial(_commit_once, policies=self.policies, outcomes=outcomes, now_ns=now_ns, moments=moments, tells=self.tells)
         fenced = self._session.run(once)
+        self._failed.extend(fenced.failed)
         written = len(outcomes) - len(fenced.settled) - len(fenced.gone)
         if not again:
             return CommitReport(written, len(fenced.settled), len(fenced.gone), 0, 0)
@@ -127,6 +138,8 @@ class _Fenced(NamedTuple):
     """Their position was settled before."""
     gone: list[_Dropped]
     """Their lease is gone."""
+    failed: Sequence[FailedAttempt]
+    """Of what it let through: the last that were no success."""
 
 
 class _Lease(NamedTuple):
@@ -159,10 +172,10 @@ def _commit_once(
 ) -> _Fenced:
     shares = outcomes.by_lease()
     leases, known = _lock(connection, sorted(shares), [one for one in outcomes.others if one.kind in LIMITED_KINDS])
-    fenced = _Fenced([], [])
+    rows = Rows(Clock(leases[0].clock_us if leases else 0, now_ns), moments)
+    fenced = _Fenced([], [], rows.failed)
     bits: dict[int, bytes] = {}
     full: list[int] = []
-    rows = Rows(Clock(leases[0].clock_us if leases else 0, now_ns), moments)
     for lease in leases:
         kept, bits_after = _settle(lease, shares.pop(lease.id), fenced.settled)
         if len(kept):
@@ -227,7 +240,7 @@ def _settle(lease: _Lease, share: Outcomes, settled: list[_Dropped]) -> tuple[Ou
 def _gather(rows: Rows, lease: _Lease, kept: Outcomes, known: _Known, policies: Policies) -> None:
     attempts, losts = lease.attempts, lease.losts
     try:
-        rows.add_successes(lease.id, kept.heads, kept.values, kept.positions, attempts)
+        rows.add_successes(lease.id, kept.heads, kept.values, kept.positions, attempts, kept.logs)
         for outcome in kept.others:
             held = Held(outcome, attempts[outcome.position] if attempts else 0, losts[outcome.position] if losts else 0)
             asked = known.asked.get(outcome.job_id, NOTHING_ASKED)

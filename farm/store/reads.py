@@ -50,8 +50,8 @@ class ReadStore:
     def job(self, job_id: int) -> dict[str, Any] | None:
         """Return a job with the columns of the view, and under `attempts` what became of each of them, see history().
 
-        Also what else it was enqueued with: `expires_at`, `retry` (such as `1s to 10m`) and `memory_bytes`, rounded up to its memory
-        class; None for what it does not say. And its `progress`, as jobs() has it.
+        Also what else it was enqueued with: `expires_at`, `retry` (such as `1s to 10m`), `timeout_s` and `memory_bytes`, rounded up to its
+        memory class; None for what it does not say. Its `progress`, as jobs() has it; and of each attempt its `log`, None if it has none.
         """
         rows = self._read("read_job", {"job_id": job_id})
         if not rows:
@@ -59,10 +59,19 @@ class ReadStore:
         job = rows[0]
         base_ms, cap_ms, memory_mb = (job.pop(column) for column in ("retry_base_ms", "retry_cap_ms", "memory_mb"))
         job["retry"] = None if base_ms is None else format_retry(base_ms, cap_ms)
+        timeout_ms = job.pop("timeout_ms")
+        job["timeout_s"] = None if timeout_ms is None else timeout_ms / 1000
         job["memory_bytes"] = memory_class_bytes(memory_mb or 0)
         self._add_progress(rows)
         attempts = history(job, self._read("list_failures", {"job_id": job_id}), job.pop("read_at"))
-        return {**job, "attempts": attempts}
+        # After them: the log of an attempt is there as soon as its row is.
+        logs = {(row["attempt"], row["finished_at"]): row["log"] for row in self._read("list_logs", {"job_id": job_id})}
+        return {**job, "attempts": [{**one, "log": logs.get((one["attempt"], one["finished_at"]))} for one in attempts]}
+
+    def host_that_runs(self, job_id: int) -> int | None:
+        """Return the id of the host that runs a job, as it said at its last heartbeat; None if none does."""
+        rows = self._read("find_running", {"job_id": job_id})
+        return rows[0]["host_id"] if rows else None
 
     def status(self) -> dict[str, Any]:
         """Return what is going on: `hosts`, `queues` that have jobs waiting, and how many are `claimed`, `running`, `scheduled`.
@@ -86,12 +95,20 @@ class ReadStore:
         """
         return self._read("list_depths", {})
 
+    def failed_share(self) -> float:
+        """Return the share of those that failed among up to 10,000 jobs that ended within the last minute; 0 if none did."""
+        ended, failed = self._session.fetch("sample_ends")[0]
+        return failed / ended if ended else 0.0
+
     def hosts(self) -> list[dict[str, Any]]:
         """Return the hosts, as status() has them."""
         hosts = self._read("list_hosts", {})
         for host in hosts:
             states = host.pop("lane_states")
-            host["lanes"] = {name: {**lane, "state": states.get(name, {})} for name, lane in host["lanes"].items()}
+            places = {name: lane.pop("place", 0) for name, lane in host["lanes"].items()}
+            host["lanes"] = {
+                name: {**host["lanes"][name], "state": states.get(name, {})} for name in sorted(places, key=places.__getitem__)
+            }
         return hosts
 
     def _add_progress(self, jobs: list[dict[str, Any]]) -> None:

@@ -30,12 +30,17 @@ def migrate(session: Session) -> list[str]:
 def require(session: Session) -> None:
     """Raise SchemaMismatch unless the database's schema is the one of this farm."""
     known = migrations()[-1].version
-    found = session.run(_version)
+    found = found_version(session)
     if found > known:
         raise SchemaMismatch(f"database schema is version {found}, this farm knows {known}: upgrade farm")
     if found < known:
         state = f"database schema is version {found}, this farm needs {known}" if found else "the database has no farm schema"
         raise SchemaMismatch(f"{state}: run `farm migrate`")
+
+
+def found_version(session: Session) -> int:
+    """Return the version of the database's schema; 0: there is none."""
+    return session.run(_version)
 
 
 def _version(connection: DeadlineConnection) -> int:

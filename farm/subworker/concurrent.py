@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from farm.ports import Job
-from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
+from farm.shm.frames import LOGGED, OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, pack_logged, unpack_jobs
 from farm.shm.generation import (
     CLOCK_WORD,
     CROWDED_MAX,
@@ -35,7 +35,8 @@ from farm.shm.generation import (
 )
 from farm.shm.spill import Spill
 from farm.shm.tallies import NOT_KNOWN, TallyRow, TallyWriter
-from farm.subworker.failures import FAILED, MEMORY, SNOOZED, failure_of
+from farm.subworker.capture import Capture
+from farm.subworker.failures import MEMORY, SNOOZED, failure_of
 from farm.subworker.flights import AWAIT, SUCCEEDED, Flight, JobThreads, end_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.reports import job_of_caller
@@ -110,14 +111,15 @@ class ConcurrentSubworker(Workbench):
     (orphaned: when the last job has ended). In all of them what runs goes on, and what ends is published.
     """
 
-    def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile) -> None:
+    def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile, capture: Capture | None = None) -> None:
         # What the lane's setup makes on the loop is for its jobs, so it is one loop. Until all is set up no jobs go round with it.
         self._turnstile = Turnstile(_sleep_on, lambda: None)
         self._loop = JobLoop(self._turnstile)
-        super().__init__(order, descriptors, generation)
+        super().__init__(order, descriptors, generation, capture)
         self._turnstile.before, self._turnstile.after = self._turn, self._wake_up
         self._slots = generation.slots
         self._tallies = TallyWriter(generation.tallies)
+        self._logged = self._capture.written
         self._free = list(range(self._slots.count))
         self._ways = [ways_at_once(runner) for runner in self._runners]
         self._loop.add_reader(self._wake_fd, self._note_wake)
@@ -343,16 +345,18 @@ class ConcurrentSubworker(Workbench):
             kind, payload = self._stopped(slot, seq, kind, payload)
         finished_ns, clock_us = monotonic_clock(), self._words[CLOCK_WORD]
         row.add(kind, 1, finished_ns - started_ns, wait_us)
-        in_time = kind == SUCCEEDED and not self._unpublished and len(payload) <= self._result_bytes_max
-        if in_time and self._results.publish_success(
-            lease_id, seq, position, job_id, clock_us + started_ns // 1000, clock_us + finished_ns // 1000, finished_ns, payload
+        log = self._log_of(slot, seq, kind) if slot in self._logged else b""
+        in_time = kind == SUCCEEDED and not self._unpublished and len(payload) + len(log) <= self._result_bytes_max
+        if in_time and self._results.publish_any(
+            lease_id, seq, position, job_id, clock_us + started_ns // 1000, clock_us + finished_ns // 1000, finished_ns, payload, log
         ):
             self._free_slot(slot)
             return
         # It has ended in time, though nobody can be told yet: it is not to be killed for that.
         self._slots.lift_deadline(slot)
         head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, 0, position, attempt)
-        self._unpublished.append(Unpublished(slot, kind, WHOLE, head, payload))
+        flags, body = (WHOLE | LOGGED, pack_logged(payload, log)) if log else (WHOLE, payload)
+        self._unpublished.append(Unpublished(slot, kind, flags, head, body))
         self._awake = True
 
     def _send_back(self, job_id: int) -> bytes:
@@ -393,8 +397,9 @@ class ConcurrentSubworker(Workbench):
         try:
             name = self._spill.write(waiting.payload, wait=False)
         except OSError as error:
-            return waiting._replace(kind=FAILED, payload=self._not_kept(waiting.payload, error))
-        return None if name is None else waiting._replace(flags=WHOLE | SPILLED, payload=name)
+            kind, flags, body = self._unspilled_outcome(waiting.kind, waiting.flags, waiting.payload, error)
+            return waiting._replace(kind=kind, flags=flags, payload=body)
+        return None if name is None else waiting._replace(flags=waiting.flags | SPILLED, payload=name)
 
     def _is_large(self, waiting: Unpublished) -> bool:
         return len(waiting.payload) > self._result_bytes_max
@@ -403,6 +408,9 @@ class ConcurrentSubworker(Workbench):
         """Only after its outcome is published: until then the slot tells that the job was started."""
         self.gate.finish(slot)
         self._free.append(slot)
+        if len(self._free) == self._slots.count:
+            # Nobody is about to print: what one of them has put in the place of sys.stdout is in nobody's way any more.
+            self._capture.restore()
         self._published = self._hungry = True
 
     def _stand_back(self) -> None:

@@ -7,11 +7,12 @@ from typing import Any, TypeGuard, TypeVar
 import orjson
 
 from farm.model import OutcomeKind
+from farm.subworker.limits import MemoryLimit
 from farm.subworker.results import ResultError, encode_error, error_payload
 from farm.wishes import Cancel, Retry, Snooze, checked_after_s
 
 E = TypeVar("E", bound=BaseException)
-FAILED, MEMORY = int(OutcomeKind.FAILED), int(OutcomeKind.MEMORY)
+SUCCEEDED, FAILED, MEMORY = int(OutcomeKind.SUCCEEDED), int(OutcomeKind.FAILED), int(OutcomeKind.MEMORY)
 CANCELLED, SNOOZED = int(OutcomeKind.CANCELLED), int(OutcomeKind.SNOOZED)
 
 
@@ -32,6 +33,15 @@ def failure_of(error: BaseException, *, skip_frames: int) -> tuple[int, Any]:
             # A class of the job's own may hold anything. What is wrong with it is what the job has come to.
             return FAILED, encode_error(wrong.with_traceback(None))
     return FAILED, encode_error(error, skip_frames=skip_frames)
+
+
+def memory_error(limit: MemoryLimit, error: BaseException) -> bytes:
+    """Put into words that a job has asked for more memory than it may have: an error's payload."""
+    error.__traceback__ = None  # its frames hold what the job had allocated
+    with limit.reserve():
+        limit_mb, peak_mb = limit.memory_bytes / 1e6, limit.peak_bytes() / 1e6
+        detail = f": {error}" if str(error) else ""
+        return error_payload("MemoryError", f"memory limit of {limit_mb:.0f} MB reached; peak {peak_mb:.0f} MB{detail}")
 
 
 def _is_a(error: BaseException, kind: type[E]) -> TypeGuard[E]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
+from farm.cgroups import join
 from farm.dsn import without_passwords
 
 if TYPE_CHECKING:
@@ -38,11 +39,16 @@ def setting_up(what: str) -> Iterator[None]:
 
 
 def surround(order: ForkOrder) -> None:
-    """Give this process the variables, the CPUs and the niceness of its lane. Before anything is imported that looks at them.
+    """Give this process the variables, the CPUs, the niceness and the control group that it is to have. Before anything is imported that
+    looks at them, or counts.
 
     Raises SetupFailed: for CPUs that are not there (any more), for a niceness that takes a privilege.
     """
     os.environ.update(order.env)
+    if order.group:
+        # The supervisor looks whether it is in there before it counts on that.
+        with suppress(OSError):
+            join(order.group)
     if order.cpus:
         with setting_up(f"cpus {', '.join(map(str, order.cpus))}"):
             os.sched_setaffinity(0, order.cpus)

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
+from farm.joblog import Logs
 from farm.shm.generation import GenerationFile
+from farm.shm.logtails import tails_bytes
 from farm.shm.place import Place
 from farm.shm.spill import owner_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.supervisor.generation import Generation
+from farm.supervisor.groups import Groups
 from farm.supervisor.lane import Lane
 from farm.supervisor.output import Output
 from farm.supervisor.zygote import Zygote
@@ -43,7 +46,9 @@ class Births:
         spill_bytes_max: int,
         supervisor_fd: int,
         writer_fd: int,
+        groups: Groups,
     ) -> None:
+        self.groups = groups
         self.runners = tuple(runners)
         """(name, options) of the runners. A change concerns those that are born from then on, of a zygote that has imported them."""
         self._place = place
@@ -74,6 +79,9 @@ class Births:
             undo.pop_all()
         generation = Generation(name=path.name, number=number, lane=lane.name, host_id=host_id, file=file, wake_fd=wake_fd)
         generation.memory_bytes = lane.config.memory_bytes
+        generation.tails_bytes = 0 if lane.config.logs is Logs.OFF else tails_bytes(lane.config.concurrency)
+        generation.group = self.groups.make(path.name)
+        generation.runners = len(self.runners)
         if is_spare:
             generation.post = SPARE
         else:
@@ -85,6 +93,8 @@ class Births:
             concurrency=lane.config.concurrency,
             memory_bytes=lane.config.memory_bytes,
             keep_result=lane.config.keep_result,
+            logs=lane.config.logs,
+            log_limit_bytes=lane.config.log_limit_bytes,
             runners=self.runners,
             env=lane.config.env,
             cpus=lane.config.cpus,
@@ -94,6 +104,7 @@ class Births:
             spill_owner=owner_of(path),
             spill_bytes_max=self._spill_bytes_max,
             supervisor_pid=os.getpid(),
+            group="" if generation.group is None else str(generation.group.path),
         )
         return Unborn(generation, Output(f"{generation.post} ({lane.name})", output_end), output_fd, order)
 

@@ -34,13 +34,17 @@ from farm.supervisor.children import Children
 from farm.supervisor.control import Control
 from farm.supervisor.crew import Crew
 from farm.supervisor.desk import Desk
+from farm.supervisor.events import Event, event
 from farm.supervisor.generation import Generation
+from farm.supervisor.groups import Groups
 from farm.supervisor.lane import Lane
 from farm.supervisor.loop import Loop
 from farm.supervisor.mainstays import Mainstays
+from farm.supervisor.monitor import open_monitor
 from farm.supervisor.output import Output
 from farm.supervisor.reload import Reloader
 from farm.supervisor.room import check_machine, rings_bytes
+from farm.supervisor.service import Service
 from farm.supervisor.spawn import inherit_nothing
 from farm.supervisor.strays import strays, told
 from farm.supervisor.threads import EventNap
@@ -50,6 +54,7 @@ from farm.units import counted
 
 if TYPE_CHECKING:
     from farm.supervisor.commands import Commands
+    from farm.supervisor.front import Front
     from farm.supervisor.panorama import Panorama
     from farm.supervisor.parts import Parts
     from farm.supervisor.pauses import Pauses
@@ -62,20 +67,22 @@ SWITCH_S = 0.0005
 log = logging.getLogger("farm")
 
 
-def start(config: Config, *, load: Callable[[], Config] | None = None, burst: bool, log_format: str) -> int:
+def start(config: Config, *, load: Callable[[], Config] | None = None, burst: bool, log_format: str, tui: bool = False) -> int:
     """Run a farm until it is told to stop; returns the exit code. Raises FarmError, before anything has been claimed.
 
-    load: reads the configuration again, for a reload.
+    load: reads the configuration again, for a reload. tui: put the screen in front, once the farm works.
     """
     linux.hide_memory()
     # Before anything is started, which inherits it: a job that is claimed passes through many hands, and each may be woken late.
     linux.ask_for_slices(linux.SLICE_NS)
+    service = Service(os.environ, pid=os.getpid())
     inherit_nothing()
-    logs.set_up(log_format)
+    log_lines = logs.set_up(log_format)
     sys.setswitchinterval(SWITCH_S)
     check_machine(config)
     with ExitStack() as stack:
-        return Boot(config, stack).run(load=load, burst=burst)
+        stack.callback(service.close)
+        return Boot(config, stack, service, log_lines if tui else None).run(load=load, burst=burst)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +99,12 @@ class Answering:
 class Boot:
     """Makes the pieces, in order; the stack unmakes them, in reverse."""
 
-    def __init__(self, config: Config, stack: ExitStack) -> None:
+    def __init__(self, config: Config, stack: ExitStack, service: Service, screen_logs: logs.Logs | None = None) -> None:
+        """screen_logs: there is to be a screen in front, and this is where log lines go."""
+        self._screen_logs = screen_logs
         self._config = config
         self._stack = stack
+        self._service = service
         # First of all: a signal that comes from here on ends the farm in order.
         self._loop = Loop()
         stack.callback(self._loop.close)
@@ -107,9 +117,13 @@ class Boot:
         self._control = self._make_control()
         # Before the lock goes: whoever starts a farm here next makes a socket of its own in the same place.
         stack.callback(self._control.close, 2)
+        # A port that is taken is found out before anything is started.
+        self._monitor = open_monitor(config.metrics, stack)
         self._old_places = find_places(state_id=self._state.id, state_dir=self._state.path)
         self._place = self._make_place()
         stack.push(self._clean_up)
+        self._groups = Groups(state_path=self._state.path, state_id=self._state.id, run=self._place.path.name, wanted=config.host.cgroup)
+        stack.callback(self._groups.close)
         self._crew_lock = self._state.open_crew_lock()
         stack.callback(self._crew_lock.close)
         self._writer_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -135,15 +149,19 @@ class Boot:
     def run(self, *, load: Callable[[], Config] | None, burst: bool) -> int:
         """Bring the farm up, let it work, bring it down. Returns the exit code."""
         self._loop.watch(self._log_end, lambda: self._output.step(time.monotonic()))
+        # Before anybody is started, since this may move us.
+        self._groups.open()
         zygote = self._children.make_zygote(self._config)
         writer = self._children.spawn_writer()
         # They import while an old crew has its time to finish. The lock that they inherit is ours to take yet.
         self._end_old_crew()
+        self._groups.remove_old()
         self._answering = self._open_database()
         # After the embedded server has been started: it is to be nobody's child, and must not become ours.
         linux.adopt_orphans()
         linux.set_oom_score(linux.OOM_SCORE_OF_FARM)
         self._children.dsn = self._answering.dsn
+        self._children.groups_home = "" if self._groups.home is None else str(self._groups.home)
         self._children.start_writer(writer, self._config)
         from farm.supervisor.parts import Parts
 
@@ -163,7 +181,7 @@ class Boot:
         self._children.attach_desk(writer)
         mainstays = Mainstays(config=self._config, loop=self._loop, children=self._children, crew=crew, zygote=zygote, writer=writer)
         supervisor = parts.supervisor(
-            loop=self._loop, mainstays=mainstays, crew=crew, desk=desk, spill=self._spill, inbox=inbox, burst=burst
+            loop=self._loop, mainstays=mainstays, crew=crew, desk=desk, spill=self._spill, inbox=inbox, service=self._service, burst=burst
         )
         self._announce(host_id)
         pauses = parts.pauses(self._state.path, crew=crew, handover=supervisor.handover)
@@ -183,17 +201,39 @@ class Boot:
             place=self._place,
             make_lane=lambda lane, claim_max: Lane(lane, claim_max=claim_max, witness=witness),
             adopt=adopt,
+            begin=self._service.tell_reloading,
+            end=lambda: self._service.tell_ready(supervisor.status()),
+            claim_for=parts.claim_for,
         )
-        panorama = self._make_panorama(supervisor, parts, mainstays, crew, pauses, reloader)
-        commands = self._make_commands(supervisor, pauses, reloader, panorama)
-        supervisor.obey(commands, reloader=reloader, control=self._control, postbox=parts.postbox)
+        self._obey(supervisor, parts, mainstays, crew, pauses, reloader)
+        self._be_watched(supervisor, parts, mainstays, crew, desk)
         self._working = True
+        supervisor.front = self._put_screen_in_front()
         collect_rarely()
         parts.start(self._late_lock)
         uncommitted = supervisor.run()
+        if supervisor.front is not None:
+            # What came of all is to be read where the farm was started.
+            supervisor.front.close()
         code = self._leave(supervisor, mainstays, parts, crew, uncommitted)
         self._control.close(code)
         return code
+
+    def _put_screen_in_front(self) -> Front | None:
+        if self._screen_logs is None:
+            return None
+        from farm.supervisor.front import LOG_NAME, Front
+
+        database = self._config.database
+        front = Front(
+            logs=self._screen_logs,
+            log_path=self._state.path / LOG_NAME,
+            instance=self._state.instance,
+            database=None if database.dsn is None else {"dsn": database.dsn, "pooled": database.pooled},
+        )
+        self._stack.callback(front.close)
+        front.start()
+        return front
 
     def _desk_file(self) -> RingFile:
         return RingFile.create(self._place.desk, host_id=0, capacity=RESULT_RING_BYTES)
@@ -212,9 +252,23 @@ class Boot:
         except OSError as error:
             raise cannot_use(self._state.path, error) from error
 
+    def _obey(self, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, pauses: Pauses, reloader: Reloader) -> None:
+        """Have what comes through the control socket and the database done."""
+        panorama = self._make_panorama(supervisor, parts, mainstays, crew, pauses, reloader)
+        commands = self._make_commands(supervisor, pauses, reloader, panorama)
+        supervisor.obey(commands, reloader=reloader, control=self._control, postbox=parts.postbox)
+
+    def _be_watched(self, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, desk: Desk) -> None:
+        if self._monitor is not None:
+            from farm.supervisor.telling import watch_farm
+
+            about = {"farm": self._state.instance, "version": _version()}
+            watch_farm(self._monitor, supervisor=supervisor, parts=parts, mainstays=mainstays, crew=crew, desk=desk, **about)
+
     def _make_panorama(
         self, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, pauses: Pauses, reloader: Reloader
     ) -> Panorama:
+        from farm.supervisor.front import LOG_NAME
         from farm.supervisor.panorama import Panorama
 
         assert self._answering is not None
@@ -232,10 +286,14 @@ class Boot:
             lookout=parts.lookout,
             ack_path=lambda: mainstays.writer.ack_file.path,
             short_of_memory=supervisor.short_of_memory,
+            claims=parts.figures(crew).claims,
             about={
                 "instance": self._state.instance,
                 "version": _version(),
                 "place": str(self._place.path),
+                "failures": str(self._place.failures),
+                "lease_s": self._config.lease_s,
+                "log_path": "" if self._screen_logs is None else str(self._state.path / LOG_NAME),
                 "database": self._answering.label,
             },
         )
@@ -252,6 +310,7 @@ class Boot:
                 "version": _version(),
                 "config": reloader.config.path,
                 "paused": pauses.as_data(),
+                "cgroup": self._groups.describe(),
                 **supervisor.snapshot(),
             },
             config=reloader.as_data,
@@ -294,6 +353,7 @@ class Boot:
             supervisor_fd=self._loop.wake_fd,
             writer_fd=self._writer_fd,
             desk=desk,
+            groups=self._groups,
             admit=admit,
             watch_output=lambda output: self._loop.watch(output.fd, lambda: self._read_output(output)),
             unwatch_output=lambda output: self._loop.unwatch(output.fd),
@@ -316,7 +376,10 @@ class Boot:
 
     def _announce(self, host_id: int) -> None:
         assert self._answering is not None
-        log.info("farm %s as %r on %s, host %d: %s", _version(), self._state.instance, platform.node(), host_id, self._answering.label)
+        facts = (_version(), self._state.instance, platform.node(), host_id, self._answering.label)
+        names = ("version", "instance", "host", "host_id", "database")
+        started = event(Event.STARTED, **dict(zip(names, facts, strict=True)))
+        log.info("farm %s as %r on %s, host %d: %s", *facts, extra=started)
         announce_lanes(self._config)
 
     def _leave(self, supervisor: Supervisor, mainstays: Mainstays, parts: Any, crew: Crew, uncommitted: int) -> int:
@@ -333,11 +396,12 @@ class Boot:
         mainstays.writer.close()
         crew.close()
         if uncommitted:
-            log.error("left with %s without a committed outcome: the next start here commits or releases them", counted(uncommitted, "job"))
+            text = "left with %s without a committed outcome: the next start here commits or releases them"
+            log.error(text, counted(uncommitted, "job"), extra=event(Event.LEFT, uncommitted=uncommitted))
             return 1
         self._place.remove()
         self._spill.remove_of_run(self._place.path.name)
-        log.info("left: %s", summary)
+        log.info("left: %s", summary, extra=event(Event.LEFT, uncommitted=0))
         if supervisor.gave_up:
             return 1 if supervisor.served else 2
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from farm.config.model import Config
+from farm.shm.failures import FailureFile
 from farm.shm.generation import ACK_RING_BYTES, RingFile
 from farm.shm.place import Place
 from farm.supervisor.desk import Desk
@@ -19,6 +20,8 @@ class Children:
     def __init__(self, *, place: Place, spill_path: Path, supervisor_fd: int, writer_fd: int, crew_lock_fd: int, output_fd: int) -> None:
         self.dsn = ""
         self.desk: Desk | None = None
+        self.groups_home = ""
+        """The control group in which those of subworkers are, "" if they have none: a writer that leaves last removes it."""
         self._place = place
         self._spill_path = spill_path
         self._supervisor_fd = supervisor_fd
@@ -26,6 +29,8 @@ class Children:
         self._crew_lock_fd = crew_lock_fd
         self._output_fd = output_fd
         self._writers = 0
+        # Of all writers of this run: a successor goes on where the one before it was.
+        FailureFile.create(place.failures).close()
 
     def make_zygote(self, config: Config) -> Zygote:
         """Start a zygote; it imports the runners of the configuration once. Raises OSError."""
@@ -62,6 +67,8 @@ class Children:
             age_max_s=config.writer.age_max_s,
             drain_timeout_s=config.drain_timeout_s,
             ack_path=str(writer.ack_file.path),
+            groups_home=self.groups_home,
+            failures_path=str(self._place.failures),
             spill_directory=str(self._spill_path),
             spill_bytes_max=config.spill_bytes_max,
             policies=[policy.as_data() for policy in config.tasks],

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from farm.errors import StoreError
 from farm.failpoints import passing
 from farm.model import Claim, JobRow
+from farm.supervisor.figures import ClaimFigures
 from farm.supervisor.idleness import Declarations, Idleness
 from farm.supervisor.lane import Lane
 from farm.supervisor.origins import Origin
@@ -111,6 +112,7 @@ class Claimer:
         self._worklist.know(lanes)
         self._claims_made = 0
         self._turns = Turns(claim_max=claim_max)
+        self.figures = ClaimFigures()
         self._resting: frozenset[str] = frozenset()
         """Lanes for which nothing of what is known of has work. Replaced as a whole, since the main thread reads it."""
         self._asked: Asked | None = None
@@ -162,9 +164,13 @@ class Claimer:
         """Claim for a new host row from the next step on: the old one was retired by another host."""
         self._new_host = host_id
 
-    def adopt(self, *, runner_names: Iterable[str], claim_max: int, poll_s: float) -> None:
-        """Go by these from the next look on; from any thread."""
+    def claim_for(self, runner_names: Iterable[str]) -> None:
+        """Claim jobs of these runners from the next look on; from any thread."""
         self._worklist.runner_names = frozenset(runner_names)
+        self.news = True
+
+    def adopt(self, *, claim_max: int, poll_s: float) -> None:
+        """Go by these from the next look on; from any thread."""
         self._turns.claim_max = claim_max
         self._poll_s = self._idleness.poll_s = poll_s
         self.news = True
@@ -216,6 +222,7 @@ class Claimer:
         if self._wanted_lanes is not self._lanes:
             self._lanes = self._wanted_lanes
             self._worklist.know(self._lanes)
+            self.figures.keep(frozenset(lane.name for lane in self._lanes))
             self.news = True
         if self._wanted_pause != self._paused:
             self._paused = self._wanted_pause
@@ -361,12 +368,16 @@ class Claimer:
         if claim is not None:
             rows = self._store.read_jobs(claim.job_ids)
             passing("claimer.before_deliver")
-            self._turns.note(asked.lane, self._claims_made, len(claim.job_ids), self._clock() - begun)
+            taken_s = self._clock() - begun
+            self._turns.note(asked.lane, self._claims_made, len(claim.job_ids), taken_s)
+            self.figures.note(asked.lane.name, len(claim.job_ids), taken_s)
             asked.lane.claimed += len(claim.job_ids)
             runner = self._worklist.runner(asked.pairs[0].class_id)
             # Of a claim whose first answer was lost nobody knows what it brought: of any of what it asked for.
             origin = self._worklist.origin([share.class_id for share in claim.shares] or [pair.class_id for pair in asked.pairs])
             self._deliver(Arrival(claim.lease_id >> LEASE_SHIFT, asked.lane, runner, claim, rows, origin))
+        else:
+            self.figures.note(asked.lane.name, 0, self._clock() - begun)
         self._asked = None
         return claim is not None
 

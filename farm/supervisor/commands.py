@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from farm.errors import FarmError
 from farm.model import HostRequest
 from farm.spelling import did_you_mean
+from farm.supervisor.events import Event, event
 from farm.supervisor.pauses import Pauses
 from farm.supervisor.postbox import Postbox
 
@@ -71,19 +72,20 @@ class Commands:
         if perform is None:
             return {"error": f"there is nothing called {do!r} to be asked for{did_you_mean(str(do), self._perform)}"[:CHARACTERS_MAX]}
         if do in TELL_THEMSELVES:
-            log.info("%s, asked for by %s", do, by)
+            log.info("%s, asked for by %s", do, by, extra=event(Event.ASKED, do=do, by=by))
         try:
             answer = perform(request)
         except FarmError as error:
             if do not in TELL_THEMSELVES:
-                log.warning("%s, asked for by %s, was refused: %s", do, by, error)
+                refused = event(Event.REFUSED, do=do, by=by, why=str(error))
+                log.warning("%s, asked for by %s, was refused: %s", do, by, error, extra=refused)
             return {"error": _clean(str(error))}
         except Exception as error:
             # The jobs of a farm are worth more than what somebody just wants of it.
             log.exception("%s, asked for by %s, failed; the farm goes on", do, by)
             return {"error": _clean(f"a mistake in farm itself: {type(error).__name__}: {error} (its log shows where)")}
         if (said := answer.get("said")) and do not in TELL_THEMSELVES:
-            log.info("%s, asked for by %s: %s", do, by, "; ".join(said))
+            log.info("%s, asked for by %s: %s", do, by, "; ".join(said), extra=event(Event.ASKED, do=do, by=by, said=said))
         return answer
 
     def answer(self, request: HostRequest, postbox: Postbox) -> None:

@@ -16,10 +16,14 @@ from farm.shm.frames import SPILLED, HeldJob, task_of
 from farm.shm.place import Place
 from farm.shm.spill import Spill, owner_of
 from farm.supervisor.births import SPARE, Births
+from farm.supervisor.bounds import bounds_of
 from farm.supervisor.burial import exhausted, how_it_ended, judge
 from farm.supervisor.desk import Desk, released
+from farm.supervisor.events import Event, event
+from farm.supervisor.figures import RestartFigures, reason_of
 from farm.supervisor.footprint import KernelKills, held_bytes
 from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generation, Phase, signal_group
+from farm.supervisor.groups import Groups
 from farm.supervisor.lane import Lane
 from farm.supervisor.output import Output
 from farm.supervisor.posts import PAUSE_S_MIN, LanePosts, Post
@@ -56,6 +60,7 @@ class Crew:
         supervisor_fd: int,
         writer_fd: int,
         desk: Desk,
+        groups: Groups,
         admit: Callable[[Generation], None],
         watch_output: Callable[[Output], None],
         unwatch_output: Callable[[Output], None],
@@ -72,7 +77,9 @@ class Crew:
             spill_bytes_max=spill_bytes_max,
             supervisor_fd=supervisor_fd,
             writer_fd=writer_fd,
+            groups=groups,
         )
+        self._groups = groups
         self._spill = spill
         self._desk = desk
         self._admit = admit
@@ -83,6 +90,7 @@ class Crew:
         self._outputs: dict[str, Output] = {}
         self._numbers = itertools.cycle(range(1, NUMBERS_MAX + 1))
         self._kernel_kills = KernelKills()
+        self.restarts = RestartFigures()
 
     @property
     def lanes(self) -> list[Lane]:
@@ -93,6 +101,11 @@ class Crew:
     def posts(self) -> list[LanePosts]:
         """The posts of every lane."""
         return list(self._posts.values())
+
+    @property
+    def runners_known(self) -> int:
+        """How many runners every subworker has that is not buried: of those that a reload has added, the older ones have none."""
+        return min((generation.runners for generation in self.generations), default=len(self.births.runners))
 
     @property
     def setup_failures(self) -> int:
@@ -284,7 +297,7 @@ class Crew:
             estate = judge(generation)
             if generation.host_id == self.host_id:
                 lane.take_back(estate.back)
-                self._desk.push(estate.outcomes)
+                self._desk.push(estate.outcomes, of=generation.number)
                 self.tallies.note(lane.name, zip(map(task_of, estate.over), estate.outcomes, strict=True))
                 self.drop_arguments(estate.over)
             else:
@@ -345,7 +358,12 @@ class Crew:
 
     def _attach(self, generation: Generation, writer: Writer) -> None:
         writer.attach(
-            name=generation.name, number=generation.number, path=str(generation.file.path), of_subworker=True, wake_fd=generation.wake_fd
+            name=generation.name,
+            number=generation.number,
+            path=str(generation.file.path),
+            of_subworker=True,
+            wake_fd=generation.wake_fd,
+            lane=generation.lane,
         )
 
     def _begin(self, generation: Generation) -> None:
@@ -354,6 +372,8 @@ class Crew:
         generation.phase = Phase.SERVING
         generation.footprint_bytes = held_bytes(generation.pid) if generation.pid else 0
         posts = self._posts[generation.lane]
+        if generation.group is not None:
+            self._groups.bound(generation.group, generation.pid, bounds_of(generation, posts.lane).group_bytes)
         if posts.complete:
             posts.shortage.note_full()
 
@@ -367,6 +387,8 @@ class Crew:
             generation.doom = exhausted(generation)
             if generation.doom is not None and generation.doom.seq == NONE_OF_THEM:
                 self._posts[generation.lane].lane.loners.know(slot.job_id for slot in generation.running())
+        if not self.closing and (reason := reason_of(generation, served=served, told_to_end=was_doomed)) is not None:
+            self.restarts.note(generation.lane, reason)
         if post is not None:
             post.generation = None
             post.emptied_why = (
@@ -379,7 +401,9 @@ class Crew:
         if served:
             if idle:
                 # Of one that ran something its burial tells.
-                log.warning("%s (%s), while it ran nothing: %s", generation.post, generation.lane, how_it_ended(status))
+                why = how_it_ended(status)
+                ended = event(Event.SUBWORKER_ENDED, subworker=generation.post, lane=generation.lane, jobs=0, why=why)
+                log.warning("%s (%s), while it ran nothing: %s", generation.post, generation.lane, why, extra=ended)
             if post is not None and not worked:
                 post.pause(time.monotonic())
         elif post is not None:
@@ -402,9 +426,11 @@ class Crew:
         self.tallies.bury(generation)
         output = self._outputs.pop(generation.name)
         self._unwatch_output(output)
+        output.add(generation.crash)
         output.close()
         writer.detach(generation.name)
         self._spill.remove_of_owner(owner_of(generation.file.path))
+        self._groups.forget(generation.group)
         generation.close()
         self._drop_if_empty(lane.name)
 
@@ -415,3 +441,4 @@ class Crew:
             self._desk.push(released(jobs))
             self.drop_arguments(jobs)
             self._posts = {name: posts for name, posts in self._posts.items() if name != lane_name}
+            self.restarts.forget(lane_name)

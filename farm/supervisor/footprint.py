@@ -33,6 +33,11 @@ def held_bytes(pid: int) -> int:
     return _sum_of(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:"))
 
 
+def shared_bytes(pid: int) -> int:
+    """Return what a process has mapped of shared memory, as far as it has touched it."""
+    return _sum_of(f"/proc/{pid}/status", (b"RssShmem:",))
+
+
 def exact_bytes(pid: int) -> int:
     """Return the same with only its part of what is shared. Dear: it walks all pages of the process. At least something if denied."""
     return _sum_of(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:")) or held_bytes(pid)

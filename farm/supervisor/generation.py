@@ -9,14 +9,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
+from functools import cached_property, partial
 from itertools import repeat
 from typing import NamedTuple
 
+from farm.cgroups import Group
+from farm.errors import RingBroken
 from farm.failpoints import passing
 from farm.model import OutcomeKind
+from farm.shm import logtails
 from farm.shm.frames import SPILLED, HeldJob, pack_jobs
 from farm.shm.generation import CROWDED_MAX, CROWDED_WORD, READY, SETUP_FAILED, GenerationFile
+from farm.shm.logtails import LogTailReader
 from farm.shm.ring import Ring, RingProducer, frame_bytes
 from farm.shm.slots import Slot
 from farm.shm.start import Recall
@@ -91,6 +95,11 @@ class Skipped(NamedTuple):
 class Generation:
     """Made for every (re)spawn of a subworker; never used again after its burial."""
 
+    group: Group | None = None
+    """The control group that it is in with all that it has started; None: none."""
+    runners = 0
+    """How many runners it has. A job names its own by position: one at or above this must not come here."""
+
     def __init__(self, *, name: str, number: int, lane: str, host_id: int, file: GenerationFile, wake_fd: int) -> None:
         self.name = name
         self.post = name.partition(".")[0]
@@ -113,8 +122,8 @@ class Generation:
         """When one that was told to end is killed."""
         self.footprint_bytes = 0
         """What it held of the machine's memory before its first job; 0: not known."""
-        self.memory_bytes = 0
-        """What its jobs may allocate, as it was ordered."""
+        self.memory_bytes, self.tails_bytes = 0, 0
+        """What its jobs may allocate, as it was ordered; and what the ends of their logs may take of shared memory."""
         self.peak_bytes, self.killed_by_kernel = 0, False
         """When it is dead: what it had in memory at most since its last look at that, or ever if it has many slots; and whether it was
         killed when the kernel has killed somebody for want of memory."""
@@ -181,6 +190,16 @@ class Generation:
         if self.phase is not Phase.SERVING or self._recall.active:
             return 0
         return self.next_seq - 1 - max(self.file.marked, self._skipped.to)
+
+    @property
+    def unsettled(self) -> int:
+        """Jobs that have ended here and whose outcome is not known to be committed. From any thread."""
+        waiting = self.next_seq - 1 - max(self.file.marked, self._skipped.to)
+        return max(0, len(self.handed) - max(0, waiting) - self.occupied)
+
+    def ring_fills(self) -> tuple[float, float]:
+        """Return how full its rings are, that of jobs and that of results, 0 to 1; one that makes no sense is full. From any thread."""
+        return _fill(self._jobs), _fill(self._results)
 
     @property
     def occupied(self) -> int:
@@ -368,6 +387,16 @@ class Generation:
         self.exit_status = status
         self.phase = Phase.DEAD
 
+    @cached_property
+    def logs(self) -> LogTailReader | None:
+        """What its jobs have printed last, None if that is not kept. For one that is dead."""
+        return LogTailReader.beside(self.file.path)
+
+    @cached_property
+    def crash(self) -> bytes:
+        """What the interpreter has said of its crash, b"" if nothing. For one that is dead."""
+        return b"" if self.logs is None else self.logs.crash()
+
     @property
     def consumed(self) -> bool:
         """True when the writer has committed all that a dead subworker published, or has given its ring up as broken."""
@@ -382,6 +411,9 @@ class Generation:
     def close(self) -> None:
         """Remove the file. It is not unmapped here: another thread may be reading its slots. It is when nobody holds it any more."""
         self.file.unlink()
+        logtails.remove(self.file.path)
+        if self.logs is not None:
+            self.logs.close()
         with suppress(OSError):
             os.close(self.wake_fd)
 
@@ -393,6 +425,13 @@ class Generation:
     def _take_from(self, first: int) -> list[HeldJob]:
         taken = sorted(seq for seq in self.handed if seq >= first)
         return [self.handed.pop(seq) for seq in taken]
+
+
+def _fill(ring: Ring) -> float:
+    try:
+        return 1.0 - ring.free_bytes / ring.capacity
+    except RingBroken:
+        return 1.0
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:

@@ -13,6 +13,8 @@ from farm.errors import FarmError, StoreUnavailable
 from farm.failpoints import passing
 from farm.headway import Progress
 from farm.model import CancelRequest
+from farm.supervisor.events import Event, event
+from farm.supervisor.figures import BeatFigures
 from farm.supervisor.generation import Generation
 from farm.supervisor.progress import ProgressTeller
 from farm.supervisor.witness import Witness
@@ -98,23 +100,16 @@ class Heartbeat:
         self._description: Mapping[str, Any] | None = None
         self._retry_s = min(RETRY_S, every_s, retry_s_max)
         self._asked_at = 0.0
-        self._away_since: float | None = None
+        self.figures = BeatFigures()
         self.gate_ns = registered_boot_ns + self._gate_ns
         """CLOCK_BOOTTIME past which nothing may start. New generations begin with this one."""
         self.clock_us = clock_us
         """The database's clock less CLOCK_MONOTONIC: see GenerationFile.clock_us."""
-        self.latency_s: float | None = None
-        """How long the last good beat took to be answered; None: none was yet."""
         self.closed = False
 
     @property
     def away(self) -> bool:
-        return self._away_since is not None
-
-    @property
-    def away_since(self) -> float | None:
-        """Since when the database does not answer (CLOCK_MONOTONIC, in seconds); None: it does. Any thread may ask."""
-        return self._away_since
+        return self.figures.away_since is not None
 
     def admit(self, generation: Generation) -> None:
         """Let a subworker start jobs up to the gate, and tell it the time."""
@@ -145,13 +140,14 @@ class Heartbeat:
         try:
             passing("heartbeat.before_beat")
             answer = self._beat(host_id, ages_s, monotonic_ns)
-            self.latency_s = (time.monotonic_ns() - monotonic_ns) / 1e9
             passing("heartbeat.after_beat")
         except StoreUnavailable as error:
             self._note_away(now, error)
             self._ask_for_server(now)
             return self._retry_s
+        answered_ns = time.monotonic_ns()
         self._note_back(now)
+        self.figures.note_beat((answered_ns - monotonic_ns) / 1e9, now)
         if answer is None:
             self._retired(host_id)
         else:
@@ -205,12 +201,14 @@ class Heartbeat:
                 self.admit(generation)
 
     def _note_away(self, now: float, error: StoreUnavailable) -> None:
-        if self._away_since is None:
-            self._away_since = now
-            log.warning("the database is away (%s); results are kept, nothing new is claimed", error)
+        if not self.away:
+            self.figures.note_away(now)
+            away = event(Event.DATABASE_AWAY, why=str(error))
+            log.warning("the database is away (%s); results are kept, nothing new is claimed", error, extra=away)
 
     def _ask_for_server(self, now: float) -> None:
-        if self._revive is None or self._away_since is None or now < max(self._away_since, self._asked_at) + REVIVE_AFTER_S:
+        away_since = self.figures.away_since
+        if self._revive is None or away_since is None or now < max(away_since, self._asked_at) + REVIVE_AFTER_S:
             return
         self._asked_at = now
         try:
@@ -219,9 +217,9 @@ class Heartbeat:
             log.error("the embedded PostgreSQL could not be brought up again: %s", error)
 
     def _note_back(self, now: float) -> None:
-        if self._away_since is not None:
-            log.warning("the database is back after %.1f s", now - self._away_since)
-            self._away_since = None
+        if (away_since := self.figures.away_since) is not None:
+            away_s = now - away_since
+            log.warning("the database is back after %.1f s", away_s, extra=event(Event.DATABASE_BACK, away_s=away_s))
 
 
 def less_monotonic(database_us: int, sent_ns: int) -> int:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 
 from farm.model import HorizonHolder
+from farm.supervisor.events import Event, event
 from farm.units import format_duration
 
 OPEN_S = 600.0
@@ -51,9 +52,13 @@ class Horizon:
         self._said: Key | None = None
         self._quiet_until = float("-inf")
 
-    def note(self, holders: Sequence[HorizonHolder], now: float) -> None:
-        """Take in those that hold it, the oldest first; now is monotonic, in seconds."""
+    def note(self, holders: Sequence[HorizonHolder], now: float) -> float:
+        """Take in those that hold it, the oldest first; now is monotonic, in seconds. Returns the age of the oldest, 0 without any."""
         aged = self._since.note(holders, now)
+        self._say(aged, now)
+        return max((holder.age_s or 0.0 for holder in aged), default=0.0)
+
+    def _say(self, aged: Sequence[HorizonHolder], now: float) -> None:
         oldest = next((holder for holder in aged if (holder.age_s or 0.0) >= OPEN_S), None)
         if oldest is None:
             self._said = None
@@ -62,7 +67,9 @@ class Horizon:
         if key == self._said and now < self._quiet_until:
             return
         self._said, self._quiet_until = key, now + SAY_AGAIN_S
-        log.warning("%s keeps all that was done in the last %s from being cleaned up", oldest, format_duration(oldest.age_s or 0.0))
+        held = event(Event.HORIZON_HELD, holder=str(oldest), age_s=oldest.age_s or 0.0)
+        age = format_duration(oldest.age_s or 0.0)
+        log.warning("%s keeps all that was done in the last %s from being cleaned up", oldest, age, extra=held)
 
 
 def _key(holder: HorizonHolder) -> Key:

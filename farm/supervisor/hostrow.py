@@ -10,7 +10,8 @@ from farm.config.model import Config, Lane
 def described(config: Config) -> dict[str, Any]:
     """Return lanes, runners, capacity (jobs at once) and memory_bytes, as HostStore.register and describe take them."""
     return {
-        "lanes": {lane.name: _lane(lane) for lane in config.lanes},
+        # jsonb keeps no order: it is told beside.
+        "lanes": {lane.name: {"place": place, **_lane(lane)} for place, lane in enumerate(config.lanes)},
         "runners": sorted(config.runners),
         "capacity": sum(lane.subworkers * lane.concurrency for lane in config.lanes),
         "memory_bytes": config.host.memory_bytes,

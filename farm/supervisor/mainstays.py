@@ -8,8 +8,10 @@ import time
 from array import array
 
 from farm.config.model import Config
+from farm.shm.counters import NO_COMMITS, Commits
 from farm.supervisor.children import Children
 from farm.supervisor.crew import Crew
+from farm.supervisor.events import Event, event
 from farm.supervisor.generation import Phase
 from farm.supervisor.loop import Loop
 from farm.supervisor.writer import Writer
@@ -36,14 +38,22 @@ class Mainstays:
         self._acks_left: list[tuple[int, array[int]]] = []
         """Of writers that ended, not taken yet."""
         self._quick_ends = 0
-        self._dropped_before = 0
-        """By writers that were replaced."""
+        self._commits_before = NO_COMMITS
+        """Of writers that were replaced."""
         self._watch(zygote)
 
     @property
     def dropped(self) -> int:
-        """Outcomes that the fence dropped since the farm's start."""
-        return self._dropped_before + self.writer.dropped
+        """Outcomes that the fence dropped since the farm's start: duplicate, stale, or unknown."""
+        counts = self.commits().counts
+        return counts.duplicate + counts.stale + counts.unknown
+
+    def commits(self) -> Commits:
+        """Return what commits came to since the farm's start, of all writers together.
+
+        From any thread; in any but the main one it raises ValueError in the moment in which the writer is replaced.
+        """
+        return self._commits_before.plus(self.writer.commits())
 
     def acks(self) -> list[tuple[int, array[int]]]:
         """Return all acks that have come in since the last call, as Writer.acks()."""
@@ -94,16 +104,19 @@ class Mainstays:
 
     def _replace_writer(self, status: int) -> None:
         """A new writer reads the same rings from their tails: nothing published is lost, and the fence drops what was committed."""
-        log.error("the writer ended (status %d): a new one takes over its rings", os.waitstatus_to_exitcode(status))
+        code = os.waitstatus_to_exitcode(status)
+        log.error("the writer ended (status %d): a new one takes over its rings", code, extra=event(Event.WRITER_ENDED, status=code))
         self._note_quick_end("writer", self.writer.born_at, status)
         self._acks_left += self.writer.acks()
-        self._dropped_before += self.writer.dropped
+        before = self.commits()
         self.writer.close()
-        self.writer = self._children.make_writer(self._config)
+        # Both at once: another thread adds them up.
+        self._commits_before, self.writer = before, self._children.make_writer(self._config)
         self._crew.attach_all(self.writer)
 
     def _replace_zygote(self, status: int) -> None:
-        log.error("the zygote ended (status %d): a new one is made", os.waitstatus_to_exitcode(status))
+        code = os.waitstatus_to_exitcode(status)
+        log.error("the zygote ended (status %d): a new one is made", code, extra=event(Event.ZYGOTE_ENDED, status=code))
         self._note_quick_end("zygote", self.zygote.born_at, status)
         self.zygote.hush()
         self._crew.hear_births(self.zygote)
@@ -128,7 +141,8 @@ class Mainstays:
         quick = os.WIFEXITED(status) and time.monotonic() - born_at < QUICK_S
         self._quick_ends = self._quick_ends + 1 if quick else 0
         if self._quick_ends == QUICK_ENDS_MAX:
-            log.error("the %s ends as soon as it is started; its last words are above. The farm gives up", name)
+            gave_up = event(Event.GAVE_UP, process=name)
+            log.error("the %s ends as soon as it is started; its last words are above. The farm gives up", name, extra=gave_up)
             self.failed = name
 
     def _watch(self, zygote: Zygote) -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import NamedTuple
 
+from farm.cgroups import Group
 from farm.model import OutcomeKind
-from farm.shm.generation import generation_bytes
+from farm.supervisor.bounds import Bounds, bounds_of
 from farm.supervisor.crew import Crew
-from farm.supervisor.footprint import children_of, exact_bytes, held_bytes, resident_bytes, tree_of
+from farm.supervisor.footprint import children_of, exact_bytes, held_bytes, resident_bytes, shared_bytes, tree_of
 from farm.supervisor.generation import NONE_OF_THEM, Doom, Generation, Phase
 from farm.supervisor.lane import Lane
 from farm.units import format_size
@@ -24,25 +25,16 @@ from farm.units import format_size
 LOOK_S = 0.1
 NEAR_SHARE, NEAR_LOOK_S = 0.8, 0.02
 """Near its limit a subworker is looked at more often: in a tenth of a second it may take half a gigabyte."""
+FILES_S = 1.0
+"""Between two looks at what a subworker's group holds of files in shared memory."""
+FILES_BYTES_MIN = 8_000_000
+"""Less than this, left by earlier jobs, is hardly in the way of the next one."""
 EXACT_S = 1.0
 """Between two exact looks at one subworker that had turned out to hold less: its pages are walked for them."""
-FACTOR = 1.25
-"""A subworker is ended at this many times what its jobs may allocate: a MemoryError is to come first, where it can."""
 RELIEF_S = 2.0
 """Between two that are ended for want of memory on the host: the memory of the first is to be given back before it is looked at again."""
 RELIEF_BYTES_MIN = 32_000_000
 """Who holds less is not ended for it: the host would have no more memory than before."""
-
-
-@dataclass(slots=True)
-class Bounds:
-    """What one generation may hold."""
-
-    lane: Lane
-    baseline_bytes: int
-    """What it held before its first job, and its rings, which come to be in its memory little by little."""
-    limit_bytes: int
-    exact_at: float = 0.0
 
 
 class Holder(NamedTuple):
@@ -99,7 +91,9 @@ class MemoryWatch:
             return 0
         generation = most.generation
         if most.own_bytes > generation.memory_bytes:
-            self._end(generation, most.lane, most.ran, most.taken_bytes, ", and the host is very short of memory")
+            if not self._end(generation, most.lane, most.ran, most.taken_bytes, ", and the host is very short of memory"):
+                # What it held was its job's, which has just ended.
+                return 0
         else:
             generation.recall()
             held = f"its jobs held {format_size(most.own_bytes)} of their {format_size(generation.memory_bytes)}, more than others"
@@ -119,15 +113,17 @@ class MemoryWatch:
         return holders
 
     def _bounds_of(self, generation: Generation) -> Bounds:
-        lane = next(lane for lane in self._crew.lanes if lane.name == generation.lane)
-        generation.footprint_bytes = generation.footprint_bytes or held_bytes(generation.pid)
-        limit = limit_bytes(generation)
-        return Bounds(lane, limit - int(generation.memory_bytes * FACTOR), limit)
+        return bounds_of(generation, next(lane for lane in self._crew.lanes if lane.name == generation.lane))
 
     def _look(self, generation: Generation, bounds: Bounds, strays: Sequence[int], now: float) -> bool:
         """Look at one; True if it is near its limit."""
+        if generation.group is not None and self._judge_kills(generation, bounds):
+            return True
         near_bytes = bounds.baseline_bytes + NEAR_SHARE * (bounds.limit_bytes - bounds.baseline_bytes)
         tree = tree_of(generation.pid, tuple(strays))
+        if generation.group is not None and now >= bounds.files_at:
+            bounds.files_at = now + FILES_S
+            _allow_files(generation, generation.group, bounds, tree)
         if sum(map(resident_bytes, tree)) <= near_bytes or (held := sum(map(held_bytes, tree))) <= near_bytes:
             return False
         if held > bounds.limit_bytes and now >= bounds.exact_at:
@@ -139,24 +135,49 @@ class MemoryWatch:
                 self._end(generation, bounds.lane, ran, taken, f", with {others} more of its processes" if others else "")
         return True
 
-    def _end(self, generation: Generation, lane: Lane, ran: Container[int], taken: int, how: str) -> None:
+    def _judge_kills(self, generation: Generation, bounds: Bounds) -> bool:
+        """End one that lives on while the kernel has ended something that its job had started, for the limit of their control group.
+
+        If another job has run since the last look, nobody knows whose it was: then what runs goes back, to run alone.
+        """
+        ran = {slot.seq for slot in generation.running()}
+        suspects = bounds.may_be(generation, len(ran))
+        group = generation.group
+        if group is None or not group.new_kills() or not ran:
+            return False
+        how = " (one of its processes was ended by the kernel)"
+        return self._end(generation, bounds.lane, ran, group.peak_bytes, how, beyond_doubt=suspects <= 1)
+
+    def _end(self, generation: Generation, lane: Lane, ran: Container[int], taken: int, how: str, *, beyond_doubt: bool = True) -> bool:
         """Kill it at once: what has half a second more takes that much more. First a recall, so that this hits no later job than those
-        that ran when it was measured; if none of them runs any more, the next look will tell."""
+        that ran when it was measured; if none of them runs any more, the next look will tell. Returns whether it was killed.
+
+        beyond_doubt: it was one of those that run.
+        """
         generation.recall()
         running = [slot for slot in generation.running() if slot.seq in ran]
         message = f"memory limit of {generation.memory_bytes / 1e6:.0f} MB reached; peak {taken / 1e6:.0f} MB{how}"
-        if len(running) == 1:
+        if len(running) == 1 and beyond_doubt:
             generation.kill(Doom(OutcomeKind.MEMORY, message, running[0].seq, peak_bytes=taken))
         elif running:
             lane.loners.know(slot.job_id for slot in running)
-            message += f" by {len(running)} jobs beside each other: each is to run alone"
-            generation.kill(Doom(OutcomeKind.MEMORY, message, NONE_OF_THEM))
+            whose = f"{len(running)} jobs beside each other: each" if len(running) > 1 else "this job or one before it: it"
+            generation.kill(Doom(OutcomeKind.MEMORY, f"{message} by {whose} is to run alone", NONE_OF_THEM))
+        return bool(running)
 
 
-def limit_bytes(generation: Generation) -> int:
-    """Return what one generation may hold before it is ended: beside what its jobs may take what it held before the first of them, and its
-    rings, which come to be in its memory little by little."""
-    return generation.footprint_bytes + generation_bytes(generation.slots) + int(generation.memory_bytes * FACTOR)
+def _allow_files(generation: Generation, group: Group, bounds: Bounds, tree: Sequence[int]) -> None:
+    """Have what earlier jobs have left in `/dev/shm` not count against later ones: their group's limit is so much higher.
+
+    It is never lower again: the kernel would end somebody for that.
+    """
+    ran = frozenset(slot.seq for slot in generation.running())
+    before, bounds.ran = bounds.ran, ran
+    if ran.isdisjoint(before):
+        allowed = bounds.group_bytes + group.shared_bytes - sum(map(shared_bytes, tree))
+        if allowed >= group.limit_bytes + FILES_BYTES_MIN:
+            with suppress(OSError):
+                group.limit(allowed)
 
 
 def _orphans(generations: Sequence[Generation]) -> Mapping[int, list[int]]:

@@ -17,12 +17,14 @@ import orjson
 from farm.errors import FarmError
 from farm.headway import printable
 from farm.shm.frames import task_of
+from farm.spread import Spread
+from farm.supervisor.bounds import limit_bytes
 from farm.supervisor.crew import Crew
 from farm.supervisor.depths import DepthWatch
+from farm.supervisor.figures import ClaimFigures
 from farm.supervisor.generation import Generation
 from farm.supervisor.lane import Lane
 from farm.supervisor.lookout import Lookout
-from farm.supervisor.memory import limit_bytes
 from farm.supervisor.posts import LanePosts
 
 TASKS_MAX = 200
@@ -55,6 +57,7 @@ class Panorama:
         lookout: Lookout,
         ack_path: Callable[[], Path],
         short_of_memory: Callable[[], str],
+        claims: ClaimFigures,
         about: Mapping[str, Any],
     ) -> None:
         """status: what is told of the farm as a whole. ack_path: the file of the writer of now. about: what never changes while it runs."""
@@ -65,6 +68,7 @@ class Panorama:
         self._lookout = lookout
         self._ack_path = ack_path
         self._short_of_memory = short_of_memory
+        self._claims = claims
         self._about = {"host": platform.node(), **about}
         self._began = time.monotonic()
 
@@ -81,6 +85,7 @@ class Panorama:
             "latency_s": latency_s,
             "away_s": None if away_since is None else now - away_since,
             "ack": str(self._ack_path()),
+            "claims": {"times": _spread(self._claims.times), "sizes": _spread(self._claims.sizes)},
             "short_of_memory": self._short_of_memory(),
             "depths": None if depths is None else {"age_s": depths.age_s, "queues": [queue._asdict() for queue in depths.queues]},
             "hosts": None if seen is None else {"age_s": now - seen.at, "hosts": _json(seen.hosts[:HOSTS_MAX])},
@@ -112,13 +117,14 @@ class Panorama:
             "held_by": sorted(lane.held_by),
             "stolen": lane.stolen,
             "buffered": max(0, lane.buffered),
+            "ended_by_us": {str(kind): count for kind, count in self._crew.tallies.noted(lane.name).items()},
             "missing": printable(posts.shortage.why[:TASK_CHARS_MAX]),
             "crew": [_subworker(generation, lane, posts) for generation in lane.generations],
         }
 
 
 def _subworker(generation: Generation, lane: Lane, posts: LanePosts) -> list[Any]:
-    """Return one subworker as a row, since there may be a thousand."""
+    """Return one subworker as a row, since there may be a thousand: columns.COLUMNS says what stands where."""
     post = posts.post_of(generation)
     return [
         generation.name,
@@ -128,9 +134,14 @@ def _subworker(generation: Generation, lane: Lane, posts: LanePosts) -> list[Any
         "leaving" if generation.leaving else str(generation.phase),
         limit_bytes(generation),
         generation.unstarted,
+        max(0, len(generation.handed) - generation.unstarted - generation.occupied),
         0 if post is None else post.restarts,
         "" if post is None else printable(post.emptied_why[:TASK_CHARS_MAX]),
     ]
+
+
+def _spread(spread: Spread) -> Answer:
+    return {"counts": spread.counts, "total": spread.total}
 
 
 def _json(hosts: Any) -> Any:

@@ -34,6 +34,7 @@ from farm.supervisor.claimer import Claimer
 from farm.supervisor.crew import Crew
 from farm.supervisor.depths import DepthWatch
 from farm.supervisor.desk import Desk
+from farm.supervisor.figures import Figures
 from farm.supervisor.generation import Generation
 from farm.supervisor.handover import Handover
 from farm.supervisor.heartbeat import Heartbeat, less_monotonic
@@ -49,6 +50,7 @@ from farm.supervisor.panorama import Link
 from farm.supervisor.pauses import Pauses
 from farm.supervisor.postbox import Postbox
 from farm.supervisor.refusals import Refusals
+from farm.supervisor.service import Service
 from farm.supervisor.supervisor import Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
 from farm.supervisor.threads import Nap, PartThread
@@ -59,6 +61,8 @@ from farm.supervisor.writer import Writer
 
 FRAME_SPARE_BYTES = 64
 STOP_S = 6.0
+STUCK_S = 120.0
+"""A thread whose step takes so long does not come back from it: a step has a few calls of the database, each with its own deadline."""
 PROMOTE_EVERY_S = 1.0
 
 
@@ -204,6 +208,7 @@ class Parts:
         desk: Desk,
         spill: Spill,
         inbox: queue.SimpleQueue[Any],
+        service: Service,
         burst: bool,
     ) -> Supervisor:
         """Make the main thread's part."""
@@ -226,6 +231,8 @@ class Parts:
             packer=self._packer,
             claimer=self._claimer,
             claims=self._claims,
+            service=service,
+            stuck=self._stuck,
             burst=burst,
         )
 
@@ -235,14 +242,36 @@ class Parts:
         self._packer.adopt(runner_names=list(config.runners), refusals=Refusals(config.runners), timeouts=self._timeouts())
         self._upkeep_store.policies = Policies(config.tasks)
         self._keeper.promote_every_s = self._promote_every_s()
-        self._claimer.adopt(runner_names=config.runners, claim_max=config.claim_max, poll_s=config.poll_s)
+        self._claimer.adopt(claim_max=config.claim_max, poll_s=config.poll_s)
         self._claimer.set_lanes(lanes)
         self._claims.wake()
         self._heartbeat.describe(described(config))
 
+    def claim_for(self, runner_names: Sequence[str]) -> None:
+        """Claim jobs of these runners from now on."""
+        self._claimer.claim_for(runner_names)
+        self._claims.wake()
+
+    def figures(self, crew: Crew) -> Figures:
+        """Return what the threads, and the main thread for the crew, have counted; after make()."""
+        return Figures(claims=self._claimer.figures, beats=self._heartbeat.figures, upkeep=self._keeper.figures, restarts=crew.restarts)
+
+    def steps(self) -> dict[str, float]:
+        """Return for how many seconds each thread has been at its present step, 0 for one that sleeps. From any thread."""
+        now = time.monotonic()
+        return {thread.name: thread.at_it_s(now) for thread in self._threads}
+
+    def thread_failures(self) -> dict[str, int]:
+        """Return how many steps of each thread have failed. From any thread."""
+        return {thread.name: thread.failures for thread in self._threads}
+
+    def knows_work(self, lane: Lane) -> bool:
+        """Tell whether there is work that this lane could claim. From any thread."""
+        return self._claimer.knows_work(lane)
+
     def link(self) -> Link:
         """Return how the database does."""
-        return Link(self._heartbeat.latency_s, self._heartbeat.away_since)
+        return Link(self._heartbeat.figures.last_s, self._heartbeat.figures.away_since)
 
     def pauses(self, directory: Path, *, crew: Crew, handover: Handover) -> Pauses:
         """Make what pauses lanes and queues, and remembers it in a state directory."""
@@ -269,6 +298,12 @@ class Parts:
             # With the database gone at this very moment the row waits for its lease: there is nothing in it to hurry for.
             with suppress(StoreUnavailable):
                 self._hosts.retire(self._host_id, None)
+
+    def _stuck(self) -> str:
+        """Say which thread does not come to the end of a step, "" if all do: none waits for a database without a deadline."""
+        now = time.monotonic()
+        names = [thread.name for thread in self._threads if thread.at_it_s(now) > STUCK_S]
+        return f"no step of {', '.join(names)} has ended for {STUCK_S:g} s" if names else ""
 
     def _timeouts(self) -> Timeouts:
         policies = Policies(self._config.tasks)

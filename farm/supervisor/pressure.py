@@ -136,7 +136,8 @@ def _left_bytes(group: Path) -> int:
     stat = dict(line.split() for line in _lines(group / "memory.stat") if line.count(b" ") == 1)
     # Of version 1 the sums over all groups below begin with total_.
     cached = sum(int(stat.get(b"total_" + name, stat.get(name, 0))) for name in (b"active_file", b"inactive_file"))
-    return _limit_bytes(group) - max(0, used - cached)
+    # A limit that was lowered below what is used leaves nothing, not less.
+    return max(0, _limit_bytes(group) - max(0, used - cached))
 
 
 def _stalls(path: Path) -> tuple[float, int] | None:

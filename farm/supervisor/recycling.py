@@ -11,6 +11,8 @@ from __future__ import annotations
 import logging
 
 from farm.supervisor.crew import Crew
+from farm.supervisor.events import Event, event
+from farm.supervisor.figures import Reason
 from farm.supervisor.footprint import private_bytes
 from farm.supervisor.generation import Generation, Phase
 from farm.supervisor.posts import LanePosts, Post
@@ -75,7 +77,7 @@ class Turn:
             held = [(post, post.generation) for post in self.posts.posts if post.generation is not None and post.serving]
             self._measure([generation for _post, generation in held], now)
             if self.posts.ready_spare is not None and self.posts.has_room:
-                due = next(((*one, why) for one in held if (why := self._why_due(one[1], now)) is not None), None)
+                due = next(((*one, why) for one in in_turn(held) if (why := self._why_due(one[1], now)) is not None), None)
                 if due is not None:
                     self._begin(*due, now)
                     return 0.0
@@ -164,9 +166,25 @@ class Turn:
         return wait_s
 
     def _tell(self, generation: Generation, why: str, now: float) -> None:
+        self._crew.restarts.note(generation.lane, Reason.RELOAD if generation.replace_why else Reason.RECYCLED)
         if now < self._told_at + TELL_S:
             self._untold += 1
             return
         more = f", and {self._untold:,} more since this was last told" if self._untold else ""
-        log.info("%s (%s) has a successor: %s%s", generation.post, generation.lane, why, more)
+        replaced = event(Event.SUBWORKER_REPLACED, subworker=generation.post, lane=generation.lane, why=why)
+        log.info("%s (%s) has a successor: %s%s", generation.post, generation.lane, why, more, extra=replaced)
         self._told_at, self._untold = now, 0
+
+
+def in_turn(held: list[tuple[Post, Generation]]) -> list[tuple[Post, Generation]]:
+    """Return them in the order in which they are to be replaced. Where somebody wants them all replaced, those that run nothing come
+    first, and last whoever runs a job for the longest time: while one is waited for, nobody else of its lane is replaced."""
+    wanted = [one for one in held if one[1].replace_why]
+    if len(wanted) < 2:
+        return held
+    return sorted(held, key=lambda one: _since_ns(one[1]) if one[1].replace_why else 0, reverse=True)
+
+
+def _since_ns(generation: Generation) -> float:
+    """Return since when the oldest of its jobs has run, infinite if it runs none."""
+    return min((slot.started_ns for slot in generation.running()), default=float("inf"))

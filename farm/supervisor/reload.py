@@ -18,6 +18,7 @@ from farm.config.model import Lane as LaneConfig
 from farm.errors import ConfigError, FarmError
 from farm.shm.place import Place
 from farm.supervisor.crew import Crew
+from farm.supervisor.events import Event, event
 from farm.supervisor.lane import LEAVING, Lane
 from farm.supervisor.mainstays import Mainstays
 from farm.supervisor.room import check_machine, more_rings_bytes
@@ -40,9 +41,13 @@ class Reloader:
         place: Place,
         make_lane: Callable[[LaneConfig, int], Lane],
         adopt: Callable[[Config, Sequence[Lane]], None],
+        begin: Callable[[], None],
+        end: Callable[[], None],
+        claim_for: Callable[[Sequence[str]], None],
     ) -> None:
         """load: reads the configuration again from where it came; None: it came from nowhere. make_lane: of its configuration and
-        claim_max. adopt: has all else go by a configuration, with these lanes."""
+        claim_max. adopt: has all else go by a configuration, with these lanes. claim_for: has jobs of these runners be claimed.
+        begin, end: called around each reload, whatever comes of it."""
         self.config = config
         """What is in force."""
         self._load = load
@@ -51,22 +56,37 @@ class Reloader:
         self._place = place
         self._make_lane = make_lane
         self._adopt = adopt
+        self._begin, self._end = begin, end
+        self._claim_for = claim_for
+        self._runners_claimed = len(config.runners)
 
     def reload(self) -> list[str]:
         """Go on by the configuration as it stands in its file now; returns what has changed, in words, a line each.
 
         Raises ConfigError or another FarmError, and then nothing has changed. The outcome is logged either way.
         """
+        self._begin()
         try:
             said = self._reload()
         except FarmError as error:
             for line in error.problems if isinstance(error, ConfigError) else [str(error)]:
                 log.error("reload: %s", line)
-            log.error("reload: nothing has changed; the farm goes on as before")
+            log.error("reload: nothing has changed; the farm goes on as before", extra=event(Event.RELOAD_REFUSED, why=str(error)))
             raise
-        for line in said:
+        finally:
+            self._end()
+        for line in said[:-1]:
             log.info("reload: %s", line)
+        log.info("reload: %s", said[-1], extra=event(Event.RELOADED, changes=said[:-1]))
         return said
+
+    def note_burials(self) -> None:
+        """Have jobs of runners that were added be claimed, once nobody is left who has not got them: until then such a job could come to
+        one that was forked before, and find no runner there."""
+        known = self._crew.runners_known
+        if known != self._runners_claimed:
+            self._runners_claimed = known
+            self._claim_for(list(self.config.runners)[:known])
 
     def as_data(self) -> dict[str, Any]:
         """Return what is in force, as data to be compared: see farm.config.changes. Secrets are digests under a key of this answer."""
@@ -116,6 +136,7 @@ class Reloader:
                 crew.add_lane(lane)
             lanes.append(lane)
         self._adopt(config, lanes)
+        self.note_burials()
 
 
 def in_old_order(old: Config, new: Config) -> Config:

@@ -9,6 +9,7 @@ import orjson
 from farm import linux
 from farm.config.model import Config, Lane
 from farm.errors import FarmError
+from farm.shm.failures import failure_file_bytes
 from farm.shm.generation import RESULT_RING_BYTES, generation_bytes, ring_file_bytes
 
 OF_EACH_LANE = 2
@@ -24,7 +25,7 @@ RUNNER_OPTIONS_BYTES_MAX = 48 << 10
 def check_machine(config: Config, *, beside: int = 0) -> None:
     """Refuse what this machine cannot do, before anything is made. beside: subworkers that are there already. Raises FarmError."""
     subworkers = sum(lane.subworkers for lane in config.lanes)
-    needed = DESCRIPTORS + DESCRIPTORS_A_SUBWORKER * (subworkers + OF_EACH_LANE * len(config.lanes) + beside)
+    needed = descriptors_needed(config.lanes, beside=beside)
     allowed = linux.raise_descriptor_limit(needed)
     if allowed < needed:
         plural = "s need" if subworkers > 1 else " needs"
@@ -34,10 +35,16 @@ def check_machine(config: Config, *, beside: int = 0) -> None:
         raise FarmError(f"runners: their options are {options_bytes:,} bytes; at most {RUNNER_OPTIONS_BYTES_MAX:,} reach a subworker")
 
 
+def descriptors_needed(lanes: Sequence[Lane], *, beside: int = 0) -> int:
+    """Return how many files a supervisor of these lanes may have open. beside: subworkers that are there already."""
+    subworkers = sum(lane.subworkers for lane in lanes)
+    return DESCRIPTORS + DESCRIPTORS_A_SUBWORKER * (subworkers + OF_EACH_LANE * len(lanes) + beside)
+
+
 def rings_bytes(config: Config) -> int:
     """Return what the files of a farm take that is started with this configuration."""
     slots = max(lane.concurrency for lane in config.lanes)
-    others = SPARE_GENERATIONS * generation_bytes(slots) + 2 * ring_file_bytes(RESULT_RING_BYTES)
+    others = SPARE_GENERATIONS * generation_bytes(slots) + 2 * ring_file_bytes(RESULT_RING_BYTES) + failure_file_bytes()
     return sum(map(_lane_bytes, config.lanes)) + others
 
 

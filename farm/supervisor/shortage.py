@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from farm.supervisor.events import Event, event
+
 AGAIN_S = 60.0
 """The same is said again after this time; something else at once."""
 
@@ -31,19 +33,21 @@ class Shortage:
         """Take in that a subworker is missing."""
         self._why = why
         if self._is_news(f"lane {self._lane} has {present} of {self.full} subworkers: {why}", now):
-            log.error("%s; it is tried again and again, up to every 5 s", self._said)
+            short = event(Event.LANE_SHORT, lane=self._lane, why=why)
+            log.error("%s; it is tried again and again, up to every 5 s", self._said, extra=short)
 
     def note_full(self) -> None:
         """Take in that none is missing."""
         if self._why:
             self._why = self._said = ""
-            log.warning("lane %s has all its subworkers again", self._lane)
+            log.warning("lane %s has all its subworkers again", self._lane, extra=event(Event.LANE_FULL, lane=self._lane))
 
     def note_no_spare(self, why: str, now: float) -> None:
         """Take in that there is no spare one: it is missed only if the lane comes to need it, or somebody is due to be replaced."""
         self._why_no_spare = why
         if not self._why and self._is_news(f"lane {self._lane} has no spare subworker: {why}", now):
-            log.warning("%s; it is tried again and again, up to every 5 s", self._said)
+            short = event(Event.LANE_SHORT, lane=self._lane, why=why)
+            log.warning("%s; it is tried again and again, up to every 5 s", self._said, extra=short)
 
     def note_spare(self) -> None:
         """Take in that there is one."""

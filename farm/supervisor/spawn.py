@@ -17,8 +17,17 @@ SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM
 HIGH_FD = 100
 
 
-def spawn(module: str, arguments: Sequence[str], descriptors: Mapping[int, int], extra_env: Mapping[str, str] | None = None) -> int:
+def spawn(
+    module: str,
+    arguments: Sequence[str],
+    descriptors: Mapping[int, int],
+    extra_env: Mapping[str, str] | None = None,
+    *,
+    leads_group: bool = False,
+) -> int:
     """Run `python -m module arguments` and return its pid. descriptors: the child's number -> ours; it gets no others.
+
+    leads_group: in a process group of its own.
 
     -P keeps the working directory out of sys.path: a module of the user's must not take the place of an installed one.
     """
@@ -30,7 +39,10 @@ def spawn(module: str, arguments: Sequence[str], descriptors: Mapping[int, int],
             kept.append(fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, HIGH_FD))
             actions.append((os.POSIX_SPAWN_DUP2, kept[-1], target))
         command = [sys.executable, "-P", "-m", module, *arguments]
-        return os.posix_spawn(sys.executable, command, {**_environment(), **(extra_env or {})}, file_actions=actions)
+        environment = {**child_environment(), **(extra_env or {})}
+        if leads_group:
+            return os.posix_spawn(sys.executable, command, environment, file_actions=actions, setpgroup=0)
+        return os.posix_spawn(sys.executable, command, environment, file_actions=actions)
     finally:
         for descriptor in kept:
             os.close(descriptor)
@@ -44,5 +56,6 @@ def inherit_nothing() -> None:
                 os.set_inheritable(int(name), False)
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
+    """Return what a child may know of our environment."""
     return {name: value for name, value in os.environ.items() if name in ENVIRONMENT or name.startswith("LC_")}

@@ -25,6 +25,8 @@ from farm.supervisor.crew import Crew
 from farm.supervisor.deadlines import Deadlines
 from farm.supervisor.desk import Desk, released
 from farm.supervisor.drain import Drain
+from farm.supervisor.events import Event, event
+from farm.supervisor.front import Front
 from farm.supervisor.generation import Phase, signal_group
 from farm.supervisor.handover import Handover
 from farm.supervisor.lane import Lane, leases_held
@@ -37,6 +39,7 @@ from farm.supervisor.postbox import Postbox
 from farm.supervisor.pressure import Meter
 from farm.supervisor.recycling import Recycling
 from farm.supervisor.reload import Reloader
+from farm.supervisor.service import Service
 from farm.supervisor.snapshot import lane_snapshot, running
 from farm.supervisor.takeback import TakeBack
 from farm.supervisor.threads import PartThread
@@ -49,6 +52,8 @@ ACKS_S_MAX = 0.03
 """Acks are waited for only when nothing else wakes the supervisor sooner: they free memory, and nobody waits for that."""
 SETUP_TRIES = 4
 """Of each subworker, before any has served: what cannot be set up at the start is a mistake in the configuration, or of the machine."""
+LEAVE_S_MAX = 30.0
+"""What leaving may take beside the time that running jobs have: the last commits, and the ends of processes and threads."""
 LOOK_S = 0.02
 """How often to look whether the ring of a dead subworker is consumed, and with --burst whether the last look found nothing."""
 
@@ -79,8 +84,11 @@ class Supervisor:
         packer: Packer,
         claimer: Claimer,
         claims: PartThread,
+        service: Service,
+        stuck: Callable[[], str],
         burst: bool,
     ) -> None:
+        """stuck: says in words what makes no progress though it should, "" if nothing does."""
         self._drain_timeout_s = drain_timeout_s
         self._loop = loop
         self._mainstays = mainstays
@@ -94,6 +102,8 @@ class Supervisor:
         """The first position of the unpacked arrival that is still to be packed."""
         self._claimer = claimer
         self._claims = claims
+        self._service = service
+        self._stuck = stuck
         self._burst = burst
         self._deadlines = Deadlines(crew)
         self._cancels = Cancels(crew=crew, desk=desk)
@@ -103,6 +113,8 @@ class Supervisor:
         self.handover = Handover(crew.lanes, origins=self.origins, give_back=self._give_back)
         self.take_back = TakeBack(crew.lanes, self.handover)
         self._recycling = Recycling(crew)
+        self.front: Front | None = None
+        """The screen on our terminal, if there is one."""
         self._reloader: Reloader | None = None
         self._control: Control | None = None
         self._commands: Commands | None = None
@@ -112,6 +124,8 @@ class Supervisor:
         self._served = False
         self.gave_up = False
         """True when it drains because it could not go on, not because it was told to."""
+        self.turned_at = time.monotonic()
+        """When the loop turned last."""
         self.settled = 0
         """Jobs whose outcome is committed, as told by acks."""
         self.refused = 0
@@ -147,9 +161,22 @@ class Supervisor:
                     return self._drain.uncommitted()
 
     @property
+    def draining(self) -> bool:
+        """True from when it was told to leave."""
+        return self._drain is not None
+
+    @property
     def served(self) -> bool:
         """True once a lane has been ready."""
         return self._served
+
+    def status(self) -> str:
+        """Say in one line what it does now."""
+        if not self._served:
+            return "starting"
+        lanes, busy = len(self._crew.lanes), running(self._crew.lanes)
+        doing = "draining" if self._drain is not None else counted(lanes, "lane")
+        return f"{doing}, {counted(busy, 'job')} running, {counted(self.settled, 'outcome')} committed"
 
     def summary(self) -> str:
         """Say what came of the jobs, in words."""
@@ -166,6 +193,7 @@ class Supervisor:
 
     def step(self, now: float) -> float:
         """Do all that can be done now; returns the seconds until the next look."""
+        self.turned_at = now
         # Work first: whoever has just enqueued a job is waiting for it.
         self._take_arrivals()
         if self._drain is None:
@@ -178,6 +206,8 @@ class Supervisor:
         consumed = self._crew.consumed()
         self._take_acks()
         self._crew.bury(consumed, self._mainstays.writer)
+        if consumed and self._reloader is not None:
+            self._reloader.note_burials()
         if self._drain is None:
             changed = self._crew.finish_recalls() or changed or bool(consumed) or any(lane.loners.any for lane in self._crew.lanes)
             if changed:
@@ -200,6 +230,7 @@ class Supervisor:
             wait_s = min(wait_s, self._drain.step(now))
         elif self._burst:
             wait_s = min(wait_s, self._look_for_end(now))
+        wait_s = min(wait_s, self._service.step(now, self.status, self._stuck))
         return min(wait_s, LOOK_S) if dying or self._unpacked is not None else wait_s
 
     def _look_at_memory(self, now: float) -> float:
@@ -220,12 +251,14 @@ class Supervisor:
         """Stop claiming and leave when all is done; called again, hurry."""
         now = time.monotonic()
         if self._drain is not None:
-            log.info("hurrying: running jobs are ended now")
+            log.info("hurrying: running jobs are ended now", extra=event(Event.HURRIED))
             self._drain.hurry(now)
             return
-        log.info("draining: running jobs may end within %g s", self._drain_timeout_s)
+        left_s = self._drain_timeout_s
+        log.info("draining: running jobs may end within %g s", left_s, extra=event(Event.DRAINING, left_s=left_s))
         self._claimer.closed = True
         self._drain = Drain(crew=self._crew, desk=self._desk, deadline=now + self._drain_timeout_s)
+        self._service.tell_stopping(self.status(), self._drain_timeout_s + LEAVE_S_MAX)
 
     def drain(self, hurry: bool) -> tuple[float, list[str]]:
         """Leave when all is done, or hurry; asked again, go on with it. Returns the seconds that running jobs have, and that in words."""
@@ -268,6 +301,8 @@ class Supervisor:
             self._reap_children()
         elif number in (signal.SIGTERM, signal.SIGINT):
             self.begin_drain()
+        elif number == signal.SIGHUP and self.front is not None and self.front.hung_up:
+            log.info("the terminal is gone; the farm goes on")
         elif number == signal.SIGHUP and self._reloader is not None:
             # Why it cannot be done stands in the log; the old configuration goes on.
             with suppress(FarmError):
@@ -320,7 +355,7 @@ class Supervisor:
 
     def _refuse(self, arrival: Arrival, outcomes: Sequence[Outcome]) -> None:
         self.refused += len(outcomes)
-        self._desk.push(outcomes)
+        self._desk.push(outcomes, of=next((one.number for one in arrival.lane.generations), 0))
         tasks = {row[0]: row[1] for row in arrival.rows}
         self._crew.tallies.note(arrival.lane.name, ((tasks.get(outcome.job_id, b""), outcome) for outcome in outcomes))
 
@@ -331,7 +366,8 @@ class Supervisor:
 
     def _begin_as(self, host_id: int) -> None:
         """Our host row was retired: what we hold is somebody else's. Outcomes in the rings are still offered to the fence."""
-        log.error("this host was declared dead and its jobs were taken over; it begins again as host %d", host_id)
+        dead = event(Event.TAKEN_FOR_DEAD, host_id=host_id)
+        log.error("this host was declared dead and its jobs were taken over; it begins again as host %d", host_id, extra=dead)
         self._crew.abandon()
         self._crew.host_id = self._desk.file.host_id = host_id
 
@@ -346,6 +382,8 @@ class Supervisor:
 
     def _reap_children(self) -> None:
         """Reap whoever has ended. The group of a dead subworker is killed first, while its pid cannot be another's."""
+        if self.front is not None:
+            self.front.note_child()
         while True:
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -357,6 +395,8 @@ class Supervisor:
             self._mainstays.hear_births()
             signal_group(ended.si_pid, signal.SIGKILL)
             _pid, status, used = os.wait4(ended.si_pid, 0)
+            if self.front is not None and self.front.note_death(ended.si_pid, status):
+                continue
             if not self._mainstays.note_death(ended.si_pid, status):
                 self._crew.note_death(ended.si_pid, status, used.ru_maxrss * 1024)
             elif self._mainstays.failed and not self.gave_up:
@@ -367,10 +407,11 @@ class Supervisor:
     def _tell_first_ready(self) -> None:
         if not self._served and any(lane.serving for lane in self._crew.lanes):
             self._served = True
-            log.info("ready")
+            log.info("ready", extra=event(Event.READY))
+            self._service.tell_ready(self.status())
             self._claims.wake()
         elif not self._served and self._drain is None and self._crew.setup_failures >= SETUP_TRIES:
-            log.error("no subworker could be set up, in %d tries of each: the farm gives up", SETUP_TRIES)
+            log.error("no subworker could be set up, in %d tries of each: the farm gives up", SETUP_TRIES, extra=event(Event.GAVE_UP))
             self.gave_up = True
             self.begin_drain()
 

@@ -19,6 +19,7 @@ from farm.shm.generation import GenerationFile, HeaderPage, RingFile
 from farm.shm.place import Place
 from farm.shm.ring import Ring
 from farm.shm.spill import Spill
+from farm.supervisor.events import Event, event
 from farm.supervisor.writer import DESK_NUMBER, Writer
 from farm.units import counted
 
@@ -155,7 +156,8 @@ def take_over(places: Sequence[Place], *, writer: Writer, store: ReapStore, spil
         passing("takeover.after_reap")
         predecessor.remove(writer, spill)
         if jobs:
-            log.info("took over %s of an earlier run, %s of them had started", counted(jobs, "job"), f"{started:,}")
+            took = event(Event.TOOK_OVER, jobs=jobs, started=started)
+            log.info("took over %s of an earlier run, %s of them had started", counted(jobs, "job"), f"{started:,}", extra=took)
 
 
 def _files(place: Place) -> list[HeaderPage]:

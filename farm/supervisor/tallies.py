@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from threading import Lock
@@ -30,6 +31,7 @@ class Tallies:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._noted: dict[str, Counter[int]] = {}
         self._living: dict[Generation, _Seen] = {}
         self._sums: dict[Pair, Figures] = {}
         self._tallies: dict[Pair, Tally] = {}
@@ -51,9 +53,15 @@ class Tallies:
         with self._lock:
             for task, outcome in ended:
                 if outcome.kind != OutcomeKind.RELEASED:
+                    self._noted.setdefault(lane, Counter())[int(outcome.kind)] += 1
                     # The start is what its slot says, where a job may have written anything.
                     run_us = max(0, outcome.finished_ns - outcome.started_ns) // 1000 if outcome.started_ns else None
                     self._add(self._pair(lane, task_name(task)), figures_of(outcome.kind, run_us))
+
+    def noted(self, lane: str) -> dict[int, int]:
+        """Return how many jobs of a lane the supervisor has ended itself, by kind: what no subworker's table has."""
+        with self._lock:
+            return dict(self._noted.get(lane, ()))
 
     def read(self) -> dict[Pair, Tally]:
         """Return a tally for every lane and task, as (lane, task), of which a job has ended since the farm's start."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from farm.errors import StoreUnavailable
 from farm.ports import Part
+from farm.supervisor.events import Event, event
 
 BACKOFF_S = (0.05, 0.25)
 FAILED_PAUSE_S = 1.0
@@ -47,6 +48,7 @@ class PartThread:
         self._part = part
         self._nap = nap or EventNap()
         self._stopping = False
+        self._step_began: float | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -55,6 +57,11 @@ class PartThread:
     def wake(self) -> None:
         """Have the part step soon, even if it is stepping now."""
         self._nap.wake()
+
+    def at_it_s(self, now: float) -> float:
+        """Return how long its present step has taken, 0 while it sleeps. Steps are short: none waits for a database without a deadline."""
+        began = self._step_began
+        return 0.0 if began is None else now - began
 
     def stop(self, wait_s: float) -> bool:
         """End the thread after its current step; True if it has ended. May be called again, and before start()."""
@@ -66,7 +73,9 @@ class PartThread:
 
     def _run(self) -> None:
         while not self._stopping:
+            self._step_began = time.monotonic()
             wait_s = self._step()
+            self._step_began = None
             try:
                 self._nap.sleep(wait_s)
             except Exception:
@@ -85,4 +94,5 @@ class PartThread:
     def _note_failure(self) -> None:
         """Log the exception that is being handled."""
         self.failures += 1
-        log.exception("%s failed, for the %d. time; it goes on", self.name, self.failures)
+        failed = event(Event.PART_FAILED, part=self.name, times=self.failures)
+        log.exception("%s failed, for the %d. time; it goes on", self.name, self.failures, extra=failed)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from farm.config.model import Host
+from farm.supervisor.events import Event, event
 from farm.supervisor.lane import SHORT_OF_MEMORY, Lane
 from farm.supervisor.pressure import CRITICAL_SHARE, Level, Meter, Pressure, Reading
 from farm.units import format_duration, format_size
@@ -80,7 +81,9 @@ class Throttle:
             self._tell_begin(self.reading)
         elif before and not level:
             available = format_size(self.reading.available_bytes)
-            log.info("enough memory again, %s available: claims go on, after %s", available, format_duration(now - self._since))
+            since_s = now - self._since
+            enough = event(Event.MEMORY_ENOUGH, available_bytes=self.reading.available_bytes, after_s=since_s)
+            log.info("enough memory again, %s available: claims go on, after %s", available, format_duration(since_s), extra=enough)
 
     def _hold(self, level: Level) -> None:
         """Also those lanes that are new since the last look."""
@@ -102,7 +105,9 @@ class Throttle:
 
     def _tell_begin(self, reading: Reading) -> None:
         held = ", ".join(lane.name for lane in self._lanes() if SHORT_OF_MEMORY in lane.held_by)
-        log.warning("the host is short of memory: %s: nothing is claimed for %s", self._why(reading), held or "no lane: all are small")
+        why = self._why(reading)
+        short = event(Event.MEMORY_SHORT, why=why, lanes_held=held)
+        log.warning("the host is short of memory: %s: nothing is claimed for %s", why, held or "no lane: all are small", extra=short)
 
 
 def claiming_on(lanes: Sequence[Lane], floor_bytes: int, level: Level) -> set[str]:

@@ -9,6 +9,8 @@ from typing import Protocol
 from farm.errors import StoreUnavailable
 from farm.failpoints import passing
 from farm.model import Beat, HorizonHolder
+from farm.supervisor.events import Event, event
+from farm.supervisor.figures import UpkeepFigures
 from farm.supervisor.horizon import Horizon
 from farm.units import counted
 
@@ -109,6 +111,7 @@ class Upkeep:
         self._partitions_at = 0.0
         self._prune_at = 0.0
         self._horizon = Horizon()
+        self.figures = UpkeepFigures()
 
     def hear_of_cancel(self) -> None:
         """Sweep at the next step; from any thread."""
@@ -126,10 +129,12 @@ class Upkeep:
                 self._store.keep_partitions_ahead()
             passing("upkeep.before_promote")
             moved, next_due_s = self._store.promote(PROMOTE_MAX)
+            self.figures.jobs_promoted += moved
             if moved:
                 passing("upkeep.after_promote")
                 self._promoted()
             expired, next_expiry_s = self._store.expire(EXPIRE_MAX)
+            self.figures.jobs_expired += expired
             if now >= self._sweep_at or self._sweep_above:
                 self._sweep(now)
             if now >= self._prune_at:
@@ -137,7 +142,7 @@ class Upkeep:
                 self._store.prune_hosts()
                 self._store.prune_waiters()
                 self._store.prune_requests()
-                self._horizon.note(self._store.horizon(), now)
+                self.figures.horizon_age_s = self._horizon.note(self._store.horizon(), now)
         except StoreUnavailable:
             self._watch.begin_anew()
             raise
@@ -165,14 +170,20 @@ class Upkeep:
         for beat in self._watch.look(beats, server_up_s, now):
             passing("upkeep.before_retire")
             if self._retire(beat.host_id, beat.beat):
-                log.warning("host %d has not beaten for a lease time: retired, its jobs are taken over", beat.host_id)
+                self.figures.hosts_retired += 1
+                retired = event(Event.RETIRED, host_id=beat.host_id)
+                log.warning("host %d has not beaten for a lease time: retired, its jobs are taken over", beat.host_id, extra=retired)
         for host_id in self._store.retired_with_leases():
             passing("upkeep.before_reap")
             jobs, started = self._store.reap(host_id, None)
             passing("upkeep.after_reap")
+            self.figures.jobs_reaped += jobs
             if jobs:
-                log.warning("reaped %s of host %d, %s of them known to have started", counted(jobs, "job"), host_id, f"{started:,}")
+                reaped = event(Event.REAPED, host_id=host_id, jobs=jobs, started=started)
+                text = "reaped %s of host %d, %s of them known to have started"
+                log.warning(text, counted(jobs, "job"), host_id, f"{started:,}", extra=reaped)
                 self._promoted()
             elif ended := self._store.end_stuck_commits():
+                self.figures.commits_ended += ended
                 # Its leases are locked. As a rule that is over in a moment, or somebody else is reaping.
                 log.warning("ended %s whose writer is gone: they held leases of host %d", counted(ended, "commit"), host_id)

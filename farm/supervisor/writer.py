@@ -9,7 +9,7 @@ from array import array
 from contextlib import suppress
 
 from farm.failpoints import passing
-from farm.shm.counters import load_counts
+from farm.shm.counters import Commits, load_commits
 from farm.shm.generation import RingFile
 from farm.shm.ring import RingConsumer
 from farm.supervisor.spawn import spawn
@@ -55,9 +55,11 @@ class Writer:
         """Have it go on with other options; a successor is told with its start."""
         self._tell(adopt)
 
-    def attach(self, *, name: str, number: int, path: str, of_subworker: bool, wake_fd: int | None, desk: bool = False) -> None:
+    def attach(
+        self, *, name: str, number: int, path: str, of_subworker: bool, wake_fd: int | None, desk: bool = False, lane: str = ""
+    ) -> None:
         """Have a result ring read from now on; wake_fd is written when its producer waits and there is room again."""
-        attach = Attach(name=name, number=number, path=path, of_subworker=of_subworker, desk=desk)
+        attach = Attach(name=name, number=number, path=path, of_subworker=of_subworker, desk=desk, lane=lane)
         self._tell(attach, () if wake_fd is None else (wake_fd,))
 
     def detach(self, name: str) -> None:
@@ -93,11 +95,9 @@ class Writer:
     def disarm(self) -> None:
         self._acks.disarm()
 
-    @property
-    def dropped(self) -> int:
-        """Outcomes that the fence dropped since this writer's start: duplicate, stale, or unknown."""
-        counts = load_counts(self.ack_file)
-        return counts.duplicate + counts.stale + counts.unknown
+    def commits(self) -> Commits:
+        """Return what its commits came to since its start. From any thread, until it is closed."""
+        return load_commits(self.ack_file)
 
     def close(self) -> None:
         """Let go of the socket and the ack ring; the file is removed."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from farm.errors import StoreError, StoreExhausted, StoreUnavailable
 from farm.failpoints import passing
-from farm.model import CommitReport, Outcomes
-from farm.shm.counters import Counts
+from farm.model import CommitReport, FailedAttempt, Outcomes
+from farm.shm.counters import Commits, Counts, Standing
+from farm.spread import SIZE_BOUNDS, TIME_BOUNDS_S, Spread
+from farm.writer.failed import Reads
 from farm.writer.sources import Source
 
 ACKS_A_FRAME_MAX = 4_000
@@ -27,10 +30,11 @@ RETRY_S_MAX = 0.5
 log = logging.getLogger("farm.writer")
 
 
-class Commits(Protocol):
+class Store(Protocol):
     """Where outcomes go."""
 
     def commit(self, outcomes: Outcomes, *, now_ns: int, again: bool = False) -> CommitReport: ...
+    def take_failed(self) -> list[FailedAttempt]: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,16 +75,24 @@ class Batch:
     def __init__(
         self,
         *,
-        commits: Commits,
+        commits: Store,
         acknowledge: Callable[[int, bytes], None],
         batch_max: int,
         age_max_s: float,
         report: Callable[[CommitReport], None],
+        failed: Callable[[Sequence[FailedAttempt], Sequence[str]], None],
+        clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._commits = commits
+        """failed: is told of the last attempts of a commit that came to no good, and of their lanes."""
+        self._store = commits
         self._acknowledge = acknowledge
         self.bound(batch_max=batch_max, age_max_s=age_max_s)
         self._report = report
+        self._tell_failed = failed
+        self._clock_ns = clock_ns
+        self._reads = Reads()
+        self._times, self._sizes = Spread(TIME_BOUNDS_S), Spread(SIZE_BOUNDS)
+        self._failing_since_ns = self._committed_ns = 0
         self._outcomes = Outcomes()
         self._read_from: list[Source] = []
         self._oldest_ns = 0
@@ -119,11 +131,13 @@ class Batch:
             room = self._batch_max - len(self._outcomes)
             if room <= 0:
                 return
-            held = len(self._outcomes)
+            held, others, acks = len(self._outcomes), len(self._outcomes.others), len(source.acks)
             if source.read_into(self._outcomes, room):
                 self._oldest_ns = min(self._oldest_ns, source.oldest_ns) if held else source.oldest_ns
                 if source not in self._read_from:
                     self._read_from.append(source)
+                if len(self._outcomes.others) > others:
+                    self._reads.note(others, acks, source)
 
     def due_in_s(self, now_ns: int, sources: Iterable[Source]) -> float:
         """Return the seconds until the batch is to be committed, 0 for now."""
@@ -142,9 +156,10 @@ class Batch:
     def commit(self, now_ns: int) -> bool:
         """Commit all that is held, push the acks, then move the tails: in that order. False if the database is away."""
         again = self._held or any(source.first_pass for source in self._read_from)
+        begun_ns = self._clock_ns()
         try:
             passing("writer.after_read")
-            report = self._commits.commit(self._outcomes, now_ns=now_ns, again=again)
+            report = self._store.commit(self._outcomes, now_ns=now_ns, again=again)
             passing("writer.after_commit")
         except StoreUnavailable as error:
             if isinstance(error, StoreExhausted):
@@ -163,6 +178,7 @@ class Batch:
             log.warning("results are committed again")
         self._last_commit_ns = now_ns
         self.tally.add(report)
+        self._note_committed(begun_ns)
         self._report(report)
         for source in self._read_from:
             for start in range(0, len(source.acks), ACKS_A_FRAME_MAX):
@@ -173,7 +189,21 @@ class Batch:
         passing("writer.after_tail")
         self._outcomes = Outcomes()
         self._read_from.clear()
+        self._reads.clear()
         return True
+
+    def told(self) -> Commits:
+        """Return what all commits came to, as it is told to others."""
+        held = len(self._outcomes) if self._held else 0
+        standing = Standing(held, self._failing_since_ns, self._committed_ns)
+        return Commits(self.tally.counts(), standing, self._times, self._sizes)
+
+    def _note_committed(self, begun_ns: int) -> None:
+        self._committed_ns, self._failing_since_ns = self._clock_ns(), 0
+        self._times.note((self._committed_ns - begun_ns) / 1e9)
+        self._sizes.note(len(self._outcomes))
+        if failed := self._store.take_failed():
+            self._tell_failed(failed, self._reads.lanes(self._outcomes, failed))
 
     def _complain(self, error: StoreError) -> None:
         # A full disk is told of in other words each time: another file could not be extended.
@@ -185,4 +215,5 @@ class Batch:
         pause_s = random.uniform(RETRY_S_MIN, RETRY_S_MAX)
         self._retry_at_ns = now_ns + int(pause_s * 1e9)
         self._held = True
+        self._failing_since_ns = self._failing_since_ns or self._clock_ns()
         self.tally.failures += 1

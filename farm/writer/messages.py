@@ -21,6 +21,10 @@ class Start:
     age_max_s: float
     drain_timeout_s: float
     ack_path: str
+    groups_home: str
+    """The control group in which those of subworkers are, "" if they have none."""
+    failures_path: str
+    """The file of the last failures, see farm.shm.failures."""
     spill_directory: str
     spill_bytes_max: int
     policies: list[dict[str, Any]]
@@ -48,6 +52,8 @@ class Attach:
     of_subworker: bool
     desk: bool
     """It is the desk of the living supervisor."""
+    lane: str
+    """Whose results are in it; "" where that is of no interest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from farm import linux
+from farm.cgroups import remove_in_time
 from farm.collector import collect_rarely
 from farm.errors import RingBroken
 from farm.retry import Policies, Policy
-from farm.shm.counters import store_counts
+from farm.shm.counters import store_commits
+from farm.shm.failures import FailureFile
 from farm.shm.generation import GenerationFile, RingFile, mark_broken
 from farm.shm.ring import RingConsumer, RingProducer
 from farm.shm.spill import Spill, owner_of
@@ -29,6 +31,7 @@ from farm.store.session import Session
 from farm.writer import messages
 from farm.writer.batch import Batch
 from farm.writer.dropped import Dropped
+from farm.writer.failed import Failed
 from farm.writer.messages import Adopt, Attach, Detach, Drain, Leave, Start
 from farm.writer.orphan import Orphan
 from farm.writer.sources import Source
@@ -61,6 +64,8 @@ class WriterProcess:
         self._commits = CommitStore(self._session, _policies_of(start.policies))
         self._desk: RingFile | None = None
         """Where the supervisor says whether anybody waits for the end of a job."""
+        self._lanes: dict[int, str] = {}
+        """Whose subworkers have, or had, which number."""
         self._dropped = Dropped()
         self._batch = Batch(
             commits=self._commits,
@@ -68,9 +73,11 @@ class WriterProcess:
             batch_max=start.batch_max,
             age_max_s=start.age_max_s,
             report=self._dropped.note,
+            failed=Failed(FailureFile.open(Path(start.failures_path))).note,
         )
         self._orphan: Orphan | None = None
         self._leaving = False
+        self._groups_home = start.groups_home
 
     def serve(self) -> int:
         """Run until told to leave, or until there is nothing left to commit for a crew without supervisor."""
@@ -82,6 +89,8 @@ class WriterProcess:
             if self._orphan is not None:
                 left_s = self._orphan.step(time.monotonic_ns(), list(self._sources.values()))
                 if left_s is None:
+                    if self._groups_home:
+                        remove_in_time(Path(self._groups_home))
                     self._dropped.tell(time.monotonic(), at_last=True)
                     return self._last_words()
                 wait_s = min(wait_s, left_s)
@@ -109,7 +118,7 @@ class WriterProcess:
             return min(wait_s, SLEEP_S_MAX)
         self._commits.tells = self._batch.awaited
         self._batch.commit(now_ns)
-        store_counts(self._ack_file, self._batch.tally.counts())
+        store_commits(self._ack_file, self._batch.told())
         return 0.0 if not self._batch.held else self._batch.due_in_s(time.monotonic_ns(), sources)
 
     def _fall_asleep(self, wait_s: float) -> float:
@@ -165,6 +174,8 @@ class WriterProcess:
         file = GenerationFile.open(path) if attach.of_subworker else RingFile.open(path)
         if attach.desk and isinstance(file, RingFile):
             self._desk = file
+        if attach.lane:
+            self._lanes[attach.number] = attach.lane
         wake_fd = descriptors[0] if descriptors else None
         ring = RingConsumer(
             file.result_ring if isinstance(file, GenerationFile) else file.ring,
@@ -180,6 +191,8 @@ class WriterProcess:
             wake_fd=wake_fd,
             spill=self._spill,
             on_broken=log.error,
+            lane=attach.lane,
+            lanes=self._lanes if attach.desk else None,
         )
 
     def _acknowledge(self, number: int, packed: bytes) -> None:

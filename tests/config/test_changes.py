@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from farm.config.changes import Change, How, applied, as_data, changes, of_data, settings
 from farm.config.model import Config, Database, Host, Lane, Recycle, WriterOptions
+from farm.joblog import Logs
 from farm.retry import Backoff, Policy
 
 SECRET = "hunter2"
@@ -25,6 +26,8 @@ lanes = st.builds(
     memory_bytes=sizes,
     timeout_s=seconds,
     keep_result=st.booleans(),
+    logs=st.sampled_from(Logs),
+    log_limit_bytes=st.integers(1024, 1026),
     setup=st.sampled_from([(), ("m:f",)]),
     env=st.dictionaries(st.sampled_from(["A", "B"]), st.just(SECRET), max_size=2),
     cpus=st.sampled_from([(), (0, 1)]),
@@ -50,7 +53,14 @@ configs = st.builds(
     Config,
     path=st.just("farm.yaml"),
     database=databases,
-    host=st.builds(Host, name=names, memory_bytes=sizes, memory_floor_bytes=sizes, pressure_percent=st.sampled_from([0.0, 20.0])),
+    host=st.builds(
+        Host,
+        name=names,
+        memory_bytes=sizes,
+        memory_floor_bytes=sizes,
+        pressure_percent=st.sampled_from([0.0, 20.0]),
+        cgroup=st.booleans(),
+    ),
     runners=st.dictionaries(st.sampled_from(["python", "other"]), st.sampled_from([{}, {"allow": [SECRET]}, {"allow": []}])),
     lanes=st.lists(lanes, max_size=3, unique_by=lambda lane: lane.name).map(tuple),
     tasks=st.lists(policies, max_size=3, unique_by=lambda policy: policy.pattern).map(tuple),
@@ -124,14 +134,18 @@ def test_words() -> None:
             replace(A_CONFIG, lanes=(extra,)),
             [
                 "lanes.fast: removed",
-                "lanes.heavy: added: queues reports, subworkers 1, concurrency 1, memory 512 MB, keep_result true",
+                "lanes.heavy: added: queues reports, subworkers 1, concurrency 1, memory 512 MB, keep_result true, logs on, "
+                "log_limit 65.5 kB",
             ],
         ),
         (
-            replace(A_CONFIG, lease_s=5.0, host=replace(A_CONFIG.host, name="other"), database=Database(kind="dsn", dsn="host=db")),
+            replace(
+                A_CONFIG, lease_s=5.0, host=replace(A_CONFIG.host, name="other", cgroup=False), database=Database(kind="dsn", dsn="host=db")
+            ),
             [
                 "database: embedded -> PostgreSQL db (needs a restart)",
                 "database.dsn: changed (needs a restart)",
+                "host.cgroup: auto -> off (needs a restart)",
                 "host.name: default -> other (needs a restart)",
                 "lease: 10s -> 5s (needs a restart)",
             ],

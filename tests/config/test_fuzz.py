@@ -85,7 +85,7 @@ def test_whatever_the_bytes(tmp_path: Path, data: bytes, environ: dict[str, str]
 WHOLE = b"""\
 # everything that there is
 database: {dsn: "postgresql://u:p@h:5432/d", pooled: true, listen: 'host=h dbname=d'}
-host: {name: north, memory: 2GB, overcommit: false, memory_floor: 100MB, pressure: 12.5}
+host: {name: north, memory: 2GB, overcommit: false, memory_floor: 100MB, pressure: 12.5, cgroup: 'off'}
 runners:
   python: {allow: ["farm.demo:*", "operator:add"], path: [.]}
 lanes:

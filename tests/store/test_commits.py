@@ -260,3 +260,18 @@ def test_a_deadlock_costs_one_try(bench: Bench) -> None:
     assert bench.rows("SELECT job_id FROM farm.result") == []
     assert bench.commit([*outcomes(one), *outcomes(two)], again=True) == CommitReport(4, 0, 0, 0, 0)
     assert check(bench.session) == []
+
+
+def test_the_last_of_what_failed_can_be_asked_for_once(bench: Bench) -> None:
+    """With the task that a job has, which attempt it was, and what becomes of it; what was given back is none of these."""
+    ids = bench.enqueue(60)
+    claim = bench.claim(bench.host())
+    kinds = [OutcomeKind.FAILED] * 50 + [OutcomeKind.SUCCEEDED, OutcomeKind.RELEASED, OutcomeKind.SNOOZED, OutcomeKind.REJECTED]
+    kinds += [OutcomeKind.CANCELLED] * 6
+    snooze = b'{"after_s": 1}'
+    bench.commit([outcome(claim, at, kind, snooze if kind is OutcomeKind.SNOOZED else None) for at, kind in enumerate(kinds)])
+    failed = bench.commits.take_failed()
+    assert [one.outcome.job_id for one in failed] == ids[41:50] + ids[53:]
+    assert {(one.task, one.attempt, one.delay_s is None) for one in failed[:9]} == {("tests:job", 1, False)}
+    assert {(one.task, one.attempt, one.delay_s) for one in failed[10:]} == {("", 1, None)}
+    assert bench.commits.take_failed() == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from farm.errors import StoreError, StoreUnavailable
-from farm.model import CommitReport, Outcome, OutcomeKind, Outcomes
+from farm.model import CommitReport, FailedAttempt, Outcome, OutcomeKind, Outcomes
 from farm.shm.frames import SPILLED, pack_outcome
 from farm.shm.ring import RingConsumer, format_ring, ring_bytes
 from farm.shm.spill import Spill
@@ -34,6 +34,7 @@ class FakeCommits:
         self.error: StoreError | None = None
         self.tails: list[int] = []
         self.watched: list[RingConsumer] = []
+        self.failed: list[FailedAttempt] = []
 
     def commit(self, outcomes: Outcomes, *, now_ns: int, again: bool = False) -> CommitReport:
         self.calls.append((outcomes.job_ids(), again))
@@ -41,6 +42,10 @@ class FakeCommits:
         if self.error is not None:
             raise self.error
         return CommitReport(len(outcomes), 0, 0, 0, 0)
+
+    def take_failed(self) -> list[FailedAttempt]:
+        failed, self.failed = self.failed, []
+        return failed
 
 
 class Desk:
@@ -51,6 +56,7 @@ class Desk:
         self.acks: list[tuple[int, list[int]]] = []
         self.reports: list[CommitReport] = []
         self.broken: list[str] = []
+        self.failed: list[tuple[FailedAttempt, str]] = []
         self.directory = directory
         self.memories = [memoryview(bytearray(ring_bytes(RING_BYTES))) for _ in range(sources)]
         for memory in self.memories:
@@ -62,23 +68,30 @@ class Desk:
     def attach(self, batch_max: int = 1000) -> None:
         """Be a new writer over the same rings."""
         self.batch = Batch(
-            commits=self.store, acknowledge=self._acknowledge, batch_max=batch_max, age_max_s=AGE_S, report=self.reports.append
+            commits=self.store,
+            acknowledge=self._acknowledge,
+            batch_max=batch_max,
+            age_max_s=AGE_S,
+            report=self.reports.append,
+            failed=lambda failed, lanes: self.failed.extend(zip(failed, lanes, strict=True)),
         )
-        self.sources = [
-            Source(
-                name=f"w{index}.1",
-                spill_owner=f"run.w{index}.1",
-                number=index + 1,
-                ring=RingConsumer(memory),
-                file=NoFile(),
-                generation=None,
-                wake_fd=None,
-                spill=Spill(self.directory, owner="writer", bytes_max=1 << 30),
-                on_broken=self.broken.append,
-            )
-            for index, memory in enumerate(self.memories)
-        ]
+        self.sources = [self.source_of(memory, f"w{index}.1", number=index + 1) for index, memory in enumerate(self.memories)]
         self.store.watched = [source.ring for source in self.sources]
+
+    def source_of(self, memory: memoryview, name: str, *, number: int = 0, lane: str = "", lanes: dict[int, str] | None = None) -> Source:
+        return Source(
+            name=name,
+            spill_owner=f"run.{name}",
+            number=number,
+            ring=RingConsumer(memory),
+            file=NoFile(),
+            generation=None,
+            wake_fd=None,
+            spill=Spill(self.directory, owner="writer", bytes_max=1 << 30),
+            on_broken=self.broken.append,
+            lane=lane,
+            lanes=lanes,
+        )
 
     def publish(self, job_id: int, *, at_ns: int, source: int = 0, payload: bytes = b"1", flags: int = 0) -> None:
         self._frames += 1
@@ -322,3 +335,39 @@ def test_a_full_ring_is_committed_at_once(desk: Desk, monkeypatch: pytest.Monkey
     assert desk.due_in_ms(1000 * MS) == 0
     assert desk.batch.commit(1000 * MS)
     assert desk.due_in_ms(1000 * MS) == IDLE_S * 1000
+
+
+def test_what_failed_is_told_after_the_commit_with_the_lane_that_it_ran_in(desk: Desk) -> None:
+    """Of a subworker's ring its lane is known; what comes over the desk says by the number of a subworker whose it was."""
+    lanes = {7: "slow"}
+    memory = memoryview(bytearray(ring_bytes(RING_BYTES)))
+    format_ring(memory, RING_BYTES)
+    producer = SuccessProducer(memory)
+    desk.sources = [desk.source_of(desk.memories[0], "w0.1", number=1, lane="fast"), desk.source_of(memory, "desk", lanes=lanes)]
+    desk.store.watched = [source.ring for source in desk.sources]
+    desk.publish(1, at_ns=5 * MS)
+    ran = [Outcome(1 << 32, place, place, 0, OutcomeKind.FAILED, 1, 5 * MS, b"{}") for place in range(2, 6)]
+    desk.producers[0].put_frames([(OutcomeKind.FAILED, 0, pack_outcome(ran[0], 2))])
+    producer.put_frames([(OutcomeKind.CRASHED, 0, pack_outcome(one, number)) for one, number in zip(ran[1:], (9, 7, 0), strict=True)])
+    desk.fill()
+    desk.store.failed = [FailedAttempt(one, 0, "t", 1, None) for one in ran]
+    desk.store.error = StoreUnavailable("away")
+    assert not desk.batch.commit(20 * MS)
+    assert desk.failed == []
+    desk.store.error = None
+    assert desk.batch.commit(30 * MS)
+    assert [(failed.outcome.position, lane) for failed, lane in desk.failed] == [(2, "fast"), (3, ""), (4, "slow"), (5, "")]
+
+
+def test_how_it_stands_is_told(desk: Desk) -> None:
+    desk.publish(1, at_ns=5 * MS)
+    desk.fill()
+    desk.store.error = StoreUnavailable("away")
+    desk.batch.commit(20 * MS)
+    told = desk.batch.told()
+    assert (told.standing.held, told.standing.failing_since_ns > 0, told.standing.committed_ns, told.counts.failures) == (1, True, 0, 1)
+    desk.store.error = None
+    desk.batch.commit(30 * MS)
+    told = desk.batch.told()
+    assert (told.standing.held, told.standing.failing_since_ns, told.standing.committed_ns > 0) == (0, 0, True)
+    assert (told.times.count, told.sizes.count, told.sizes.total) == (1, 1, 1)

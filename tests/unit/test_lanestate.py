@@ -79,9 +79,9 @@ def test_what_a_host_is_has_no_value_of_a_variable() -> None:
     said = described(config)
     assert said == {
         "lanes": {
-            "fast": {"queues": ["mail"], "subworkers": 2, "concurrency": 1, "memory_bytes": 256_000_000},
+            "fast": {"place": 0, "queues": ["mail"], "subworkers": 2, "concurrency": 1, "memory_bytes": 256_000_000},
             "heavy": {
-                "queues": ["reports", "*"], "subworkers": 1, "concurrency": 20, "memory_bytes": 2 * 10**9, "timeout_s": 600.0,
+                "place": 1, "queues": ["reports", "*"], "subworkers": 1, "concurrency": 20, "memory_bytes": 2 * 10**9, "timeout_s": 600.0,
                 "setup": ["pools:open"], "env": ["TOKEN"], "cpus": [2, 3], "nice": 5, "recycle": {"max_jobs": 10_000},
             },
         },

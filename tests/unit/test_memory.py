@@ -6,6 +6,8 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
@@ -15,7 +17,8 @@ from farm.shm.frames import pack_outcome, unpack_outcome
 from farm.shm.generation import CROWDED_MAX, CROWDED_WORD
 from farm.subworker.limits import EXHAUSTED, LEAVES_FULL, MemoryLimit, Peak
 from farm.supervisor.burial import exhausted, how_it_ended, judge, why_it_ended
-from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom
+from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Phase
+from farm.supervisor.memory import Holder, MemoryWatch
 from tests.unit.test_burial import Subject
 
 MB = 1_000_000
@@ -79,6 +82,37 @@ def test_one_without_memory_for_itself(tmp_path: Path) -> None:
     assert exhausted(subject.generation) is None
     assert "made room" in how_it_ended(LEAVES_FULL << 8)
     subject.close()
+
+
+@pytest.mark.parametrize(("slots", "culprit"), [(1, ALL_THAT_RUN), (2, NONE_OF_THEM)])
+def test_one_that_its_control_group_has_ended(tmp_path: Path, slots: int, culprit: int) -> None:
+    """It is told as over its limit, with the peak of all its processes; of several jobs none is blamed. Any other kill is a crash."""
+    subject = Subject(tmp_path / "w0.1", slots=slots)
+    subject.generation.memory_bytes, subject.generation.peak_bytes = 300 * MB, 90 * MB
+    subject.give(*range(1, slots + 1))
+    for seq in range(1, slots + 1):
+        assert subject.start(seq, slot=seq - 1)
+    subject.die(signal.SIGKILL)
+    group = SimpleNamespace(kills=0, peak_bytes=430 * MB)
+    subject.generation.group = group  # type: ignore[assignment]
+    assert exhausted(subject.generation) is None
+    group.kills = 1
+    doom = exhausted(subject.generation)
+    assert doom is not None
+    assert (doom.kind, doom.seq) == (OutcomeKind.MEMORY, culprit)
+    assert doom.message.startswith("memory limit of 300 MB reached; peak 430 MB (ended by the kernel)")
+    subject.close()
+
+
+def test_relief_from_one_whose_job_has_just_ended(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is ended for it, and nothing was taken that would have to be waited for."""
+    subject.give(1)
+    subject.run(1)
+    watch = MemoryWatch(SimpleNamespace(generations=[]))  # type: ignore[arg-type]
+    lane: Any = SimpleNamespace()
+    monkeypatch.setattr(watch, "_holders", lambda: [Holder(subject.generation, lane, 500 * MB, 480 * MB, {1})])
+    assert watch.relieve(100.0) == 0
+    assert subject.generation.phase is Phase.SERVING
 
 
 def test_the_crowded_are_heard_of_once(subject: Subject) -> None:

@@ -181,6 +181,9 @@ def test_the_meter_reads_control_groups_of_version_1(tmp_path: Path) -> None:
     (group / "memory.usage_in_bytes").write_text("5500000\n")
     (group / "memory.stat").write_text("inactive_file 7\ntotal_inactive_file 200000\ntotal_active_file 100000\n")
     assert Meter(root).read().available_bytes == 800_000
+    # Lowered below what is used, the limit leaves nothing.
+    (group / "memory.limit_in_bytes").write_text("5000000\n")
+    assert Meter(root).read().available_bytes == 0
 
 
 def test_what_was_taken_is_waited_for() -> None:

@@ -14,6 +14,7 @@ from farm.config.model import Recycle
 from farm.supervisor.generation import Phase
 from farm.supervisor.posts import LanePosts
 from farm.supervisor.recycle import ASK_S, GROWN_S, JITTER, Growth, age_limit_s, why_due
+from farm.supervisor.recycling import in_turn
 
 MB = 1_000_000
 
@@ -75,3 +76,16 @@ def test_the_least_busy_posts_go_first() -> None:
     assert [post.index for post in posts.posts] == [0, 4, 5]
     assert posts.present == 1
     assert posts.shortage.full == 3
+
+
+def test_who_is_replaced_first_when_all_are_to_be() -> None:
+    """Whoever runs nothing, then who has begun last: nobody waits for a long job who need not. Others keep their order."""
+
+    def holder(*started_ns: int, why: str = "the configuration was read again") -> Any:
+        running = [SimpleNamespace(started_ns=started) for started in started_ns]
+        return None, SimpleNamespace(replace_why=why, running=lambda: running)
+
+    long, idle, short, many, stays = holder(10), holder(), holder(90), holder(95, 50), holder(99, why="")
+    assert in_turn([long, idle, short, many]) == [idle, short, many, long]
+    assert in_turn([stays, long, idle]) == [idle, long, stays]
+    assert in_turn([stays, long]) == [stays, long]

@@ -79,5 +79,6 @@ def test_a_new_claim_max_holds_for_the_next_claim() -> None:
         poll_s=1.0,
         burst=False,
     )
-    claimer.adopt(runner_names=[], claim_max=7, poll_s=1.0)
+    claimer.claim_for([])
+    claimer.adopt(claim_max=7, poll_s=1.0)
     assert claimer._turns.jobs_max(bulk, [bulk]) == claimer._turns.jobs_max(bulk, [bulk, fast]) == 7

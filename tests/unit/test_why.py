@@ -242,7 +242,7 @@ facts_drawn = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(facts_drawn)
 def test_whatever_is_known_there_is_an_answer_of_sentences(known: Facts) -> None:
     code, text, advice = why(known)
@@ -252,7 +252,7 @@ def test_whatever_is_known_there_is_an_answer_of_sentences(known: Facts) -> None
     assert not advice or advice.startswith("farm ")
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(facts_drawn)
 def test_a_lane_that_is_free_and_has_nothing_else_to_do_is_never_blamed(known: Facts) -> None:
     """Whatever else there is: with one lane more that could take it at once, a ready job is taken or has others in front of it."""

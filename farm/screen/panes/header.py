@@ -1,0 +1,144 @@
+"""The head of the screen: how the farm does as a whole, and below it what an operator should read first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from farm.screen.amounts import quantiles_text, rate_text, share_text, time_text
+from farm.screen.columns import fields, filled
+from farm.screen.glyphs import Glyphs
+from farm.screen.lists import is_everywhere
+from farm.screen.model import DatabaseView, FarmState, Snapshot
+from farm.screen.panes.marks import FAILURES_MANY
+from farm.screen.state import View
+from farm.screen.styles import Row, Span
+from farm.screen.text import cells, clean, cut, wrap_words
+from farm.units import format_duration
+
+TWO_LINES = 150
+"""From this width on quantiles and database stand side by side."""
+NOTICES_MAX, NOTICES_MAX_LOW = 4, 2
+LOW = 30
+"""Screens with fewer rows show fewer notices."""
+
+
+def draw_header(snapshot: Snapshot, width: int, view: View, glyphs: Glyphs) -> list[Row]:
+    """Return the two or three lines of figures."""
+    quantiles: list[tuple[int, Sequence[Span]]] = [
+        (90, (("run ", "dim"), (quantiles_text(snapshot.run_time), ""))),
+        (80, (("wait ", "dim"), (quantiles_text(snapshot.queue_time), ""))),
+    ]
+    database: list[tuple[int, Sequence[Span]]] = [(70, _database(snapshot.database, glyphs))]
+    if snapshot.database.horizon is not None:
+        database.append((85, ((f"{glyphs.warning} xmin ", "warning"), (f"{time_text(snapshot.database.horizon.age_s)} old", "notice"))))
+    if snapshot.log_path:
+        database.append((10, (("log ", "dim"), (clean(snapshot.log_path, ascii_only=glyphs.ascii_only), "dim"))))
+    first = _first_line(snapshot, width, view, glyphs)
+    if is_everywhere(snapshot):
+        # No heartbeat tells how long jobs take.
+        return [first, fields(database, width, glyphs)]
+    if width >= TWO_LINES:
+        return [first, fields([*quantiles, *database], width, glyphs)]
+    return [first, fields(quantiles, width, glyphs), fields(database, width, glyphs)]
+
+
+def draw_notices(snapshot: Snapshot, height: int, width: int, glyphs: Glyphs, *, most: int = 0) -> list[Row]:
+    """Return what is wrong, in sentences, a line or two each; where there is no room for all, how many more there are.
+
+    most: lines; 0: as many as suit the height.
+    """
+    most = most or (NOTICES_MAX if height >= LOW else NOTICES_MAX_LOW)
+    sentences = notices(snapshot)
+    lines: list[str] = []
+    for index, sentence in enumerate(sentences):
+        first, *rest = wrap_words(clean(sentence, ascii_only=glyphs.ascii_only), max(width - 4, 10))
+        added = [f" {glyphs.warning} {first}"] + [f"   {cut(' '.join(rest), width - 4, glyphs.ellipsis)}"] * bool(rest)
+        last = index == len(sentences) - 1
+        if len(lines) + len(added) + (not last) > most and lines:
+            lines.append(f"   and {len(sentences) - index} more: n shows all")
+            break
+        lines += added
+    return [filled([(line, "notice")], width, glyphs) for line in lines[: most + 1]]
+
+
+def notices(snapshot: Snapshot) -> list[str]:
+    """Return what an operator should read: what was noticed of the host, and the troubles of lanes that this does not say already."""
+    sentences = list(snapshot.notices)
+    if snapshot.database.horizon is not None and not any(snapshot.database.horizon.holder in sentence for sentence in sentences):
+        horizon = snapshot.database.horizon
+        sentences.append(f"{horizon.holder} has kept PostgreSQL from cleaning up for {format_duration(horizon.age_s)}")
+    for lane in snapshot.lanes:
+        if lane.trouble and not lane.paused and not any(lane.trouble in sentence for sentence in sentences):
+            sentences.append(f"lane {lane.name}: {lane.trouble}")
+    return sentences
+
+
+def state_spans(snapshot: Snapshot, glyphs: Glyphs) -> list[Span]:
+    """Say what the farm does, with its sign."""
+    away_s = snapshot.database.away_s
+    match snapshot.state:
+        case FarmState.STARTING:
+            return [(f"{glyphs.coming} starting", "warning")]
+        case FarmState.RUNNING:
+            return [(f"{glyphs.good} running", "good")]
+        case FarmState.DRAINING:
+            return [(f"{glyphs.going} draining", "warning")]
+        case FarmState.AWAY:
+            return [(f"{glyphs.warning} database away{f' {time_text(away_s)}' if away_s is not None else ''}", "alarm")]
+        case FarmState.LOST:
+            return [(f"{glyphs.dead} nobody answers", "alarm")]
+
+
+def _first_line(snapshot: Snapshot, width: int, view: View, glyphs: Glyphs) -> Row:
+    """Return the line with the farm's name and state at its left, and rate, failures and the time at its right end."""
+    instance, host = (clean(text, ascii_only=glyphs.ascii_only) for text in (snapshot.instance, snapshot.host))
+    named = f"{instance} on {host}" if instance and host else instance or host or "all hosts"
+    left: list[Span] = [(" farm ", "name"), (" ", ""), (cut(named, max(width // 4, 8), glyphs.ellipsis), "bold"), ("  ", "")]
+    left += state_spans(snapshot, glyphs)
+    if view.frozen:
+        left.append((f"  {glyphs.held} frozen", "notice"))
+    if view.silent_s:
+        left.append((f"  {glyphs.warning} nothing new for {time_text(view.silent_s)}", "alarm"))
+    right = _figures(snapshot, width - _size(left))
+    # What is said only where there is room for it, the most wanted first.
+    for extra in _extras(snapshot):
+        if _size(left) + len(extra) + 3 + _size(right) <= width:
+            left.append((f"   {extra}", "dim"))
+    room = width - _size(left) - _size(right)
+    if room < 0:
+        return filled(left, width, glyphs)
+    return (*left, (" " * room, ""), *right)
+
+
+def _figures(snapshot: Snapshot, room: int) -> list[Span]:
+    """Return rate, failures and time, the last ones left out where there is no room for them."""
+    share = snapshot.failure_share
+    rate: list[list[Span]] = [
+        [(f"{rate_text(snapshot.rate):>8}", "bold"), (" jobs/s ", "dim")],
+        [("  failed ", "dim"), (f"{share_text(share):>4} ", "bad" if (share or 0.0) >= FAILURES_MANY else "warning" if share else "dim")],
+    ]
+    groups: list[list[Span]] = [*([] if is_everywhere(snapshot) else rate), [(f"  {snapshot.at:%H:%M:%S} ", "")]]
+    while groups and sum(map(_size, groups)) > room:
+        groups.pop()
+    return [span for group in groups for span in group]
+
+
+def _extras(snapshot: Snapshot) -> list[str]:
+    if is_everywhere(snapshot):
+        return []
+    extras = [f"up {format_duration(float(int(max(snapshot.up_s, 0.0))))}"]
+    if snapshot.lanes:
+        serving, wanted = sum(lane.serving for lane in snapshot.lanes), sum(lane.subworkers for lane in snapshot.lanes)
+        extras.append(f"{serving:,} of {wanted:,} subworkers")
+    return extras
+
+
+def _size(spans: list[Span]) -> int:
+    return sum(cells(text) for text, _ in spans)
+
+
+def _database(database: DatabaseView, glyphs: Glyphs) -> list[Span]:
+    spans: list[Span] = [("database ", "dim"), (clean(database.name, ascii_only=glyphs.ascii_only), "")]
+    if database.away_s is not None:
+        return [*spans, (f"  {glyphs.warning} away {time_text(database.away_s)}", "alarm")]
+    return [*spans, (f" {time_text(database.latency_s):>5}", "")]

@@ -1,0 +1,78 @@
+"""The facts by which it is judged whether this farm makes progress: gathered in the metrics thread, from memory alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from farm.metrics.health import Facts, LaneFacts
+from farm.shm.counters import Commits
+from farm.supervisor.crew import Crew
+from farm.supervisor.desk import Desk
+from farm.supervisor.figures import Figures
+from farm.supervisor.generation import Phase
+from farm.supervisor.lane import Lane
+from farm.supervisor.mainstays import Mainstays
+from farm.supervisor.supervisor import Supervisor
+
+
+class Vitals:
+    """Reads what other threads write, without a lock: a fact may be a moment old."""
+
+    def __init__(
+        self,
+        *,
+        supervisor: Supervisor,
+        crew: Crew,
+        desk: Desk,
+        figures: Figures,
+        mainstays: Mainstays,
+        steps: Callable[[], Mapping[str, float]],
+        knows_work: Callable[[Lane], bool],
+    ) -> None:
+        """steps: for how long each thread has been at its present one. knows_work: whether there is some that a lane could claim."""
+        self._supervisor = supervisor
+        self._crew = crew
+        self._desk = desk
+        self._figures = figures
+        self._mainstays = mainstays
+        self._commits = mainstays.commits()
+        self._steps = steps
+        self._knows_work = knows_work
+
+    def facts(self) -> Facts:
+        """Return how the farm stands."""
+        failing_ns = self.commits().standing.failing_since_ns
+        return Facts(
+            turned_at=self._supervisor.turned_at,
+            now=time.monotonic(),
+            steps=dict(self._steps()),
+            served=self._supervisor.served,
+            draining=self._supervisor.draining,
+            away_since=self._figures.beats.away_since,
+            failing_since=failing_ns / 1e9 if failing_ns else None,
+            backlog=self._desk.uncommitted + sum(generation.unsettled for generation in self._crew.generations),
+            settled=self._supervisor.settled,
+            lanes=[self._lane(lane) for lane in self._crew.lanes],
+        )
+
+    def commits(self) -> Commits:
+        """Return what commits came to; while the writer is being replaced, as last read."""
+        try:
+            self._commits = self._mainstays.commits()
+        except ValueError:
+            pass
+        return self._commits
+
+    def _lane(self, lane: Lane) -> LaneFacts:
+        claims = self._figures.claims.by_lane.get(lane.name)
+        return LaneFacts(
+            name=lane.name,
+            held=bool(lane.held_by),
+            serving=sum(generation.phase is Phase.SERVING and not generation.leaving for generation in lane.generations),
+            free=lane.spare,
+            buffered=max(0, lane.buffered),
+            started=lane.started,
+            claims=0 if claims is None else claims.claims,
+            knows_work=self._knows_work(lane),
+        )

@@ -1,0 +1,180 @@
+"""A real farm, as a screen sees it: under load, with faults, and through the deaths of each of its processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from farm.control import connect
+from farm.errors import FarmError
+from farm.screen.model import FarmState, LaneView, Snapshot, SubworkerView
+from farm.screen.source import LiveSource
+from farm.store.session import Session
+from tests.process.crew import wait_for
+from tests.process.ledger import Ledger
+from tests.process.running import RunningFarm
+from tests.screen import faults
+from tests.screen.conftest import MakeFarm
+from tests.screen.faults import Faults
+
+TASKS = Path(__file__).parent / "tasks"
+LANES = {
+    faults.STARVED_LANE: {"queues": [faults.STARVED_LANE], "subworkers": 2},
+    faults.EATER_LANE: {"queues": ["*"], "subworkers": 1, "memory": f"{faults.MEMORY_MB}MB"},
+}
+
+
+def opener(dsn: str) -> Callable[[Mapping[str, Any]], AbstractContextManager[Session]]:
+    @contextmanager
+    def opened(_told: Mapping[str, Any]) -> Iterator[Session]:
+        session = Session(dsn, application_name="screen")
+        yield session
+        session.close()
+
+    return opened
+
+
+class Looking:
+    """A source that is looked at until something is to be seen."""
+
+    def __init__(self, source: LiveSource) -> None:
+        self.source = source
+        self.last = source.look()
+
+    def until(self, look: Callable[[Snapshot], Any], what: str) -> Any:
+        def once() -> Any:
+            self.last = self.source.look()
+            assert self.last.rate >= 0.0
+            assert all(lane.rate >= 0.0 and all(second >= 0.0 for second in lane.rates) for lane in self.last.lanes)
+            return look(self.last)
+
+        return wait_for(once, what)
+
+    def lane(self, name: str) -> LaneView:
+        return next(lane for lane in self.last.lanes if lane.name == name)
+
+
+def mapped() -> list[str]:
+    """Return what this process has mapped of farms."""
+    return [line for line in Path("/proc/self/maps").read_text().splitlines() if "/dev/shm/farm-" in line]
+
+
+def subworker(snapshot: Snapshot, lane: str) -> SubworkerView | None:
+    return next((one for one in snapshot.subworkers if one.lane == lane and one.state in ("busy", "idle", "leaving")), None)
+
+
+def said(snapshot: Snapshot, *parts: str) -> str | None:
+    return next((notice for notice in snapshot.notices if all(part in notice for part in parts)), None)
+
+
+@pytest.fixture
+def live(make_farm: MakeFarm) -> RunningFarm:
+    runners = {"python": {"allow": ["greedy:*"], "path": [str(TASKS)]}}
+    return make_farm(name="live", lanes=LANES, runners=runners)
+
+
+@pytest.fixture
+def source(live: RunningFarm, dsn: str) -> Iterator[LiveSource]:
+    source = LiveSource(live.home, "live", open_session=opener(dsn), horizon_s=1.0)
+    yield source
+    source.close()
+    assert mapped() == []
+
+
+def test_three_faults_are_shown_and_what_keys_do_about_them(live: RunningFarm, source: LiveSource, dsn: str, ledger: Ledger) -> None:
+    """A lane starved by a slow task, a job that eats memory, a transaction that is left open: each in words, with who it is."""
+    assert source.look().state is FarmState.LOST
+    with Faults(dsn) as prepared:
+        prepared.hold_horizon()
+        live.start()
+        live.all_subworkers(3)
+        eater = prepared.eat(60.0)
+        prepared.starve(2, 60.0)
+        looking = Looking(source)
+        starved = looking.until(
+            lambda snapshot: said(snapshot, f"lane {faults.STARVED_LANE}: 2 of 2 slots taken by {faults.SLOW_TASK} for up to "),
+            "the starved lane",
+        )
+        assert starved.endswith(" wait")
+        looking.until(
+            lambda snapshot: said(snapshot, f"of lane {faults.EATER_LANE} holds ", f"job {eater} ({faults.EATER_TASK})"), "the eater"
+        )
+        holder = looking.until(lambda snapshot: said(snapshot, faults.HORIZON_NAME, "idle in transaction"), "the open transaction")
+        assert holder.endswith(" from being cleaned up")
+        assert looking.last.database.horizon is not None
+
+        snapshot = looking.last
+        assert (snapshot.state, snapshot.instance, snapshot.host) == (FarmState.RUNNING, "live", os.uname().nodename)
+        assert snapshot.database.latency_s is not None
+        lane = looking.lane(faults.STARVED_LANE)
+        assert (lane.capacity, lane.running, lane.subworkers, lane.serving) == (2, 2, 2, 2)
+        # A few may have run before the slow ones were claimed.
+        assert 0.9 * faults.WAITING <= (lane.queued or 0) + lane.buffered <= 1.1 * faults.WAITING
+        assert lane.oldest_s is not None
+        assert [(queue.name, queue.ready) for queue in snapshot.queues] == [(faults.STARVED_LANE, lane.queued)]
+        busy = [one for one in snapshot.subworkers if one.lane == faults.STARVED_LANE and one.jobs]
+        assert [(one.state, one.jobs[0].task) for one in busy] == [("busy", faults.SLOW_TASK)] * 2
+        assert {one.pid for one in snapshot.subworkers} == set(live.subworkers())
+        assert [(host.instance, host.state, host.lanes) for host in snapshot.hosts] == [("live", "live", tuple(LANES))]
+
+        assert source.pause(faults.STARVED_LANE) == f"lane {faults.STARVED_LANE} is paused; 2 jobs still run"
+        looking.until(lambda snapshot: looking.lane(faults.STARVED_LANE).paused, "the pause")
+        assert said(looking.last, faults.STARVED_LANE) is None, "it is meant so"
+        with pytest.raises(FarmError, match=r"^there is no lane 'slaw'"):
+            source.pause("slaw")
+        for job in [one.jobs[0] for one in busy] + [subworker(looking.last, faults.EATER_LANE).jobs[0]]:  # type: ignore[union-attr]
+            assert source.cancel(job.job_id) == f"job {job.job_id} is asked to end"
+        assert faults.STARVED_LANE in source.resume(faults.STARVED_LANE)
+        looking.until(lambda snapshot: all(faults.HORIZON_NAME in notice for notice in snapshot.notices), "their end")
+        cancelled = source.job(eater)
+        assert cancelled["state"] == "cancelled"
+        assert source.retry(eater) == f"job {eater} is ready again"
+        with pytest.raises(FarmError, match=r"^there is no job 77777"):
+            source.job(77777)
+    assert source.drain().startswith("draining: running jobs may end within ")
+    looking.until(lambda snapshot: snapshot.state in (FarmState.DRAINING, FarmState.LOST), "the drain")
+    with connect(live.home) as farm:
+        farm.ask("drain", hurry=True)
+    assert live.wait() == 0
+    gone = looking.until(lambda snapshot: snapshot.state is FarmState.LOST and snapshot, "its end")
+    assert gone.notices == ("the farm live has gone: what became of its jobs stands in its log",)
+    assert mapped() == []
+
+
+def test_it_outlives_every_process_of_the_farm(live: RunningFarm, source: LiveSource, ledger: Ledger) -> None:
+    """A subworker, the writer and the supervisor are killed, under load; a reload takes a lane away."""
+    live.start()
+    live.all_subworkers(3)
+    looking = Looking(source)
+    ledger.enqueue_all([(faults.QUICK_TASK, ())] * 1_000)
+    victim = looking.until(lambda snapshot: subworker(snapshot, faults.EATER_LANE), "its subworker")
+    os.kill(victim.pid, signal.SIGKILL)
+    looking.until(
+        lambda snapshot: (one := subworker(snapshot, faults.EATER_LANE)) and one.pid != victim.pid and one.restarts == 1, "its successor"
+    )
+    os.kill(live.writer(), signal.SIGKILL)
+    looking.until(lambda snapshot: ledger.settled() == 1_000 and snapshot.flow.backlog == 0, "the end of all jobs")
+    looking.until(lambda snapshot: snapshot.flow.commit_size is not None, "the new writer's commits")
+
+    text = live.config.read_text()
+    live.config.write_text(text.replace(f"  {faults.STARVED_LANE}:\n", "  other:\n"))
+    with connect(live.home) as farm:
+        farm.ask("reload")
+    looking.until(lambda snapshot: {lane.name for lane in snapshot.lanes if not lane.held_by} == {"other", faults.EATER_LANE}, "the reload")
+
+    live.kill()
+    looking.until(lambda snapshot: snapshot.state is FarmState.LOST, "that it is gone")
+    assert mapped() == []
+    assert looking.last.subworkers == ()
+    live.start()
+    looking.until(lambda snapshot: snapshot.state is FarmState.RUNNING and len(snapshot.subworkers) == 3, "its successor")
+    live.signal(signal.SIGSTOP)
+    live.signal(signal.SIGCONT)
+    looking.until(lambda snapshot: snapshot.state is FarmState.RUNNING, "that it goes on")
+    live.stop()

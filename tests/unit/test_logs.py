@@ -1,0 +1,69 @@
+"""Nobody waits for whoever reads the log, and its file is bounded."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from farm.supervisor import logs
+
+
+def record(text: str) -> logging.LogRecord:
+    return logging.LogRecord("farm", logging.INFO, "", 0, text, None, None)
+
+
+def test_a_pipe_that_nobody_reads_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are dropped and counted; when somebody reads again the rest of what was begun comes first."""
+    theirs, ours = os.pipe()
+    kept = os.dup(2)
+    monkeypatch.setattr(logs, "WAIT_S", 0.01)
+    try:
+        os.dup2(ours, 2)
+        handler = logs.StandardError()
+        for number in range(5_000):
+            handler.emit(record(f"{number} {'x' * 100}"))
+        assert os.get_blocking(2), "it is the shell's as well"
+        os.set_blocking(theirs, False)
+        said = b""
+        for _ in range(10):
+            said += _read(theirs)
+            handler.emit(record("after"))
+        handler.emit(record("end"))
+        said += _read(theirs)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        handler.close()
+        os.close(ours)
+        os.close(theirs)
+    lines = said.decode().splitlines()
+    numbers = [int(line.split()[0]) for line in lines if line.endswith("x")]
+    assert numbers == list(range(len(numbers)))
+    assert any(line.startswith("[") and line.endswith(" lines dropped: nobody read them]") for line in lines)
+    assert lines[-1] == "end"
+
+
+def test_a_log_file_is_put_aside_when_it_is_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "FILE_BYTES_MAX", 1_000)
+    handler = logs.LogFile(tmp_path / "farm.log")
+    other = os.dup(handler.fd)
+    for number in range(100):
+        handler.emit(record(f"{number} {'x' * 50}"))
+    os.write(handler.fd, b"from elsewhere\n")
+    handler.close()
+    os.close(other)
+    assert {path.name for path in tmp_path.iterdir()} == {"farm.log", "farm.log.1"}
+    assert all(path.stat().st_size < 1_100 for path in tmp_path.iterdir())
+    kept = (tmp_path / "farm.log.1").read_text() + (tmp_path / "farm.log").read_text()
+    assert kept.endswith("from elsewhere\n")
+    assert f"99 {'x' * 50}\n" in kept
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, 1 << 16)
+    except BlockingIOError:
+        return b""
