@@ -49,7 +49,8 @@ runners: {{python: {{allow: ["shop:*"], path: [{JOBS}]}}}}
 lanes:
   thumbs: {{queues: [thumbs], subworkers: 2, memory: 128MB}}
   mail: {{queues: [mail], subworkers: 3, memory: 128MB}}
-  reports: {{queues: [reports, mail], subworkers: 2, memory: 256MB}}
+  reports: {{queues: [reports], subworkers: 2, memory: 256MB}}
+  exports: {{queues: [exports], subworkers: 1, memory: 256MB}}
   legacy: {{queues: [old], subworkers: 1, memory: 128MB}}
 tasks: {{"shop:send_mail": {{retry: 5s to 10m}}}}
 """
@@ -138,7 +139,7 @@ class Shop:
 
     def open(self) -> None:
         """File what a shop has to do for a while."""
-        self._client.enqueue_many({"task": "shop:report", "args": [month, 18.0], "queue": "reports"} for month in range(1, 9))
+        self._client.enqueue_many({"task": "shop:report", "args": [month, 12.0 + month], "queue": "reports"} for month in range(1, 13))
         self._client.enqueue_many({"task": "shop:resize", "args": [image], "queue": "old"} for image in range(17))
 
     def trickle(self) -> None:
@@ -146,7 +147,7 @@ class Shop:
         numbers = range(self._number, self._number + 20)
         self._number += 20
         self._client.enqueue_many({"task": "shop:send_mail", "args": [number], "queue": "mail"} for number in numbers)
-        images = 120 + 60 * (self._number // 200 % 2)
+        images = 40 + 30 * (self._number // 200 % 2)
         self._client.enqueue_many({"task": "shop:resize", "args": [image], "queue": "thumbs"} for image in range(images))
 
     def send_newsletters(self) -> None:
@@ -155,7 +156,7 @@ class Shop:
 
     def export(self) -> None:
         """File what takes the memory of its process."""
-        self._client.enqueue("shop:export", [45, 60.0], queue="reports", priority=0)
+        self._client.enqueue("shop:export", [45, 60.0], queue="exports", priority=0)
 
 
 @contextmanager
