@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from farm.cli.plain import as_json
+from farm.cli.progress import progress
 from farm.cli.selection import add_selection_arguments, check_selection, selected, states_of
 from farm.model import State
 from farm.units import counted
@@ -46,14 +48,16 @@ def run(args: argparse.Namespace) -> int:
     with open_database(args) as database, open_session(database) as session:
         announce(database)
         pieces = selected(session, args, "would be cancelled", jobs_max=JOBS_MAX)
-        if pieces is None:
-            print("nothing was done")
-            return 1
         store, total = CancelStore(session), Cancelled(0, 0, 0, 0)
-        for job_ids in pieces:
-            # What has gone from a state to another since it was found is still to be one that was asked for.
-            total += store.cancel(job_ids, args.reason, waiting=bool(states & WAITING), held=bool(states & HELD))
-    print(_told(total))
+        if pieces is None:
+            print(as_json(total._asdict()) if args.json else "nothing was done")
+            return 1
+        with progress("cancelling", len(args.ids) or None) as advance:
+            for job_ids in pieces:
+                # What has gone from a state to another since it was found is still to be one that was asked for.
+                total += store.cancel(job_ids, args.reason, waiting=bool(states & WAITING), held=bool(states & HELD))
+                advance(len(job_ids))
+    print(as_json(total._asdict()) if args.json else _told(total))
     return 1 if total.unknown else 0
 
 

@@ -6,7 +6,8 @@ import argparse
 from datetime import datetime
 from typing import Literal
 
-from farm.cli.plain import one_line
+from farm.cli.plain import as_json, one_line
+from farm.cli.progress import progress
 from farm.cli.selection import check_selection, selected
 from farm.model import State
 from farm.units import counted
@@ -38,16 +39,18 @@ def change(
         store.change([], queue=queue, priority=priority, run_at=due_at)
         pieces = selected(session, args, f"would be {one_line(done)}", jobs_max=JOBS_MAX)
         if pieces is None:
-            print("nothing was done")
+            print(as_json(total._asdict()) if args.json else "nothing was done")
             return 1
         seen: set[int] = set()
-        for job_ids in pieces:
-            # What was changed stands in `returned` now, where it is found again.
-            fresh = [job_id for job_id in job_ids if job_id not in seen]
-            seen.update(fresh)
-            if fresh:
-                total += store.change(fresh, queue=queue, priority=priority, run_at=due_at)
-    print(_told(total, one_line(done)))
+        with progress("changing", len(args.ids) or None) as advance:
+            for job_ids in pieces:
+                # What was changed stands in `returned` now, where it is found again.
+                fresh = [job_id for job_id in job_ids if job_id not in seen]
+                seen.update(fresh)
+                if fresh:
+                    total += store.change(fresh, queue=queue, priority=priority, run_at=due_at)
+                advance(len(fresh))
+    print(as_json(total._asdict()) if args.json else _told(total, one_line(done)))
     return 1 if total.unknown else 0
 
 

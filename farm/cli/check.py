@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from farm.cli.plain import one_line
+from farm.cli.plain import as_json, one_line
+from farm.cli.progress import progress
 
 EPILOG = """\
 Checked: every job stands in exactly one place, has at most one result, attempts are within their limits, no lease is without a
@@ -22,21 +23,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from farm.cli.database import add_database_arguments
 
     parser.epilog = EPILOG
+    parser.add_argument("--json", action="store_true", help="print a JSON object with `ok` and `violations`, a line each")
     add_database_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Check, and print what is violated."""
     from farm.cli.database import open_database, open_session
-    from farm.store.invariants import check
+    from farm.store.invariants import CHECKS, check
 
     attempts_max = _attempts_max(args)
-    with open_database(args) as database, open_session(database) as session:
-        violations = check(session, attempts_max=attempts_max)
-    for violation in violations:
-        print(one_line(violation))
-    if not violations:
-        print("ok")
+    looks = len(CHECKS)
+    with (
+        open_database(args) as database,
+        open_session(database) as session,
+        progress("checking", looks, noun=f"of {looks} looks") as advance,
+    ):
+        violations = check(session, attempts_max=attempts_max, done=lambda: advance(1))
+    if args.json:
+        print(as_json({"ok": not violations, "violations": violations}))
+    else:
+        for line in map(one_line, violations or ["ok"]):
+            print(line)
     return 1 if violations else 0
 
 

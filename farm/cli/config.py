@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument("files", nargs="+", metavar="FILE", help="a configuration file")
+    check.add_argument("--json", action="store_true", help="print a JSON array: of each file whether it is `ok`, and its `problems`")
     check.add_argument("--lanes", metavar="LANES", help="lanes for files that name none, as `farm start` takes them")
     actions.add_parser(
         "schema",
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
         print(json.dumps(json_schema(), indent=2))
         return 0
-    return _check(args.files, args.lanes)
+    return _check_json(args.files, args.lanes) if args.json else _check(args.files, args.lanes)
 
 
 def _check(files: list[str], lanes: str | None) -> int:
@@ -79,6 +80,23 @@ def _check(files: list[str], lanes: str | None) -> int:
     if problems:
         raise ConfigError(problems)
     return 0
+
+
+def _check_json(files: list[str], lanes: str | None) -> int:
+    """Check the files, for programs."""
+    from farm.cli.plain import as_json
+    from farm.config import load
+
+    told = []
+    for file in files:
+        problems: list[str] = []
+        try:
+            load(file, lanes=lanes)
+        except ConfigError as error:
+            problems = list(error.problems)
+        told.append({"file": file, "ok": not problems, "problems": problems})
+    print(as_json(told))
+    return 2 if any(entry["problems"] for entry in told) else 0
 
 
 def _summary(config: Config) -> str:

@@ -18,10 +18,10 @@ examples:
   farm database copy --to postgresql://farm@db-1/farm
 """
 COPY_EPILOG = """\
-Everything goes along: jobs, those that wait and those that have ended, results, attempts, leases, and the numbers from which ids go on.
-What is in the new database afterwards stands there in whole or, if anything goes wrong, not at all; the old one is only read.
-While it lasts nothing can be enqueued in the old one. No farm may be at work on it: stop those first. The new one has to exist and to
-be empty; its schema is made. Afterwards everybody has to use the new one: `database:` in configurations, FARM_DSN.
+Everything goes along: jobs, those that wait and those that have ended, results, attempts, leases, and the numbers from which ids
+go on. What is in the new database afterwards stands there in whole or, if anything goes wrong, not at all; the old one is only
+read. While it lasts nothing can be enqueued in the old one. No farm may be at work on it: stop those first. The new one has to
+exist and to be empty; its schema is made. Afterwards everybody has to use the new one: `database:` in configurations, FARM_DSN.
 
 examples:
   farm stop && farm database copy --to postgresql://farm@db-1/farm

@@ -8,11 +8,12 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from farm.cli.plain import as_json
 from farm.units import counted
 
 if TYPE_CHECKING:
     from farm.cli.target import Others
-    from farm.control import Connection, Gone
+    from farm.control import Gone
 
 EPILOG = """\
 Nothing more is claimed; running jobs may end until drain_timeout; those that had not started are given back unharmed; all
@@ -46,33 +47,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Tell the farm, and wait until it has left. Returns its exit code."""
-    from farm.cli.target import elsewhere, here, is_elsewhere, print_said
+    from farm.cli.target import elsewhere, here, is_elsewhere, print_said, told
     from farm.control import Gone
 
     if is_elsewhere(args):
         with elsewhere(args) as others:
-            answers = others.ask("drain", {"hurry": args.hurry})
-            code = others.print_answers(answers)
-            draining = [host_id for host_id, answer in answers.items() if answer.get("ok") is True]
-            return code if args.no_wait else max(code, _await_hosts(others, draining, answers))
+            return _drain_hosts(others, args)
     progress = Progress()
     with here(args) as farm:
+        answer: Mapping[str, Any] = {"ok": True}
         try:
-            print_said(farm.ask("drain", wait_s=args.timeout, hurry=args.hurry))
-            sys.stdout.flush()
+            answer = farm.ask("drain", wait_s=args.timeout, hurry=args.hurry)
+            if not args.json:
+                print_said(answer)
+                sys.stdout.flush()
             while not args.no_wait:
                 progress.show(_told(farm.ask("status", wait_s=PATIENCE_S)))
                 time.sleep(LOOK_S)
         except Gone as gone:
             # Perhaps before it was asked: it was draining already, or was killed.
             progress.end()
-            return _say_gone(farm, gone)
+            # Its last word comes before its locks are free: a start that follows is to find them so.
+            farm.wait_gone(PATIENCE_S)
+            if args.json:
+                print(as_json([{**told(None, farm.instance, answer), "left": True, "exit_code": gone.code}]))
+                return 1 if gone.code is None else gone.code
+            return _say_gone(gone)
+        if args.json:
+            print(as_json([{**told(None, farm.instance, answer), "left": False, "exit_code": None}]))
     return 0
 
 
-def _say_gone(farm: Connection, gone: Gone) -> int:
-    # Its last word comes before its locks are free: a start that follows is to find them so.
-    farm.wait_gone(PATIENCE_S)
+def _drain_hosts(others: Others, args: argparse.Namespace) -> int:
+    answers = others.ask("drain", {"hurry": args.hurry})
+    code = others.code_of(answers)
+    if not args.json:
+        others.print_answers(answers)
+    draining = [host_id for host_id, answer in answers.items() if answer.get("ok") is True]
+    left = set() if args.no_wait else _await_hosts(others, draining, answers, quiet=args.json)
+    if args.json:
+        print(as_json([{**entry, "left": entry["host"] in left, "exit_code": None} for entry in others.told(answers)]))
+    return code if args.no_wait else max(code, 0 if len(left) == len(draining) else 1)
+
+
+def _say_gone(gone: Gone) -> int:
     if gone.code is None:
         print(f"farm: {gone}: what became of its jobs stands in its log", file=sys.stderr)
         return 1
@@ -80,30 +98,31 @@ def _say_gone(farm: Connection, gone: Gone) -> int:
     return gone.code
 
 
-def _await_hosts(others: Others, host_ids: list[int], answers: Mapping[int, Mapping[str, Any]]) -> int:
-    """Wait until hosts have left, or have had the time for it."""
+def _await_hosts(others: Others, host_ids: list[int], answers: Mapping[int, Mapping[str, Any]], *, quiet: bool) -> set[int]:
+    """Wait until hosts have left, or have had the time for it; returns those that have left."""
     from farm.cli.target import wait_until
 
     progress = Progress()
-    left = set(host_ids)
+    there = set(host_ids)
 
     def gone() -> bool:
         living = {host.id: host for host in others.store.hosts() if host.live}
-        for host_id in sorted(left - living.keys()):
+        for host_id in sorted(there - living.keys()):
             progress.end()
-            print(f"host {host_id}: left", flush=True)
-            left.discard(host_id)
-        if left:
-            running = sum(living[host_id].running for host_id in left)
-            progress.show(f"{counted(len(left), 'host')} still there; {counted(running, 'job')} running")
-        return not left
+            if not quiet:
+                print(f"host {host_id}: left", flush=True)
+            there.discard(host_id)
+        if there:
+            running = sum(living[host_id].running for host_id in there)
+            progress.show(f"{counted(len(there), 'host')} still there; {counted(running, 'job')} running")
+        return not there
 
     wait_s = max((float(answers[host_id].get("left_s", 0.0)) for host_id in host_ids), default=0.0) + LEAVE_S
     wait_until(gone, wait_s)
     progress.end()
-    for host_id in sorted(left):
+    for host_id in sorted(there) if not quiet else ():
         print(f"host {host_id}: still there; see its log")
-    return 1 if left else 0
+    return set(host_ids) - there
 
 
 def _told(status: Mapping[str, Any]) -> str:

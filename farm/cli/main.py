@@ -26,6 +26,7 @@ COMMANDS = {
     "enqueue": "add a job, or many of the same kind",
     "jobs": "list jobs, the newest first",
     "job": "show one job with all of its attempts",
+    "logs": "show what a job has printed, or follow it",
     "tail": "follow the ends of jobs as they are committed",
     "why": "say why a job has not started, or why it failed",
     "cancel": "cancel jobs: those that wait are final at once, those that run are ended",
@@ -40,7 +41,9 @@ COMMANDS = {
     "database": "copy everything from one database to another",
     "config": "check a configuration file, or print the schema of one",
     "doctor": "say what is wrong with this host and its database, or could be better",
+    "prune": "remove old finished jobs, or say which ones would go",
     "check": "check that what is in the database makes sense",
+    "completion": "print what completes commands and options in a shell",
     "demo": "see a farm at work on the Python files of this machine",
 }
 
@@ -125,12 +128,20 @@ def _run(arguments: list[str]) -> int:
     return command.run(args)
 
 
+def every_parser() -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of all commands, whole: imports all of them."""
+    _, subparsers = _parser()
+    for name, parser in subparsers.items():
+        import_module(f"farm.cli.{MODULES.get(name, name)}").add_arguments(parser)
+    return dict(subparsers)
+
+
 def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     parser = _Parser(
         prog="farm",
         description="Run very many small jobs on your own machines with nothing but PostgreSQL.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_CommandsHelp,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     group = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -158,6 +169,14 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: {message} ({self.prog} --help says more)", file=sys.stderr)
         sys.exit(2)
+
+
+class _CommandsHelp(argparse.RawDescriptionHelpFormatter):
+    """Keeps each command and its text on one line: argparse does not count that commands are set in further than options."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = max(map(len, COMMANDS)) + 2 * self._indent_increment
 
 
 class _Version(argparse.Action):

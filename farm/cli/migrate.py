@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from farm.cli.plain import as_json
+
 EPILOG = """\
 The embedded PostgreSQL is migrated by itself; any other database is changed by this command only.
 
@@ -18,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("config", metavar="CONFIG", nargs="?", help="migrate the database of this configuration")
     parser.add_argument("--dsn", metavar="DSN", help="migrate this database")
+    parser.add_argument("--json", action="store_true", help="print a JSON object with `database` and what was `applied`")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,6 +30,8 @@ def run(args: argparse.Namespace) -> int:
 
     with open_database(args) as database, open_session(database, prepared=False) as session:
         applied = schema.migrate(session)
-        names = ", ".join(str(name) for name in applied)
-        print(f"{database.label}: {f'applied {names}' if applied else 'up to date'}")
+    if args.json:
+        print(as_json({"database": database.label, "applied": applied}))
+    else:
+        print(f"{database.label}: {('applied ' + ', '.join(applied)) if applied else 'up to date'}")
     return 0

@@ -14,9 +14,9 @@ from farm.units import format_duration, format_memory_class
 COUNTED_MAX = 10_000
 
 EPILOG = """\
-Counts are exact up to 10,000; `>` stands before one that is larger than could be counted. What is due later is counted among the 10,000
-jobs of all queues that are due first. LANES are those of living hosts that take from the queue, as lane@host; in brackets those that
-take nothing of it now. A queue is shown as long as a job of it is kept, or a lane names it.
+Counts are exact up to 10,000; `>` stands before one that is larger than could be counted. What is due later is counted among the
+10,000 jobs of all queues that are due first. LANES are those of living hosts that take from the queue, as lane@host; in brackets
+those that take nothing of it now. A queue is shown if a job was ever filed under it, or a lane of a living host names it.
 
 examples:
   farm queues

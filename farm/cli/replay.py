@@ -19,8 +19,8 @@ The job does again whatever it does: sends its mail, writes its files. It runs i
 memory limit, time limit, variables and setup that it would have in its lane, by the configuration of the farm that runs here, or
 --config. What the farm's database says of the job stays as it is. What it prints goes to standard error.
 
-With --debugger it stops in Python's debugger (pdb) where the task's function begins, and again where an exception came from; nothing
-limits its time then.
+With --debugger it stops in Python's debugger (pdb) where the task's function begins, and again where an exception came from;
+nothing limits its time then.
 
 Exit code 0 if it succeeds now, 1 if it does not.
 

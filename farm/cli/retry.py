@@ -7,7 +7,8 @@ import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from farm.cli.plain import one_line
+from farm.cli.plain import as_json, one_line
+from farm.cli.progress import progress
 from farm.errors import FarmError
 from farm.units import counted, parse_expires
 
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", metavar="P", help="those that have failed whose task matches this pattern: 'mail:*'")
     parser.add_argument("--failed-since", metavar="T", type=_since, help="those that have failed since then: 2h (ago), or a time")
     parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--json", action="store_true", help="print a JSON object: how many are `ready` again, and why IDs are not")
     add_database_arguments(parser)
 
 
@@ -54,17 +56,19 @@ def run(args: argparse.Namespace) -> int:
     with open_database(args) as database, open_session(database) as session:
         announce(database)
         ids, refused = _of_ids(session, args.ids) if args.ids else (_found(session, args), [])
-        for line in refused[:TOLD_MAX]:
+        for line in refused[:TOLD_MAX] if not args.json else ():
             print(f"farm: {line}", file=sys.stderr)
-        if not ids:
-            print("there is nothing to try again")
-            return 1 if refused else 0
-        if not args.yes and not _ask(len(ids), args):
-            print("nothing was done")
-            return 1
-        again = _retry(session, ids)
-    print(f"{counted(again, 'job')} {'is' if again == 1 else 'are'} ready again")
-    return 1 if refused else 0
+        wanted = not ids or args.yes or _ask(len(ids), args)
+        again = _retry(session, ids) if ids and wanted else 0
+    if args.json:
+        print(as_json({"ready": again, "refused": refused}))
+    elif not ids:
+        print("there is nothing to try again")
+    elif not wanted:
+        print("nothing was done")
+    else:
+        print(f"{counted(again, 'job')} {'is' if again == 1 else 'are'} ready again")
+    return 0 if wanted and not refused else 1
 
 
 def _of_ids(session: Session, ids: list[int]) -> tuple[list[int], list[str]]:
@@ -108,8 +112,13 @@ def _ask(count: int, args: argparse.Namespace) -> bool:
 def _retry(session: Session, ids: list[int]) -> int:
     from farm.store.retries import RETRY_JOBS_MAX, RetryStore
 
-    store, by = RetryStore(session), _who()
-    return sum(len(store.retry(ids[start : start + RETRY_JOBS_MAX], by=by)) for start in range(0, len(ids), RETRY_JOBS_MAX))
+    store, by, again = RetryStore(session), _who(), 0
+    with progress("trying again", len(ids)) as advance:
+        for start in range(0, len(ids), RETRY_JOBS_MAX):
+            piece = ids[start : start + RETRY_JOBS_MAX]
+            again += len(store.retry(piece, by=by))
+            advance(len(piece))
+    return again
 
 
 def _who() -> str | None:

@@ -26,6 +26,7 @@ def add_selection_arguments(parser: argparse.ArgumentParser, states: Sequence[St
     group.add_argument("--task", metavar="P", help="of this task; * stands for any characters: 'mail:*'")
     group.add_argument("--state", choices=[str(state) for state in states], metavar="S", help=f"in this state: {', '.join(states)}")
     group.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--json", action="store_true", help="print a JSON object that counts what became of them")
     parser.set_defaults(states=tuple(states), queue_option=queue)
 
 

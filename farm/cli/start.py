@@ -9,8 +9,8 @@ import sys
 from farm.errors import FarmError
 
 EPILOG = """\
-On a terminal the screen of `farm top` is in front, and the log goes to a file whose path it shows. q, or Ctrl-C, leaves the screen: the
-farm goes on, and logs to the terminal; however the screen ends, it ends alone. --no-tui is without it.
+On a terminal the screen of `farm top` is in front, and the log goes to a file whose path it shows. q, or Ctrl-C, leaves the screen:
+the farm goes on, and logs to the terminal; however the screen ends, it ends alone. --no-tui is without it.
 
 SIGTERM or SIGINT (Ctrl-C) drains: no more jobs are claimed, running ones may end until drain_timeout, those that had not started
 are given back unharmed, all results are committed, and farm leaves with exit code 0. A second signal hurries.

@@ -22,8 +22,8 @@ The depth of a queue is exact up to 10,000 jobs; `>` stands before one that is l
 of its slots' time that a lane had jobs in, over the last ten seconds. Below the tables: what keeps lanes from their work, and
 what no lane takes.
 
---fail-if makes it an alarm: exit code 1 if one of the conditions holds, and it is said which, and what the figure is. A condition is a
-name, one of > >= < <= = !=, and a value; several have commas between them, or an option each. What can be asked about:
+--fail-if makes it an alarm: exit code 1 if one of the conditions holds, and it is said which, and what the figure is. A condition
+is a name, one of > >= < <= = !=, and a value; several have commas between them, or an option each. What can be asked about:
 {subjects}
 oldest and ready can be asked of one queue: oldest[mail]>60s.
 

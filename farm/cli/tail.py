@@ -26,8 +26,8 @@ STATES = ("succeeded", "failed", "cancelled")
 COLOURS = {"succeeded": "32", "failed": "31", "cancelled": "33"}
 
 EPILOG = """\
-A line for each job that has succeeded, failed for good or was cancelled, on whichever host, as it is committed; of more than 1,000 at
-once some are left out, which is said. A database that goes away is waited for. Ctrl-C ends it.
+A line for each job that has succeeded, failed for good or was cancelled, on whichever host, as it is committed; of more than 1,000
+at once some are left out, which is said. A database that goes away is waited for. Ctrl-C ends it.
 
 examples:
   farm tail

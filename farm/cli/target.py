@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from farm.cli.plain import many_lines, one_line
+from farm.cli.plain import as_json, many_lines, one_line
 from farm.errors import FarmError
 from farm.spelling import did_you_mean
 from farm.units import format_duration, parse_duration
@@ -38,6 +38,8 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--timeout", metavar="TIME", type=_duration, default=TIMEOUT_S, help=f"how long to wait for answers (default: {TIMEOUT_S:g}s)"
     )
+    help_text = "print a JSON array: for each farm that was asked `host`, `instance`, `ok` and what it has `said`, or `error`"
+    parser.add_argument("--json", action="store_true", help=help_text)
     add_database_arguments(parser)
 
 
@@ -57,11 +59,19 @@ def carry_out(args: argparse.Namespace, do: str, arguments: Mapping[str, Any]) -
     """Have every farm that is meant do it, and print what each has said. Returns the exit code. Raises FarmError."""
     if not is_elsewhere(args):
         with here(args) as farm:
-            print_said(farm.ask(do, wait_s=args.timeout, **arguments))
+            answer = farm.ask(do, wait_s=args.timeout, **arguments)
+            if args.json:
+                print(as_json([told(None, farm.instance, answer)]))
+            else:
+                print_said(answer)
         return 0
     with elsewhere(args) as others:
         answers = others.ask(do, arguments)
-        return others.print_answers(answers)
+        if args.json:
+            print(as_json(others.told(answers)))
+        else:
+            others.print_answers(answers)
+        return others.code_of(answers)
 
 
 @contextmanager
@@ -115,9 +125,17 @@ class Others:
                 look()
         return answers
 
-    def print_answers(self, answers: Answers) -> int:
-        """Print what each host has said, or that it has said nothing; returns the exit code."""
-        code = 0
+    def told(self, answers: Answers) -> list[dict[str, Any]]:
+        """Return what each host has said, for programs."""
+        silence = {"error": f"no answer within {format_duration(self.timeout_s)}"}
+        return [told(host_id, host.instance, answers.get(host_id, silence)) for host_id, host in self.hosts.items()]
+
+    def code_of(self, answers: Answers) -> int:
+        """Return the exit code: 0 if every host has done it."""
+        return 0 if all(answers.get(host_id, {}).get("ok") is True for host_id in self.hosts) else 2
+
+    def print_answers(self, answers: Answers) -> None:
+        """Print what each host has said, or that it has said nothing."""
         for host_id, host in self.hosts.items():
             answer = answers.get(host_id)
             where = f"host {host_id} ({one_line(host.name)}, {one_line(host.instance)})"
@@ -126,8 +144,6 @@ class Others:
                 print(f"{where}: {waited}; its last heartbeat was {format_duration(max(host.beat_age_s, 0.0))} before")
             for line in said(answer) if answer is not None else ():
                 print(f"{where}: {line}")
-            code = code if answer is not None and answer.get("ok") is True else 2
-        return code
 
 
 def wait_until(condition: Callable[[], bool], wait_s: float) -> bool:
@@ -139,7 +155,15 @@ def wait_until(condition: Callable[[], bool], wait_s: float) -> bool:
     return so
 
 
+def told(host_id: int | None, instance: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer of one farm for programs; host_id None: the one on this machine, which was asked without a database."""
+    refused = "error" in answer
+    words = {"said": [], "error": str(answer["error"])} if refused else {"said": said(answer), "error": None}
+    return {"host": host_id, "instance": instance, "ok": not refused and answer.get("ok") is True, **words}
+
+
 def print_said(answer: Mapping[str, Any]) -> None:
+    """Print the lines of an answer."""
     for line in said(answer):
         print(line)
 

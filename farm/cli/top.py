@@ -16,8 +16,8 @@ EPILOG = """\
 Attaches to the farm that runs on this machine, through its shared memory and its control socket; leaving the screen leaves the
 farm running. With --all, --dsn or CONFIG, and where no farm runs here: every host, as the database knows them.
 
-Keys: arrows or j k move, tab goes to the next list, enter opens what is chosen, p pauses a lane, x cancels a job, r tries one again,
-/ filters, s sorts, space freezes, ? explains all of them, q leaves. NO_COLOR is honoured.
+Keys: arrows or j k move, tab goes to the next list, enter opens what is chosen, p pauses a lane, x cancels a job, r tries one
+again, / filters, s sorts, space freezes, ? explains all of them, q leaves. NO_COLOR is honoured.
 
 examples:
   farm top

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from farm.joblog import LOG_BYTES_MAX, LOG_BYTES_MIN, Logs
 from farm.model import CONCURRENCY_MAX, RESULT_BYTES_MAX
+from farm.units import DURATION_S_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +168,7 @@ ATTEMPTS_MAX, TIMEOUT_S_MAX = 10_000, 2_000_000.0
 """As an enqueue allows them."""
 SIZE_MAX = 1 << 50
 DAY_S = 86400.0
+KEPT_S_MIN = 1.0
 
 DATABASE = DatabaseChoice(
     about="Where the jobs are: `embedded`, a DSN, or a mapping. Without it FARM_DSN says so, else it is the embedded PostgreSQL.",
@@ -240,6 +243,17 @@ LANES = Groups(
             word=AUTO,
         ),
         "keep_result": Flag(about="Store what its jobs return. Without it a success is stored with null.", default=True),
+        "logs": Choice(
+            about="Keep what its jobs print and log: `on`, `off`, or `failures`, of attempts that do not succeed.",
+            words=tuple(Logs),
+            default=Logs.ON,
+        ),
+        "log_limit": Size(
+            about="How much of it is kept of each attempt, from the beginning.",
+            low_bytes=LOG_BYTES_MIN,
+            high_bytes=LOG_BYTES_MAX,
+            default="64KiB",
+        ),
         "timeout": Duration(
             about="A job that runs longer is ended, unless it or `tasks` says something else.",
             low_s=0.001,
@@ -281,6 +295,20 @@ SPILL = Group(
     },
 )
 
+RETENTION = Group(
+    about="How long jobs are kept after they have ended. Nothing is removed without it.",
+    keys={
+        "succeeded": Duration(about="Jobs that have succeeded.", low_s=KEPT_S_MIN, high_s=DURATION_S_MAX, default=NEVER, word=NEVER),
+        "failed": Duration(about="Jobs that have failed.", low_s=KEPT_S_MIN, high_s=DURATION_S_MAX, default=NEVER, word=NEVER),
+        "cancelled": Duration(
+            about="Jobs that were cancelled, or have expired. Without it as long as those that have failed.",
+            low_s=KEPT_S_MIN,
+            high_s=DURATION_S_MAX,
+            default=None,
+            word=NEVER,
+        ),
+    },
+)
 METRICS = Group(
     about="A page of numbers for Prometheus, /metrics, with /healthz and /readyz. Without this section nothing listens.",
     keys={
@@ -299,6 +327,7 @@ CONFIG = Group(
         "tasks": TASKS,
         "writer": WRITER,
         "spill": SPILL,
+        "retention": RETENTION,
         "metrics": METRICS,
         "drain_timeout": Duration(
             about="When farm is told to stop, running jobs have this long to end.", low_s=0.0, high_s=DAY_S, default="30s"

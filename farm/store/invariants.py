@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from farm.model import ATTEMPTS_MAX_DEFAULT, CRASHES_MAX_DEFAULT
 from farm.store.session import Session
 
@@ -20,14 +22,15 @@ ATTEMPTS_MAX_USUAL = ATTEMPTS_MAX_DEFAULT - 1 + CRASHES_MAX_DEFAULT
 """Failures but for the last, and crashes; or crashes but for the last, and failures."""
 
 
-def check(session: Session, *, attempts_max: int = ATTEMPTS_MAX_USUAL) -> list[str]:
+def check(session: Session, *, attempts_max: int = ATTEMPTS_MAX_USUAL, done: Callable[[], None] = lambda: None) -> list[str]:
     """Return every violation as a line, at most 100 of each sort; an empty list is what should come back.
 
     attempts_max: how many attempts a job may use that did not say so itself; a farm's `tasks` may allow more than the usual number. Each
-    look is one statement, thus one moment, so it may be taken while a farm runs. It reads whole tables.
+    look is one statement, thus one moment, so it may be taken while a farm runs. It reads whole tables. done: called after each.
     """
     violations = []
     for name, subject in CHECKS.items():
         for subject_id, problem in session.fetch(name, {"attempts_max": attempts_max}, deadline_s=DEADLINE_S, plan="plan_by_hash"):
             violations.append(f"{subject} {subject_id}: {problem}")
+        done()
     return violations
