@@ -152,15 +152,11 @@ class Follower:
             self._say(f"attempt {attempt['attempt']}: {WORDS.get(attempt['kind']) or one_line(attempt['kind'])}")
 
     def _find(self) -> RunningJob | None:
-        from farm.home import StateDir, farm_home
-        from farm.shm.place import find_places
-        from farm.shm.running import find_running
+        from farm.home import farm_home
+        from farm.shm.running import find_here
 
         host_id = self._reads.host_that_runs(self._id)
-        if host_id is None:
-            return None
-        places = [place for state in StateDir.all(farm_home()) for place in find_places(state_id=state.id, state_dir=state.path)]
-        return find_running(places, host_id=host_id, job_id=self._id)
+        return None if host_id is None else find_here(farm_home(), host_id=host_id, job_id=self._id)
 
     def _follow(self, running: RunningJob) -> None:
         """Print what comes until the attempt has ended."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 from farm import linux
 from farm.errors import RingBroken
+from farm.home import StateDir
 from farm.shm.generation import GenerationFile
 from farm.shm.logtails import LogTailReader, Tail
-from farm.shm.place import Place
+from farm.shm.place import Place, find_places
 from farm.shm.slots import RUNNING, Slot
 
 
@@ -59,6 +61,12 @@ class RunningJob:
         self._file.close()
         if self._tails is not None:
             self._tails.close()
+
+
+def find_here(home: Path, *, host_id: int, job_id: int) -> RunningJob | None:
+    """Find a job that runs in a farm of this machine, below this FARM_HOME. host_id: the host that is said to run it."""
+    places = (place for state in StateDir.all(home) for place in find_places(state_id=state.id, state_dir=state.path))
+    return find_running(places, host_id=host_id, job_id=job_id)
 
 
 def find_running(places: Iterable[Place], *, host_id: int, job_id: int) -> RunningJob | None:

@@ -66,7 +66,7 @@ class Bed:
 
     def run(self, *all_args: bytes) -> None:
         """Hand it a job with each of these arguments, and have it run them."""
-        held = [(0, 1 << 32, 10 + index, index, 0, 0, 0, 0, b"m:f", args) for index, args in enumerate(all_args)]
+        held = [(0, 1 << 32, 10 + index, index, 0, 0, 0, 0, b"m:f", 0, args) for index, args in enumerate(all_args)]
         self._jobs.put_frames([(0, flags, payload) for flags, payload, _count in pack_jobs(held, 1)])
         self._subworker._run_all(self._subworker._jobs.take(16))
 
