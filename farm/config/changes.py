@@ -120,19 +120,11 @@ def settings(config: Config, *, key: bytes = b"") -> Settings:
     found["writer", "batch_max"] = _plain(f"{config.writer.batch_max}")
     found["writer", "age_max"] = _duration(config.writer.age_max_s)
     found["spill", "max"] = _size(config.spill_bytes_max)
-<<<<<<< HEAD
     for ending, age_s in config.retention._asdict().items():
         found["retention", ending.removesuffix("_s")] = _plain("never") if age_s is None else _duration(age_s)
     if config.metrics is not None:
         found["metrics", "host"] = _plain(config.metrics.host)
         found["metrics", "port"] = _plain(f"{config.metrics.port}")
-=======
-    if config.metrics is not None:
-        found["metrics", "host"] = _plain(config.metrics.host)
-        found["metrics", "port"] = _plain(f"{config.metrics.port}")
-    for ending, age_s in config.retention._asdict().items():
-        found["retention", ending.removesuffix("_s")] = _plain("never") if age_s is None else _duration(age_s)
->>>>>>> retention
     found["drain_timeout",] = _duration(config.drain_timeout_s)
     found["heartbeat",] = _duration(config.heartbeat_s)
     found["lease",] = _duration(config.lease_s)
@@ -230,11 +222,7 @@ def _part(where: Settings, at: Path, whole: Container[Path]) -> Settings:
 
 
 def _rank(section: str) -> int:
-<<<<<<< HEAD
     order = ("database", "host", "runners", "lanes", "tasks", "writer", "spill", "retention", "metrics")
-=======
-    order = ("database", "host", "runners", "lanes", "tasks", "writer", "spill", "metrics", "retention")
->>>>>>> retention
     return order.index(section) if section in order else len(order)
 
 

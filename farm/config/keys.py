@@ -295,17 +295,6 @@ SPILL = Group(
     },
 )
 
-<<<<<<< HEAD
-=======
-METRICS = Group(
-    about="A page of numbers for Prometheus, /metrics, with /healthz and /readyz. Without this section nothing listens.",
-    keys={
-        "port": Whole(about="0 is any that is free; the log says which.", low=0, high=65_535, default=9464),
-        "host": Address(about="Where it listens. Whoever reaches it can read it: `0.0.0.0` or `::` is everybody.", default="127.0.0.1"),
-    },
-)
-
->>>>>>> retention
 RETENTION = Group(
     about="How long jobs are kept after they have ended. Nothing is removed without it.",
     keys={
@@ -318,7 +307,6 @@ RETENTION = Group(
             default=None,
             word=NEVER,
         ),
-<<<<<<< HEAD
     },
 )
 METRICS = Group(
@@ -326,8 +314,6 @@ METRICS = Group(
     keys={
         "port": Whole(about="0 is any that is free; the log says which.", low=0, high=65_535, default=9464),
         "host": Address(about="Where it listens. Whoever reaches it can read it: `0.0.0.0` or `::` is everybody.", default="127.0.0.1"),
-=======
->>>>>>> retention
     },
 )
 
@@ -341,13 +327,8 @@ CONFIG = Group(
         "tasks": TASKS,
         "writer": WRITER,
         "spill": SPILL,
-<<<<<<< HEAD
         "retention": RETENTION,
         "metrics": METRICS,
-=======
-        "metrics": METRICS,
-        "retention": RETENTION,
->>>>>>> retention
         "drain_timeout": Duration(
             about="When farm is told to stop, running jobs have this long to end.", low_s=0.0, high_s=DAY_S, default="30s"
         ),

@@ -116,13 +116,8 @@ def _read(file: str, top: Section, dsn: str | None, environ: Mapping[str, str], 
         poll_s=top.duration("poll"),
         claim_max=top.integer("claim_max"),
         spill_bytes_max=top.section("spill", SPILL.keys).size("max"),
-<<<<<<< HEAD
         retention=_read_retention(top.section("retention", RETENTION.keys)),
         metrics=_read_metrics(top),
-=======
-        metrics=_read_metrics(top),
-        retention=_read_retention(top.section("retention", RETENTION.keys)),
->>>>>>> retention
     )
     _check_times(config, top)
     top.problems.raise_if_any()
@@ -210,28 +205,16 @@ def _read_writer(section: Section) -> WriterOptions:
     )
 
 
-<<<<<<< HEAD
 def _read_retention(section: Section) -> Retention:
     failed_s = section.duration("failed") or None
     cancelled_s = section.duration("cancelled") or None if section.has("cancelled") else failed_s
     return Retention(section.duration("succeeded") or None, failed_s, cancelled_s)
 
 
-=======
->>>>>>> retention
 def _read_metrics(top: Section) -> Metrics | None:
     section = top.section("metrics", METRICS.keys)
     host, port = section.address("host"), section.integer("port")
     return Metrics(host=host, port=port) if top.has("metrics") else None
-<<<<<<< HEAD
-=======
-
-
-def _read_retention(section: Section) -> Retention:
-    failed_s = section.duration("failed") or None
-    cancelled_s = section.duration("cancelled") or None if section.has("cancelled") else failed_s
-    return Retention(section.duration("succeeded") or None, failed_s, cancelled_s)
->>>>>>> retention
 
 
 def _check_times(config: Config, top: Section) -> None:

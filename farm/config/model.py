@@ -138,17 +138,10 @@ class Config:
     poll_s: float
     claim_max: int
     spill_bytes_max: int
-<<<<<<< HEAD
     retention: Retention = KEEP_ALL
     """How long jobs are kept after they have ended."""
     metrics: Metrics | None = None
     """None: it tells nobody."""
-=======
-    metrics: Metrics | None = None
-    """None: it tells nobody."""
-    retention: Retention = KEEP_ALL
-    """How long jobs are kept after they have ended."""
->>>>>>> retention
     lanes_source: LanesSource = "config"
     """Who named the lanes."""
 

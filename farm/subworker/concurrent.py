@@ -119,8 +119,8 @@ class ConcurrentSubworker(Workbench):
         super().__init__(order, descriptors, generation, capture)
         self._turnstile.before, self._turnstile.after = self._turn, self._wake_up
         self._slots = generation.slots
-        self._logged = self._capture.written
         self._tallies = TallyWriter(generation.tallies)
+        self._logged = self._capture.written
         self._free = list(range(self._slots.count))
         self._ways = [ways_at_once(runner) for runner in self._runners]
         self._loop.add_reader(self._wake_fd, self._note_wake)

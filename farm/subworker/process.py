@@ -105,13 +105,12 @@ class Subworker(Workbench):
         task_name, inline_bytes_max = self._tasks.get(task) or self._task(task), self._result_bytes_max
         run, bound, encode = self._runs[runner], self._binds[runner](task_name), self._encode
         started_ns, look_at_ns, reset_peak = monotonic_ns(), 0, self._peak.reset
-        log, (stdout, stderr) = self._log, self._capture.streams
         stretch.first, stretch.since_us = seq, since_us
+        log, (stdout, stderr) = self._log, self._capture.streams
         for job_id, position, attempt, lost, args in zip(job_ids, positions, attempts, losts, all_args, strict=True):
             looks = started_ns >= look_at_ns or gate.orphaned
             if looks:
-                if stretch.first != seq:
-                    stretch.end(seq, started_ns)
+                stretch.end(seq, started_ns)
                 if not self._pass_gate(seq):
                     return False
                 stretch.began_ns = started_ns = monotonic_ns()
@@ -162,11 +161,7 @@ class Subworker(Workbench):
                     finished_ns = monotonic_ns()
                     finished_us = clock_us + finished_ns // 1000
                 success = (lease_id, seq, position, job_id, started_us, finished_us, finished_ns)
-                kind = self._publish_closely(kind, text, success, started_ns, attempt, took_long=finished_ns > measured_at_ns)
-                stretch.end_before(seq, kind, started_ns, finished_ns)
-                if kind == MEMORY:
-                    states[0] = FREE
-                    self._make_room()
+                self._publish_closely(kind, text, success, started_ns, attempt, took_long=finished_ns > measured_at_ns)
                 stretch.began_ns = finished_ns = monotonic_ns()
                 finished_us = clock_us + finished_ns // 1000
             # What gate.finish() does.
@@ -195,20 +190,22 @@ class Subworker(Workbench):
 
     def _publish_closely(
         self, kind: int, text: bytes, success: tuple[int, int, int, int, int, int, int], started_ns: int, attempt: int, *, took_long: bool
-    ) -> int:
+    ) -> None:
         """Publish the outcome of a job of which more is to be told than that it has succeeded, or that could not be published at once.
 
-        success: what publish_success() is told before the value. took_long: the peak of its memory was measured. Returns what the job has
-        come to: perhaps another kind.
+        success: what publish_success() is told before the value. took_long: the peak of its memory was measured.
         """
         lease_id, seq, position, job_id, _started_us, _finished_us, finished_ns = success
         log = self._log_of(0, seq, kind) if self._log.seq else b""
         is_short = kind == SUCCEEDED and not took_long and len(text) + len(log) <= self._result_bytes_max
-        if is_short and self._results.publish_any(*success, text, log):
-            return kind
-        peak_bytes = self._peak.read() if took_long or kind == MEMORY else 0
-        head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, peak_bytes, position, attempt)
-        return self._publish(kind, head, text, log)
+        if not is_short or not self._results.publish_any(*success, text, log):
+            peak_bytes = self._peak.read() if took_long or kind == MEMORY else 0
+            head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, peak_bytes, position, attempt)
+            kind = self._publish(kind, head, text, log)
+        self._stretch.end_before(seq, kind, started_ns, finished_ns)
+        if kind == MEMORY:
+            self._generation.slots.states[0] = FREE
+            self._make_room()
 
     def _make_room(self) -> None:
         """Leave when what a job has left behind is no garbage: the next one would come up against the limit for it."""

@@ -57,21 +57,13 @@ ROWS: list[tuple[str, str | bytes, str]] = [
     (
         "14 a scalar",
         "farm\n",
-<<<<<<< HEAD
         "1:1: expected a mapping with database, host, runners, lanes, tasks, writer, spill, retention, metrics, "
-=======
-        "1:1: expected a mapping with database, host, runners, lanes, tasks, writer, spill, metrics, retention, "
->>>>>>> retention
         "drain_timeout, heartbeat, lease, reap_every, poll, claim_max, got 'farm'",
     ),
     (
         "15 a list",
         "- lanes\n",
-<<<<<<< HEAD
         "1:1: expected a mapping with database, host, runners, lanes, tasks, writer, spill, retention, metrics, "
-=======
-        "1:1: expected a mapping with database, host, runners, lanes, tasks, writer, spill, metrics, retention, "
->>>>>>> retention
         "drain_timeout, heartbeat, lease, reap_every, poll, claim_max, got a list",
     ),
     ("tasks: no such pause", GOOD + 'tasks: {"mail:*": {retry: 1s..10m}}\n', "3:27: tasks.mail:*.retry: " + PAUSE + "'1s..10m'"),
