@@ -221,6 +221,8 @@ class JobRow(NamedTuple):
     args: bytes
     timeout_ms: int
     """0: no limit."""
+    created_us: int | None
+    """When it was filed, in microseconds since 2000 by the database's clock; None: it was not asked for."""
 
 
 class CommitReport(NamedTuple):
@@ -321,3 +323,30 @@ class Depths(NamedTuple):
     """How long ago they were counted; None: never."""
     due_s: float
     """In how many seconds they may be counted again; 0 or less: now."""
+
+
+class TableUser(NamedTuple):
+    """Somebody who is at work on the tables of jobs."""
+
+    pid: int
+    """Of its backend."""
+    who: str
+    """What its program calls itself, or its user."""
+    age_s: float
+    """For how long its transaction has been open."""
+
+
+class Retention(NamedTuple):
+    """How long jobs are kept after they have ended; None: for ever."""
+
+    succeeded_s: float | None = None
+    failed_s: float | None = None
+    cancelled_s: float | None = None
+
+    @property
+    def shortest_s(self) -> float | None:
+        """The shortest of the three; None: nothing is ever removed."""
+        return min((age_s for age_s in self if age_s is not None), default=None)
+
+
+KEEP_ALL = Retention()

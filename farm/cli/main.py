@@ -41,6 +41,7 @@ COMMANDS = {
     "database": "copy everything from one database to another",
     "config": "check a configuration file, or print the schema of one",
     "doctor": "say what is wrong with this host and its database, or could be better",
+    "prune": "remove old finished jobs, or say which ones would go",
     "check": "check that what is in the database makes sense",
     "completion": "print what completes commands and options in a shell",
     "demo": "see a farm at work on the Python files of this machine",

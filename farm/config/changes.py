@@ -120,6 +120,8 @@ def settings(config: Config, *, key: bytes = b"") -> Settings:
     found["writer", "batch_max"] = _plain(f"{config.writer.batch_max}")
     found["writer", "age_max"] = _duration(config.writer.age_max_s)
     found["spill", "max"] = _size(config.spill_bytes_max)
+    for ending, age_s in config.retention._asdict().items():
+        found["retention", ending.removesuffix("_s")] = _plain("never") if age_s is None else _duration(age_s)
     if config.metrics is not None:
         found["metrics", "host"] = _plain(config.metrics.host)
         found["metrics", "port"] = _plain(f"{config.metrics.port}")
@@ -220,7 +222,7 @@ def _part(where: Settings, at: Path, whole: Container[Path]) -> Settings:
 
 
 def _rank(section: str) -> int:
-    order = ("database", "host", "runners", "lanes", "tasks", "writer", "spill", "metrics")
+    order = ("database", "host", "runners", "lanes", "tasks", "writer", "spill", "retention", "metrics")
     return order.index(section) if section in order else len(order)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from farm.joblog import LOG_BYTES_MAX, LOG_BYTES_MIN, Logs
 from farm.model import CONCURRENCY_MAX, RESULT_BYTES_MAX
+from farm.units import DURATION_S_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +168,7 @@ ATTEMPTS_MAX, TIMEOUT_S_MAX = 10_000, 2_000_000.0
 """As an enqueue allows them."""
 SIZE_MAX = 1 << 50
 DAY_S = 86400.0
+KEPT_S_MIN = 1.0
 
 DATABASE = DatabaseChoice(
     about="Where the jobs are: `embedded`, a DSN, or a mapping. Without it FARM_DSN says so, else it is the embedded PostgreSQL.",
@@ -293,6 +295,20 @@ SPILL = Group(
     },
 )
 
+RETENTION = Group(
+    about="How long jobs are kept after they have ended. Nothing is removed without it.",
+    keys={
+        "succeeded": Duration(about="Jobs that have succeeded.", low_s=KEPT_S_MIN, high_s=DURATION_S_MAX, default=NEVER, word=NEVER),
+        "failed": Duration(about="Jobs that have failed.", low_s=KEPT_S_MIN, high_s=DURATION_S_MAX, default=NEVER, word=NEVER),
+        "cancelled": Duration(
+            about="Jobs that were cancelled, or have expired. Without it as long as those that have failed.",
+            low_s=KEPT_S_MIN,
+            high_s=DURATION_S_MAX,
+            default=None,
+            word=NEVER,
+        ),
+    },
+)
 METRICS = Group(
     about="A page of numbers for Prometheus, /metrics, with /healthz and /readyz. Without this section nothing listens.",
     keys={
@@ -311,6 +327,7 @@ CONFIG = Group(
         "tasks": TASKS,
         "writer": WRITER,
         "spill": SPILL,
+        "retention": RETENTION,
         "metrics": METRICS,
         "drain_timeout": Duration(
             about="When farm is told to stop, running jobs have this long to end.", low_s=0.0, high_s=DAY_S, default="30s"

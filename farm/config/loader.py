@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import runners
 from farm.config.database import choose_database, read_database
-from farm.config.keys import AUTO, CONFIG, HOST, METRICS, SPILL, WRITER
+from farm.config.keys import AUTO, CONFIG, HOST, METRICS, RETENTION, SPILL, WRITER
 from farm.config.lanes import read_lanes
 from farm.config.machine import Machine, detect
 from farm.config.model import CONNECT_S_MAX, GATE_SHARE, RECONNECT_PAUSE_S_MAX, Config, Database, Host, LanesSource, Metrics, WriterOptions
@@ -21,6 +21,7 @@ from farm.config.source import read_source
 from farm.config.tasks import read_tasks
 from farm.config.tree import Items, Node, Scalar, Table, read_tree
 from farm.errors import RunnerError
+from farm.model import Retention
 from farm.ports import Runner
 from farm.units import format_duration, format_size
 
@@ -115,6 +116,7 @@ def _read(file: str, top: Section, dsn: str | None, environ: Mapping[str, str], 
         poll_s=top.duration("poll"),
         claim_max=top.integer("claim_max"),
         spill_bytes_max=top.section("spill", SPILL.keys).size("max"),
+        retention=_read_retention(top.section("retention", RETENTION.keys)),
         metrics=_read_metrics(top),
     )
     _check_times(config, top)
@@ -201,6 +203,12 @@ def _read_writer(section: Section) -> WriterOptions:
         batch_max=section.integer("batch_max"),
         age_max_s=section.duration("age_max"),
     )
+
+
+def _read_retention(section: Section) -> Retention:
+    failed_s = section.duration("failed") or None
+    cancelled_s = section.duration("cancelled") or None if section.has("cancelled") else failed_s
+    return Retention(section.duration("succeeded") or None, failed_s, cancelled_s)
 
 
 def _read_metrics(top: Section) -> Metrics | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from farm.joblog import LOG_BYTES_DEFAULT, Logs
+from farm.model import KEEP_ALL, Retention
 from farm.retry import Policy
 from farm.units import counted
 
@@ -137,6 +138,8 @@ class Config:
     poll_s: float
     claim_max: int
     spill_bytes_max: int
+    retention: Retention = KEEP_ALL
+    """How long jobs are kept after they have ended."""
     metrics: Metrics | None = None
     """None: it tells nobody."""
     lanes_source: LanesSource = "config"

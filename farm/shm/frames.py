@@ -24,9 +24,10 @@ WHOLE = 2
 LOGGED = 4
 """Flag of an outcome with a log: its JSON and its log stand together, see pack_logged, in the frame or in the file."""
 
-JOB_HEAD = struct.Struct("<qQIHHH")
-"""lease id, sequence of the first job, timeout (ms, 0: none), number of jobs, bytes of the task, number of the runner in its lane's crew.
-The task follows; then, job by job in columns, job id, position, bytes of arguments, attempt, lost; then the arguments."""
+JOB_HEAD = struct.Struct("<qQqIHHH")
+"""lease id, sequence of the first job, since when its jobs could be claimed (see HeldJob; 0: not known), timeout (ms, 0: none), number of
+jobs, bytes of the task, number of the runner in its lane's crew. The task follows; then, job by job in columns, job id, position, bytes
+of arguments, attempt, lost; then the arguments."""
 JOB_COLUMNS_BYTES = 20
 FRAME_JOBS_MAX = 64
 """Jobs in one frame: enough that what is done once for a frame no longer matters."""
@@ -45,9 +46,10 @@ _unpack_outcome_head = OUTCOME_HEAD.unpack_from
 _new_tuple = tuple.__new__
 
 
-HeldJob = tuple[int, int, int, int, int, int, int, int, bytes, bytes]
-"""(flags, lease id, job id, position, timeout in ms (0: what its lane says), attempt, lost, runner, task, args): a claimed job on its way
-into a ring. A plain tuple, since there is one for every job. args is JSON text, or the name of a spill file where flags say SPILLED."""
+HeldJob = tuple[int, int, int, int, int, int, int, int, bytes, int, bytes]
+"""(flags, lease id, job id, position, timeout in ms (0: what its lane says), attempt, lost, runner, task, since, args): a claimed job on
+its way into a ring. A plain tuple, since there is one for every job. args is JSON text, or the name of a spill file where flags say
+SPILLED. since: from when on it could be claimed, in microseconds since 2000 by the database's clock; 0: not known, or it has come back."""
 
 LEASE_ID: Final = 1
 JOB_ID: Final = 2
@@ -64,6 +66,7 @@ class JobFrame(NamedTuple):
 
     lease_id: int
     first_seq: int
+    since_us: int
     timeout_ms: int
     runner: int
     task: bytes
@@ -89,13 +92,14 @@ def pack_jobs(jobs: Sequence[HeldJob], first_seq: int, timeout_ms: int = 0) -> I
 
 def unpack_jobs(payload: bytes) -> JobFrame:
     """Take a job frame apart."""
-    lease_id, first_seq, timeout_ms, count, task_bytes, runner = JOB_HEAD.unpack_from(payload)
+    lease_id, first_seq, since_us, timeout_ms, count, task_bytes, runner = JOB_HEAD.unpack_from(payload)
     columns_at = JOB_HEAD.size + task_bytes
     columns = _columns(count).unpack_from(payload, columns_at)
     ends = tuple(accumulate(columns[2 * count : 3 * count], initial=columns_at + count * JOB_COLUMNS_BYTES))
     return JobFrame(
         lease_id,
         first_seq,
+        since_us,
         timeout_ms,
         runner,
         payload[JOB_HEAD.size : columns_at],
@@ -118,9 +122,11 @@ def _parts(jobs: list[HeldJob]) -> Iterator[list[HeldJob]]:
 
 
 def _pack_frame(jobs: Sequence[HeldJob], first_seq: int, timeout_ms: int) -> bytes:
-    _flags, leases, job_ids, positions, timeouts, attempts, losts, runners, tasks, args = zip(*jobs, strict=True)
+    _flags, leases, job_ids, positions, timeouts, attempts, losts, runners, tasks, sinces, args = zip(*jobs, strict=True)
     count, task = len(jobs), tasks[0]
-    head = JOB_HEAD.pack(leases[0], first_seq, timeouts[0] or timeout_ms, count, len(task), runners[0])
+    # As a rule they come in the order in which they were filed. What was claimed before stands in front.
+    since_us = sinces[0] and sinces[-1] and (sinces[0] + sinces[-1]) // 2
+    head = JOB_HEAD.pack(leases[0], first_seq, since_us, timeouts[0] or timeout_ms, count, len(task), runners[0])
     columns = _columns(count).pack(*job_ids, *positions, *map(len, args), *attempts, *losts)
     return b"".join((head, task, columns, *args))
 

@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -17,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from farm import failpoints, linux
-from farm.model import OutcomeKind
 from farm.ports import Job
 from farm.shm.frames import LOGGED, OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, pack_logged, unpack_jobs
 from farm.shm.generation import CLOCK_WORD, REFILL_WORD, SETUP_FAILED, GenerationFile
@@ -30,13 +30,16 @@ from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.preparation import reason_of, surround
 from farm.subworker.reports import SEQ_COLUMN
 from farm.subworker.slices import Slices
+from farm.subworker.stretch import SUCCEEDED, Stretch
+from farm.subworker.traces import is_traced, span_of, split
 from farm.subworker.ways import way_to_bind, way_to_run
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench, name_of
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-SUCCEEDED = int(OutcomeKind.SUCCEEDED)
+TRACED = 0
+"""Stands for what a job came to that is still to be run, in a span of its own: see traces.py."""
 SEQ_WORD = SEQ_COLUMN
 """In a slot table with one row a column is a word."""
 monotonic_clock, loads = time.monotonic_ns, orjson.loads
@@ -63,6 +66,7 @@ class Subworker(Workbench):
         self._runs = [way_to_run(runner, self._note_awaited) for runner in self._runners]
         self._last_task = b""
         self._binds = [way_to_bind(runner) for runner in self._runners]
+        self._stretch = Stretch(generation, apart_ns=LOOK_NS)
         self._peak = Peak()
         self._log = self._capture.log_of(0)
         self._slices = Slices()
@@ -87,26 +91,29 @@ class Subworker(Workbench):
             self._next_seq = jobs.first_seq + len(jobs.job_ids)
             if jobs.task != self._last_task:
                 self._last_task = jobs.task
+                self._stretch.take_up(jobs.task)
                 self._surroundings.restore()
             if not self._run_frame(jobs, flags):
                 return
         self._slices.note(monotonic_clock())
 
-    def _run_frame(self, jobs: JobFrame, flags: int) -> bool:
+    def _run_frame(self, jobs: JobFrame, flags: int) -> bool:  # noqa: PLR0915 - to call something for a job costs a hundredth of it
         """Run the jobs of a frame in order; False when they were recalled. The hot path: one fence and one look at a clock a job."""
         gate, words, states, result_words = self.gate, self._words, self._generation.slots.states, self._results.words
-        start, publish, monotonic_ns = gate.start, self._results.publish_success, monotonic_clock
-        lease_id, seq, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
+        start, publish, monotonic_ns, stretch = gate.start, self._results.publish_success, monotonic_clock, self._stretch
+        lease_id, seq, since_us, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
         task_name, inline_bytes_max = self._tasks.get(task) or self._task(task), self._result_bytes_max
         run, bound, encode = self._runs[runner], self._binds[runner](task_name), self._encode
         started_ns, look_at_ns, reset_peak = monotonic_ns(), 0, self._peak.reset
+        stretch.first, stretch.since_us = seq, since_us
         log, (stdout, stderr) = self._log, self._capture.streams
         for job_id, position, attempt, lost, args in zip(job_ids, positions, attempts, losts, all_args, strict=True):
             looks = started_ns >= look_at_ns or gate.orphaned
             if looks:
+                stretch.end(seq, started_ns)
                 if not self._pass_gate(seq):
                     return False
-                started_ns = monotonic_ns()
+                stretch.began_ns = started_ns = monotonic_ns()
                 look_at_ns = started_ns + LOOK_NS
                 # A job that ends later took longer than MEASURED_NS, and what ran before it since the reset took less than LOOK_NS.
                 measured_at_ns = look_at_ns + MEASURED_NS
@@ -116,6 +123,7 @@ class Subworker(Workbench):
                 started_us = clock_us + started_ns // 1000
             deadline_ns = started_ns + timeout_ms * 1_000_000 if timeout_ms else 0
             if not start(0, seq, lease_id, position, job_id, attempt, lost, started_ns, deadline_ns):
+                stretch.end(seq, started_ns)
                 self._stand_back(seq)
                 return False
             if looks or result_words[CWAIT_WORD]:
@@ -123,11 +131,14 @@ class Subworker(Workbench):
                 self._look_around(seq)
             # Whatever the job does, an outcome comes of it.
             try:
-                value = loads(self._unspilled(args) if flags else args)
+                if flags:
+                    args = self._unspilled(args)
+                value = loads(args)
                 value = bound(value) if bound else run(Job(job_id, task_name, value, attempt + 1))
                 kind, text = SUCCEEDED, encode(value)
             except BaseException as error:
-                kind, text = self._failure_of(error)
+                # What cannot be read as arguments may be one that names a span; it is run when this error is over and done with.
+                kind, text = (TRACED, b"") if is_traced(args) else self._failure_of(error)
             if self._forked:
                 # A fork that the job made came back from it too. Only one process may speak for this subworker.
                 os._exit(0)
@@ -145,9 +156,13 @@ class Subworker(Workbench):
                 or len(text) > inline_bytes_max
                 or not publish(lease_id, seq, position, job_id, started_us, finished_us, finished_ns, text)
             ):
+                if kind == TRACED:
+                    kind, text = self._run_traced(run, Job(job_id, task_name, args, attempt + 1))
+                    finished_ns = monotonic_ns()
+                    finished_us = clock_us + finished_ns // 1000
                 success = (lease_id, seq, position, job_id, started_us, finished_us, finished_ns)
                 self._publish_closely(kind, text, success, started_ns, attempt, took_long=finished_ns > measured_at_ns)
-                finished_ns = monotonic_ns()
+                stretch.began_ns = finished_ns = monotonic_ns()
                 finished_us = clock_us + finished_ns // 1000
             # What gate.finish() does.
             states[0] = FREE
@@ -156,7 +171,22 @@ class Subworker(Workbench):
             seq += 1
             # The next one starts when this one ended: nothing of note lies between.
             started_ns, started_us = finished_ns, finished_us
+        stretch.end(seq, started_ns)
         return True
+
+    def _run_traced(self, run: Callable[[Job], Any], job: Job) -> tuple[int, bytes]:
+        """Run a job in a span of its own; its args are as they came. Returns what it came to."""
+        try:
+            traceparent, args = split(job.args)
+            job = job._replace(args=loads(args))
+            with span_of(job, traceparent, lane=self._order.lane):
+                kind, text = SUCCEEDED, self._encode(run(job))
+        except BaseException as error:
+            kind, text = self._failure_of(error)
+        if self._forked:
+            os._exit(0)
+        self._capture.restore()
+        return kind, text
 
     def _publish_closely(
         self, kind: int, text: bytes, success: tuple[int, int, int, int, int, int, int], started_ns: int, attempt: int, *, took_long: bool
@@ -171,7 +201,8 @@ class Subworker(Workbench):
         if not is_short or not self._results.publish_any(*success, text, log):
             peak_bytes = self._peak.read() if took_long or kind == MEMORY else 0
             head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, peak_bytes, position, attempt)
-            self._publish(kind, head, text, log)
+            kind = self._publish(kind, head, text, log)
+        self._stretch.end_before(seq, kind, started_ns, finished_ns)
         if kind == MEMORY:
             self._generation.slots.states[0] = FREE
             self._make_room()
@@ -250,10 +281,10 @@ class Subworker(Workbench):
             self._rest(SLEEP_S_MAX)
         self._jobs.disarm()
 
-    def _publish(self, kind: int, head: bytes, text: bytes, log: bytes) -> None:
+    def _publish(self, kind: int, head: bytes, text: bytes, log: bytes) -> int:
         """Publish an outcome in the long way: it is no success, or too large for the ring, or the ring is full.
 
-        Then it waits until the writer has committed and given back some of it.
+        Then it waits until the writer has committed and given back some of it. Returns what the job has come to: perhaps another kind.
         """
         self._generation.slots.lift_deadline(0)
         flags, body = (WHOLE | LOGGED, pack_logged(text, log)) if log else (WHOLE, text)
@@ -264,6 +295,7 @@ class Subworker(Workbench):
             self._wake_writer()
             if self._results.want_space(len(payload)):
                 self._wait(SLEEP_S_MAX)
+        return kind
 
     def _rest(self, wait_s: float) -> None:
         """Wait with nothing in the slot. All other time counts as busy, so that it is not counted for each job."""

@@ -34,6 +34,9 @@ class Event(StrEnum):
     LANE_FULL = "lane.full"
     MEMORY_SHORT = "memory.short"
     MEMORY_ENOUGH = "memory.enough"
+    JOBS_PRUNED = "jobs.pruned"
+    PRUNING_REFUSED = "jobs.pruning_refused"
+    PRUNING_HELD = "jobs.pruning_held"
     PART_FAILED = "part.failed"
 
 

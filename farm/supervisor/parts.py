@@ -24,6 +24,7 @@ from farm.store import schema
 from farm.store.claims import ClaimStore
 from farm.store.depths import DepthStore
 from farm.store.hosts import HostStore
+from farm.store.prunes import PruneStore
 from farm.store.reads import ReadStore
 from farm.store.requests import RequestStore
 from farm.store.session import Session
@@ -50,6 +51,7 @@ from farm.supervisor.panorama import Link
 from farm.supervisor.pauses import Pauses
 from farm.supervisor.postbox import Postbox
 from farm.supervisor.refusals import Refusals
+from farm.supervisor.retention import Pruner
 from farm.supervisor.service import Service
 from farm.supervisor.supervisor import Retired, Supervisor, deliverer
 from farm.supervisor.takeover import take_over
@@ -80,6 +82,7 @@ class Parts:
         upkeep = self._session("upkeep", keeps_plans=True)
         self._upkeep_store = UpkeepStore(upkeep, Policies(config.tasks))
         self._reaper = HostStore(upkeep)
+        self._pruner = Pruner(store=PruneStore(upkeep), retention=config.retention)
         self._depth_store = DepthStore(upkeep)
         self._looks = _Looks(upkeep)
         self._claims_store = ClaimStore(self._session("claims", keeps_plans=True))
@@ -177,7 +180,7 @@ class Parts:
         )
         self.depths = DepthWatch(store=self._depth_store, wake=lambda: upkeep.wake())
         self.lookout = Lookout(store=self._looks, wake=lambda: upkeep.wake(), clock=time.monotonic)
-        upkeep = PartThread("upkeep", InTurn(keeper, self.depths, self.lookout))
+        upkeep = PartThread("upkeep", InTurn(keeper, self.depths, self.lookout, self._pruner))
 
         def hear_of_cancel() -> None:
             heartbeat.wake()
@@ -242,6 +245,7 @@ class Parts:
         self._packer.adopt(runner_names=list(config.runners), refusals=Refusals(config.runners), timeouts=self._timeouts())
         self._upkeep_store.policies = Policies(config.tasks)
         self._keeper.promote_every_s = self._promote_every_s()
+        self._pruner.adopt(config.retention)
         self._claimer.adopt(claim_max=config.claim_max, poll_s=config.poll_s)
         self._claimer.set_lanes(lanes)
         self._claims.wake()

@@ -57,14 +57,14 @@ ROWS: list[tuple[str, str | bytes, str]] = [
     (
         "14 a scalar",
         "farm\n",
-        "1:1: expected a mapping with database, host, runners, lanes, tasks, writer, spill, metrics, drain_timeout, heartbeat, "
-        "lease, reap_every, poll, claim_max, got 'farm'",
+        "1:1: expected a mapping with database, host, runners, lanes, tasks, writer, spill, retention, metrics, "
+        "drain_timeout, heartbeat, lease, reap_every, poll, claim_max, got 'farm'",
     ),
     (
         "15 a list",
         "- lanes\n",
-        "1:1: expected a mapping with database, host, runners, lanes, tasks, writer, spill, metrics, drain_timeout, heartbeat, "
-        "lease, reap_every, poll, claim_max, got a list",
+        "1:1: expected a mapping with database, host, runners, lanes, tasks, writer, spill, retention, metrics, "
+        "drain_timeout, heartbeat, lease, reap_every, poll, claim_max, got a list",
     ),
     ("tasks: no such pause", GOOD + 'tasks: {"mail:*": {retry: 1s..10m}}\n', "3:27: tasks.mail:*.retry: " + PAUSE + "'1s..10m'"),
     (

@@ -15,6 +15,8 @@ from tests.process.crew import wait_for
 from tests.process.ledger import Ledger, effects_left, effects_of
 
 LAST = "supervisor.before_leave"
+OF_RETENTION = {name for name in POINTS if name.startswith("retention.")}
+ON_THE_WAY = set(POINTS) - OF_RETENTION
 
 
 @pytest.mark.timeout(180)
@@ -22,7 +24,7 @@ LAST = "supervisor.before_leave"
 def test_killed_once_at_every_failpoint(make_farm: MakeFarm, ledger: Ledger, effects: Path, tmp_path: Path) -> None:
     """Subworkers, writer, zygote and supervisor die at each border of the data path; every job ends once, as what it was."""
     log, hold = tmp_path / "fired", tmp_path / "hold"
-    names = ",".join(f"{name}:kill9" for name in POINTS)
+    names = ",".join(f"{name}:kill9" for name in sorted(ON_THE_WAY))
     ids = {0: _lose_a_host(make_farm, ledger, effects, hold)}
     # Two, so that one works while the other is started again.
     farms = [make_farm(name=name) for name in ("one", "two")]
@@ -37,7 +39,7 @@ def test_killed_once_at_every_failpoint(make_farm: MakeFarm, ledger: Ledger, eff
         return ledger.settled() == len(ids)
 
     deadline = time.monotonic() + 120
-    while (left := set(POINTS) - _fired(log)) - {LAST}:
+    while (left := ON_THE_WAY - _fired(log)) - {LAST}:
         assert time.monotonic() < deadline, f"never passed: {left}\n{farms[0].log}\n{farms[1].log}"
         tend()
         if len(ids) - ledger.settled() < 30:
@@ -55,9 +57,38 @@ def test_killed_once_at_every_failpoint(make_farm: MakeFarm, ledger: Ledger, eff
     assert all(results[job_id].status == 1 for job_id in ids.values())
     again = sum(effects_of(effects).values()) - len(ids)
     assert set(effects_of(effects)) == set(ids)
-    assert again <= len(POINTS)
+    assert again <= len(ON_THE_WAY)
     ledger.check_all_ended()
     assert [farm.spilled for farm in farms] == [[], []]
+
+
+@pytest.mark.leaves_rings
+def test_killed_at_every_step_of_retention(make_farm: MakeFarm, ledger: Ledger, effects: Path, tmp_path: Path) -> None:
+    """Whoever comes next goes on: old jobs are gone in the end, and the others are where they were, once, and run when it is time."""
+    log = tmp_path / "fired"
+    old = ledger.enqueue_marks(100, effects)
+    failed = ledger.enqueue("chores:fail", ("no",), max_attempts=1)
+    later = ledger.enqueue_all([("chores:mark", (str(effects), 900 + n, 0.0)) for n in range(5)], delay_s=3600.0)
+    farm = make_farm().start()
+    wait_for(lambda: ledger.settled() == len(old) + 1, "all results")
+    farm.kill()
+    assert ledger.query("SELECT farm.begin_next_partition('0 s') AS begun")[0].begun
+    assert ledger.query("SELECT farm.begin_pruning(1, 1, now(), '-infinity', '-infinity') AS begun")[0].begun
+    before = ledger.query("SELECT j.*::text AS job FROM farm.jobs AS j WHERE id = ANY (%s) ORDER BY id", [failed, *later])
+
+    def fired_all() -> bool:
+        if not farm.running:
+            names = ",".join(f"{name}:kill9" for name in sorted(OF_RETENTION))
+            farm.start(ready=False, FARM_FAILPOINT=names, FARM_FAILPOINT_LOG=str(log))
+        return _fired(log) == OF_RETENTION and not ledger.query("SELECT name FROM farm.pruned_table")
+
+    wait_for(fired_all, "every step")
+    assert ledger.query("SELECT j.*::text AS job FROM farm.jobs AS j ORDER BY id") == before
+    assert ledger.query("SELECT tablename FROM pg_tables WHERE schemaname = 'farm' AND tablename ~ '_p1$'") == []
+    ledger.check()
+    ledger.query("UPDATE farm.scheduled SET run_at = now()")
+    wait_for(lambda: ledger.settled() == 6, "those that stayed")
+    assert {n for n in effects_of(effects) if n >= 900} == set(range(900, 905))
 
 
 def _lose_a_host(make_farm: MakeFarm, ledger: Ledger, effects: Path, hold: Path) -> int:

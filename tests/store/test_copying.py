@@ -10,10 +10,11 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from farm.errors import StoreError
-from farm.model import OutcomeKind
+from farm.model import OutcomeKind, Retention
 from farm.store import schema
 from farm.store.copying import Copied, copy_database
 from farm.store.invariants import check
+from farm.store.prunes import PruneStore
 from farm.store.session import Session
 from tests.process.crew import wait_for
 from tests.servers import Server
@@ -117,7 +118,7 @@ def test_a_copy_that_fails_leaves_nothing(bench: Bench, dsn: str, empty_dsn: str
             sql.execute("ALTER TABLE farm.scheduled ADD CONSTRAINT unwilling CHECK (attempt < 0)")
             with pytest.raises(psycopg.IntegrityError):
                 copy_database(source, target, progress=lambda *_: None)
-            assert {name for name, rows in contents(empty_dsn).items() if rows} == {"partition"}
+            assert {name for name, rows in contents(empty_dsn).items() if rows} == {"depth", "partition", "pruning_look"}
             sql.execute("ALTER TABLE farm.scheduled DROP CONSTRAINT unwilling")
         assert copy_database(source, target, progress=lambda *_: None).rows["job"] == 26
     assert contents(empty_dsn) == contents(dsn)
@@ -142,3 +143,34 @@ def test_nobody_writes_while_it_lasts(bench: Bench, dsn: str, empty_dsn: str) ->
     # What was committed while it waited is part of the moment.
     assert copied[0].rows["job"] == 6
     assert contents(empty_dsn) == contents(dsn)
+
+
+def test_what_retention_has_done_is_copied_and_what_it_is_at_is_not(bench: Bench, dsn: str, empty_dsn: str) -> None:
+    prunes = PruneStore(bench.session)
+    kept = bench.enqueue(3, delay_s=3600)
+    for is_last in (False, True):
+        bench.enqueue(30)
+        claim = bench.claim(bench.host())
+        bench.commit([outcome(claim, position) for position in range(30)])
+        assert prunes.begin_next(0.0)
+        assert prunes.begin_due(Retention(0.0, 0.0, 0.0))
+        while prunes.go_on(10, 1.0).state == "copying":
+            pass
+        if not is_last:
+            assert prunes.finish(1000) == "pruned"
+    assert prunes.drop(), "two others are there yet, and a new partition is copied and has not taken its place"
+    bench.sql.execute("UPDATE farm.heartbeat SET state = 'retired'")
+    copy(dsn, empty_dsn)
+    new = Bench(empty_dsn)
+    try:
+        assert {row[0] for row in new.rows("SELECT id FROM farm.jobs")} == set(kept) | set(claim.job_ids)
+        assert check(new.session) == []
+        again = PruneStore(new.session)
+        assert again.under_way() == (False, False)
+        assert again.begin_due(Retention(0.0, 0.0, 0.0))
+        while again.go_on(10, 1.0).state == "copying":
+            pass
+        assert again.finish(1000) == "pruned"
+        assert [row[0] for row in new.rows("SELECT id FROM farm.jobs ORDER BY id")] == kept
+    finally:
+        new.close()

@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from farm.model import KEEP_ALL
+from farm.store.prunes import PruneStore
 from farm.store.statements import compose, load
 from tests.store.bench import Bench
 
@@ -29,9 +31,9 @@ LOOKS: dict[str, dict[str, Any]] = {
         "high_seqs": "{1000}",
     },
     "read_lease": {"lease_id": 1 << 32},
-    "read_jobs": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
-    "read_scattered_jobs": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
-    "read_job_range": {"lowest_id": 1, "highest_id": 2000},
+    "read_jobs": {"lowest_id": 1, "highest_id": 2000, "mask": 63, "job_ids": "{1,2,3,2000}"},
+    "read_scattered_jobs": {"lowest_id": 1, "highest_id": 2000, "mask": 0, "job_ids": "{1,2,3,2000}"},
+    "read_job_range": {"lowest_id": 1, "highest_id": 2000, "mask": 63},
     "lock_leases": {"lease_ids": "{4294967297,4294967298}"},
     "read_limits": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
     "count_crashes": {"lowest_id": 1, "highest_id": 2000, "job_ids": "{1,2,3,2000}"},
@@ -143,11 +145,20 @@ def age_statistics(bench: Bench, age: str) -> None:
         bench.sql.execute("DELETE FROM farm.ready; DELETE FROM farm.returned; DELETE FROM farm.scheduled; DELETE FROM farm.lease")
         bench.sql.execute("VACUUM ANALYZE")
         fill(bench)
+    if age == "of a pruned partition":
+        # All of it stays, so it is as large as before, in other tables.
+        prunes = PruneStore(bench.session)
+        assert prunes.begin_next(0.0)
+        (partition,) = prunes.partitions()
+        assert prunes.begin(partition, partition, KEEP_ALL)
+        while prunes.go_on(10_000, 1.0).state == "copying":
+            pass
+        assert prunes.finish(1000) == "pruned"
     if age == "true":
         bench.sql.execute("VACUUM ANALYZE")
 
 
-AGES = pytest.mark.parametrize("age", ["missing", "of empty tables", "true"])
+AGES = pytest.mark.parametrize("age", ["missing", "of empty tables", "true", "of a pruned partition"])
 
 
 @AGES

@@ -238,6 +238,8 @@ class Nemesis:
                 return self._restart_server()
             case Blow.KILL_BACKEND:
                 return self._kill_backend()
+            case Blow.PRUNE:
+                return self._prune()
             case _:
                 return self._strike_connection(host, strike)
 
@@ -261,6 +263,17 @@ class Nemesis:
                 host.proxy.lose(Hole.BOTH if strike.blow is Blow.HOLE else Hole.ANSWERS)
                 self._after(strike.lasts_s, partial(host.proxy.lose, Hole.NONE))
                 return True
+        return False
+
+    def _prune(self) -> bool:
+        """Have new jobs go into another partition, and the older ones become one, of which everything stays: hosts go on with it."""
+        with suppress(psycopg.Error), psycopg.connect(self._dsn, autocommit=True, connect_timeout=2) as connection:
+            connection.execute("SELECT farm.begin_next_partition('0 s')")
+            begun = connection.execute("""
+                SELECT farm.begin_pruning(min(p.number), max(p.number), '-infinity', '-infinity', '-infinity')
+                FROM farm.partition AS p, farm.job_id_seq AS s
+                WHERE p.upper_id <= s.last_value + 1""").fetchone()
+            return begun == (True,)
         return False
 
     def _kill_subworker(self, host: Host, pick: float) -> bool:

@@ -36,6 +36,7 @@ class Blow(StrEnum):
     BAD_RELOAD = "reload of a wrong configuration"
     PAUSE_LANE = "pause of a lane"
     PAUSE_QUEUE = "pause of a queue"
+    PRUNE = "old partition put together anew"
 
 
 A_MINUTE: dict[Blow, float] = {
@@ -62,6 +63,7 @@ A_MINUTE: dict[Blow, float] = {
     Blow.BAD_RELOAD: 8,
     Blow.PAUSE_LANE: 15,
     Blow.PAUSE_QUEUE: 10,
+    Blow.PRUNE: 10,
 }
 """How often, on the average, while the torture lasts."""
 
@@ -103,9 +105,19 @@ def make_plan(seed: int, seconds: float, hosts: int, only: Sequence[str] = ()) -
     return sorted(strikes)
 
 
-PASSINGS = {"writer": 60, "subworker": 40, "supervisor": 40, "claimer": 20, "heartbeat": 15, "zygote": 6, "upkeep": 5, "takeover": 1}
+PASSINGS = {
+    "writer": 60,
+    "subworker": 40,
+    "supervisor": 40,
+    "claimer": 20,
+    "heartbeat": 15,
+    "zygote": 6,
+    "upkeep": 5,
+    "retention": 2,
+    "takeover": 1,
+}
 """A failpoint acts at one of the first so many passings."""
-MAY_FAIL = ("claimer.", "heartbeat.", "upkeep.", "writer.after_read", "writer.before_")
+MAY_FAIL = ("claimer.", "heartbeat.", "upkeep.", "retention.", "writer.after_read", "writer.before_")
 """Where the database may be said to be away: elsewhere nobody expects that."""
 
 
