@@ -1,6 +1,6 @@
 # Everything that is done with a clone of farm. Needs GNU make 3.81 or newer, a POSIX shell, and Python 3.11 to 3.14.
 
-.PHONY: help demo test check torture mutants fuzz bench bench-peers clean
+.PHONY: help demo test check torture mutants fuzz bench bench-peers pictures clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -9,7 +9,7 @@ help: ## say what can be made
 demo: .venv/.ok ## run real jobs on this machine, with a PostgreSQL of their own
 	@.venv/bin/farm demo
 
-test: .venv/.ok .venv/.promtool ## run all tests; FARM_TEST_PG=15,18 says on which PostgreSQL
+test: .venv/.ok .venv/.promtool .venv/.tmux ## run all tests; FARM_TEST_PG=15,18 says on which PostgreSQL
 	.venv/bin/python -m pytest -q -n 2 --dist worksteal
 
 check: .venv/.ok ## look at format, lint, types and import directions
@@ -33,6 +33,9 @@ bench: .venv/.ok ## measure this machine; prints tables and JSON lines
 bench-peers: .venv/.ok ## measure farm beside other queues; installs them with pip and npm, apart
 	.venv/bin/python -m bench.peers
 
+pictures: .venv/.ok ## take the pictures of the live screen in docs/, from a farm that runs; two minutes
+	.venv/bin/python -m bench.pictures
+
 clean: ## remove the virtual environment and caches; the data in FARM_HOME stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -45,6 +48,17 @@ clean: ## remove the virtual environment and caches; the data in FARM_HOME stays
 	if { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; } >log 2>&1 && dpkg-deb -x prometheus_*.deb . >>log 2>&1; \
 	then ln -sf ../prometheus/usr/bin/promtool ../bin/promtool; rm -f prometheus_*.deb usr/bin/prometheus; touch ../.promtool; \
 	else echo "farm: no promtool here (.venv/prometheus/log says why): install Prometheus to have all tests run" >&2; fi
+
+# The live screen is tried on a terminal that a program can type into. Taken out of its package too, with the libraries that are its own.
+.venv/.tmux: .venv/.ok
+	@if command -v tmux >/dev/null; then touch $@; exit 0; fi; \
+	rm -rf .venv/tmux; mkdir -p .venv/tmux; cd .venv/tmux || exit 1; \
+	own() { apt-cache depends tmux | awk '/Depends: lib(event|utempter)/ { print $$2 }'; }; \
+	if { { test -n "$$(own)" || apt-get update; } && apt-get download tmux $$(own); } >log 2>&1 && \
+	  for package in *.deb; do dpkg-deb -x $$package . >>log 2>&1 || exit 1; done; \
+	then printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$$@"\n' "$$(echo $$PWD/usr/lib/*-linux-gnu*)" "$$PWD/usr/bin/tmux" >../bin/tmux; \
+	  chmod +x ../bin/tmux; rm -f *.deb; touch ../.tmux; \
+	else echo "farm: no tmux here (.venv/tmux/log says why): run  apt install tmux  to have all tests run" >&2; fi
 
 # The first Python that will do. One that is only a name (a version manager's shim) or lacks a part is passed over.
 PYTHONS = python3.14 python3.13 python3.12 python3.11 python3

@@ -11,7 +11,7 @@ NAMES = (
     "drain_cost", "takeover", "hogs", "backlog", "open_transaction", "breadth", "producer",
 )  # fmt: skip
 """In this order, so that the short ones are seen first."""
-ONLY_BY_NAME = ("answers", "lanes", "many_lanes", "stealing", "recycle", "reloads", "retention", "scrape", "screen")
+ONLY_BY_NAME = ("answers", "capture", "lanes", "many_lanes", "recycle", "reloads", "retention", "scrape", "screen", "stealing", "watched")
 """Those that would make all of them together too long."""
 
 

@@ -30,7 +30,7 @@ EPOCH_US = 946_684_800_000_000
 """2000, from where PostgreSQL counts."""
 COPY_HEAD, COPY_TAIL = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 RESULT = b"{}"
-ROW = Struct(">hiqiqiqiqihihiiiB2s")
+ROW = Struct(">hiqiqiqiqihihiiiiB2s")
 """One row of farm.result in the binary format of COPY, its columns as copy_results.sql names them."""
 
 
@@ -100,7 +100,7 @@ def _commit_all(dsn: str, claimed: Connection, not_ours: Connection) -> None:
 
 def _result_rows(lease_id: int, started_us: int, job_ids: Sequence[int]) -> bytes:
     finished_us, pack = _now_us(), ROW.pack
-    rows = [pack(9, 8, job_id, 8, started_us, 8, finished_us, 8, lease_id, 2, 1, 2, 1, -1, -1, 3, 1, RESULT) for job_id in job_ids]
+    rows = [pack(10, 8, job_id, 8, started_us, 8, finished_us, 8, lease_id, 2, 1, 2, 1, -1, -1, -1, 3, 1, RESULT) for job_id in job_ids]
     return b"".join((COPY_HEAD, *rows, COPY_TAIL))
 
 

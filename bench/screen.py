@@ -113,8 +113,10 @@ def _first_frame_s(server: Server) -> float:
 class Top:
     """`farm top` on a pseudo terminal; what it writes is read by a thread, as a terminal does."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, seen: bytes = SEEN) -> None:
+        """seen: what stands in a frame that shows the farm."""
         self._home = home
+        self._seen = seen
         self.written = b""
 
     def __enter__(self) -> Top:
@@ -151,7 +153,7 @@ class Top:
 
     def has_drawn(self) -> bool:
         """Tell whether it has shown the farm."""
-        return DRAWN in self.written.partition(SEEN)[2]
+        return DRAWN in self.written.partition(self._seen)[2]
 
     def _read(self) -> None:
         while True:

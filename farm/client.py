@@ -90,6 +90,7 @@ class Client:
         retry: str | float | None = None,
         expires_s: float | None = None,
         expires_at: datetime | None = None,
+        traceparent: str | None = None,
         connection: psycopg.Connection[Any] | None = None,
     ) -> int:
         """File a job and return its id.
@@ -97,7 +98,8 @@ class Client:
         args: a dict gives keyword arguments, a list or tuple positional ones; JSON values only. runner: None means `python` for a
         task like `module:function`. priority: 0 (most urgent) to 9, None means 4. run_at: needs a time zone. retry: how long to wait
         before a retry, always (`10s`) or longer each time (`1s to 10m`). expires_s, expires_at: not started any more after so long, or
-        after that time. With connection, the job is filed in the transaction that is open there, and is there when that commits.
+        after that time. traceparent: the span that the job's is to stand under, as W3C Trace Context writes it. With connection,
+        the job is filed in the transaction that is open there, and is there when that commits.
         Raises InvalidJob, StoreError.
         """
         params = {
@@ -114,6 +116,7 @@ class Client:
             "retry": retry,
             "expires_s": expires_s,
             "expires_at": expires_at,
+            "traceparent": traceparent,
         }
         valid = validate(params)
         params["args"] = valid.args.decode()

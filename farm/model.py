@@ -92,6 +92,8 @@ class Outcome(NamedTuple):
     payload: bytes
     peak_bytes: int = 0
     """What it had in memory at most; 0: not known."""
+    log: bytes = b""
+    """What it has printed, cut to its limit: any bytes. Empty: nothing, or it is not kept."""
 
 
 class Share(NamedTuple):
@@ -116,20 +118,27 @@ class Outcomes:
     """A batch of outcomes on its way to the store: successes in columns, side by side, and all others one by one.
 
     Columns, because nearly all outcomes are successes, and a batch of them is handled without a look at each. heads are the first
-    cells of rows of farm.result (job id, started, finished) as COPY wants them; values are JSON text.
+    cells of rows of farm.result (job id, started, finished) as COPY wants them; values are JSON text. logs are what the jobs have printed,
+    b"" where that is nothing; there are none behind that of the last job that has printed.
     """
 
-    __slots__ = ("heads", "lease_ids", "others", "positions", "values")
+    __slots__ = ("heads", "lease_ids", "logs", "others", "positions", "values")
 
     def __init__(self, others: Iterable[Outcome] = ()) -> None:
         self.lease_ids: list[int] = []
         self.positions: list[int] = []
         self.heads: list[bytes] = []
         self.values: list[bytes] = []
+        self.logs: list[bytes] = []
         self.others = list(others)
 
     def __len__(self) -> int:
         return len(self.heads) + len(self.others)
+
+    def add_log(self, log: bytes) -> None:
+        """Add the log of the success that was added last."""
+        self.logs += [b""] * (len(self.heads) - 1 - len(self.logs))
+        self.logs.append(log)
 
     def halves(self) -> tuple[Outcomes, Outcomes]:
         """Split in the middle, successes first."""
@@ -140,6 +149,8 @@ class Outcomes:
     def by_lease(self) -> dict[int, Outcomes]:
         """Share the outcomes out to their leases."""
         shares: dict[int, Outcomes] = {}
+        if self.logs:
+            self.logs += [b""] * (len(self.heads) - len(self.logs))
         end = 0
         for lease_id, run in groupby(self.lease_ids):
             start, end = end, end + len(list(run))
@@ -148,6 +159,7 @@ class Outcomes:
             share.positions += self.positions[start:end]
             share.heads += self.heads[start:end]
             share.values += self.values[start:end]
+            share.logs += self.logs[start:end]
         for outcome in self.others:
             shares.setdefault(outcome.lease_id, Outcomes()).others.append(outcome)
         return shares
@@ -167,6 +179,7 @@ class Outcomes:
         part.positions = list(compress(self.positions, wanted))
         part.heads = list(compress(self.heads, wanted))
         part.values = list(compress(self.values, wanted))
+        part.logs = list(compress(self.logs, wanted))
         return part
 
     def only(self) -> tuple[Outcome, bytes]:
@@ -175,7 +188,7 @@ class Outcomes:
         if self.others:
             return self.others[0], b""
         fields = (self.lease_ids[0], self.positions[0], self.job_ids()[0], 0, OutcomeKind.SUCCEEDED, 0, 0, self.values[0])
-        return Outcome(*fields), self.heads[0][14:]
+        return Outcome(*fields, log=self.logs[0] if self.logs else b""), self.heads[0][14:]
 
     def _part(self, successes: slice, others: slice) -> Outcomes:
         part = Outcomes(self.others[others])
@@ -183,6 +196,7 @@ class Outcomes:
         part.positions = self.positions[successes]
         part.heads = self.heads[successes]
         part.values = self.values[successes]
+        part.logs = self.logs[successes]
         return part
 
 
@@ -207,6 +221,8 @@ class JobRow(NamedTuple):
     args: bytes
     timeout_ms: int
     """0: no limit."""
+    created_us: int | None
+    """When it was filed, in microseconds since 2000 by the database's clock; None: it was not asked for."""
 
 
 class CommitReport(NamedTuple):

@@ -104,15 +104,18 @@ class Task(Generic[P, R]):
         memory: str | int | None = None,
         retry: str | float | None = None,
         expires: str | float | datetime | None = None,
+        traceparent: str | None = None,
         client: Client | None = None,
         connection: psycopg.Connection[Any] | None = None,
     ) -> Task[P, R]:
         """Return the same task with other options; what is not given stays as it is.
 
-        Durations are like `250ms`, `5m`, or seconds; expires may also be a time. client files the jobs; with connection, in the
-        transaction that is open there. Raises InvalidJob.
+        Durations are like `250ms`, `5m`, or seconds; expires may also be a time. traceparent is as in Client.enqueue. client files the
+        jobs; with connection, in the transaction that is open there. Raises InvalidJob.
         """
-        given = _options(queue, runner, priority, max_attempts, timeout, memory, retry, expires, delay=delay, run_at=run_at)
+        given = _options(
+            queue, runner, priority, max_attempts, timeout, memory, retry, expires, delay=delay, run_at=run_at, traceparent=traceparent
+        )
         kept = dict(self._options)
         for ways in _WAYS:
             # A later word about when replaces an earlier one, in whichever way it was said.
@@ -238,6 +241,7 @@ def _options(
     *,
     delay: str | float | None = None,
     run_at: datetime | None = None,
+    traceparent: str | None = None,
 ) -> dict[str, Any]:
     """Return the options that were given, as the client takes them. Raises InvalidJob."""
     options = {
@@ -250,6 +254,7 @@ def _options(
         "timeout_s": _seconds("timeout", timeout),
         "memory": memory,
         "retry": retry,
+        "traceparent": traceparent,
         **_expires(expires),
     }
     return {option: value for option, value in options.items() if value is not None}

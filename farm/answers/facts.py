@@ -72,5 +72,3 @@ class Facts:
     cancel: CancelAsked | None = None
     last_id: int = 0
     """The last one that was given out."""
-    first_id: int = 0
-    """Jobs with lower ids are not kept any more."""

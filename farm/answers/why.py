@@ -27,8 +27,6 @@ def _of_unknown(facts: Facts) -> Reason:
     if job_id > facts.last_id:
         so_far = f"ids up to {facts.last_id} have been given out" if facts.last_id else "none has been enqueued in this database"
         return Reason("never", f"There has never been a job {job_id}: {so_far}.")
-    if job_id < facts.first_id:
-        return Reason("gone", f"There is no job {job_id} any more: jobs below {facts.first_id} have ended, and were deleted by retention.")
     return Reason(
         "not_there",
         f"There is no job {job_id}, though its number was given out: it was deleted by retention, or the transaction that filed it was "

@@ -34,8 +34,8 @@ examples:
   farm enqueue --file jobs.jsonl --queue bulk
 
 A line of a file is an object such as {"task": "mail:send", "args": {"to": "a@example.com"}, "delay": "10m"}. Its keys are task,
-args, queue, runner, priority, delay, run_at, max_attempts, timeout, memory, retry and expires. What a line does not say, the
-command line says for all.
+args, queue, runner, priority, delay, run_at, max_attempts, timeout, memory, retry, expires and traceparent. What a line does not
+say, the command line says for all.
 """
 
 
@@ -60,6 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", metavar="SIZE", help="only lanes that allow a job so much run it: 512MB, 2GB")
     parser.add_argument("--retry", metavar="R", help="how long to wait before a retry: 10s, or longer each time: '1s to 10m'")
     parser.add_argument("--expires", type=_expires, metavar="D|TIME", help="do not start it any more after so long, or after that time")
+    parser.add_argument(
+        "--traceparent", metavar="SPAN", help="the span that it is enqueued in: 00-TRACE-SPAN-01, as W3C Trace Context has it"
+    )
     parser.add_argument("--count", type=int, default=1, metavar="N", help="add it this many times, in one transaction")
     parser.add_argument("--wait", action="store_true", help="wait until it has ended, and print its result as JSON")
     parser.add_argument("--wait-timeout", type=_duration, metavar="D", help="wait this long at the most; the job then goes on")
@@ -157,6 +160,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
         "memory": args.memory,
         "retry": args.retry,
         "expires_at" if isinstance(args.expires, datetime) else "expires_s": args.expires,
+        "traceparent": args.traceparent,
     }
     return {option: value for option, value in given.items() if value is not None}
 

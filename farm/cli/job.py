@@ -9,7 +9,7 @@ from typing import Any
 
 from farm.answers.lanes import why_waiting
 from farm.cli.jobs import attempts, error_line, progress_line, took
-from farm.cli.plain import as_json, compact_json, many_lines, one_line
+from farm.cli.plain import as_json, compact_json, many_lines, one_line, shortened
 from farm.model import State
 from farm.store.history import RETRIED
 from farm.units import counted, format_duration, format_memory_class, format_time
@@ -31,6 +31,9 @@ WORDS = {
 """What an attempt came to, as people say it."""
 UNKEPT = ("ResultError", "ResultNotKept", "UnstorableResult")
 """Errors that speak of a result and not of the run."""
+
+LOG_LINES_SHOWN = 10
+LOG_LINE_WIDTH = 200
 
 EPILOG = """\
 Exit code 1 if there is no such job.
@@ -100,6 +103,7 @@ def _show(job: dict[str, Any]) -> None:
             print(f"{name:<9} {one_line(value)}")
     for attempt in job["attempts"]:
         _show_attempt(attempt)
+        _show_log(job["id"], attempt)
 
 
 def _waits_because(job: dict[str, Any], hosts: list[dict[str, Any]]) -> str | None:
@@ -125,6 +129,18 @@ def _show_attempt(attempt: dict[str, Any]) -> None:
     traceback = error.get("traceback") if isinstance(error, dict) else None
     for line in many_lines(traceback) if traceback else [one_line(error_line(error))] if error is not None else []:
         print(f"  {line}")
+
+
+def _show_log(number: int, attempt: dict[str, Any]) -> None:
+    """Print the end of what an attempt has printed."""
+    if attempt["log"] is None:
+        return
+    lines = many_lines(attempt["log"])
+    print("  log:" if len(lines) <= LOG_LINES_SHOWN else f"  log, its last {LOG_LINES_SHOWN} of {len(lines):,} lines:")
+    for line in lines[-LOG_LINES_SHOWN:]:
+        print(f"    {shortened(line, LOG_LINE_WIDTH)}")
+    if len(lines) > LOG_LINES_SHOWN:
+        print(f"    (all of it: farm logs {number} --attempt {attempt['attempt']})")
 
 
 def _came_to(attempt: dict[str, Any]) -> str:

@@ -21,7 +21,21 @@ from farm.spelling import did_you_mean
 from farm.store.newjobs import DELAY_S_MAX, TIMEOUT_S_MAX, TIMEOUT_S_MIN, validate
 from farm.units import format_size, parse_duration, parse_expires, parse_time
 
-KEYS = ("task", "args", "queue", "runner", "priority", "delay", "run_at", "max_attempts", "timeout", "memory", "retry", "expires")
+KEYS = (
+    "task",
+    "args",
+    "queue",
+    "runner",
+    "priority",
+    "delay",
+    "run_at",
+    "max_attempts",
+    "timeout",
+    "memory",
+    "retry",
+    "expires",
+    "traceparent",
+)
 LINE_BYTES_MAX = 8 * ARGS_BYTES_MAX
 """What the largest arguments can take when every letter of theirs is escaped, and then some."""
 TOLD_EVERY = 1000

@@ -120,11 +120,11 @@ def settings(config: Config, *, key: bytes = b"") -> Settings:
     found["writer", "batch_max"] = _plain(f"{config.writer.batch_max}")
     found["writer", "age_max"] = _duration(config.writer.age_max_s)
     found["spill", "max"] = _size(config.spill_bytes_max)
+    for ending, age_s in config.retention._asdict().items():
+        found["retention", ending.removesuffix("_s")] = _plain("never") if age_s is None else _duration(age_s)
     if config.metrics is not None:
         found["metrics", "host"] = _plain(config.metrics.host)
         found["metrics", "port"] = _plain(f"{config.metrics.port}")
-    for ending, age_s in config.retention._asdict().items():
-        found["retention", ending.removesuffix("_s")] = _plain("never") if age_s is None else _duration(age_s)
     found["drain_timeout",] = _duration(config.drain_timeout_s)
     found["heartbeat",] = _duration(config.heartbeat_s)
     found["lease",] = _duration(config.lease_s)
@@ -171,6 +171,8 @@ def _add_lane(found: Settings, lane: Lane, seal: _Seal) -> None:
     put("memory", _size(lane.memory_bytes))
     put("timeout", _duration(lane.timeout_s) if lane.timeout_s else _plain(""))
     put("keep_result", _flag(lane.keep_result))
+    put("logs", _plain(lane.logs))
+    put("log_limit", _size(lane.log_limit_bytes))
     put("setup", _plain(", ".join(lane.setup)))
     put("cpus", _plain(", ".join(map(str, lane.cpus))))
     put("nice", _plain(f"{lane.nice}" if lane.nice else ""))
@@ -205,7 +207,7 @@ def _how(path: Path, *, removed: bool) -> How:
             return How.RESTART if removed else How.IN_SUCCESSORS
         case ("runners", *_) | ("spill", *_):
             return How.IN_SUCCESSORS
-        case ("lanes", _, ("concurrency" | "memory" | "keep_result" | "setup" | "cpus" | "nice" | "env"), *_):
+        case ("lanes", _, ("concurrency" | "memory" | "keep_result" | "logs" | "log_limit" | "setup" | "cpus" | "nice" | "env"), *_):
             return How.IN_SUCCESSORS
         case _:
             return How.AT_ONCE
@@ -220,7 +222,7 @@ def _part(where: Settings, at: Path, whole: Container[Path]) -> Settings:
 
 
 def _rank(section: str) -> int:
-    order = ("database", "host", "runners", "lanes", "tasks", "writer", "spill", "metrics", "retention")
+    order = ("database", "host", "runners", "lanes", "tasks", "writer", "spill", "retention", "metrics")
     return order.index(section) if section in order else len(order)
 
 

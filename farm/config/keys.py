@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from farm.joblog import LOG_BYTES_MAX, LOG_BYTES_MIN, Logs
 from farm.model import CONCURRENCY_MAX, RESULT_BYTES_MAX
 from farm.units import DURATION_S_MAX
 
@@ -242,6 +243,17 @@ LANES = Groups(
             word=AUTO,
         ),
         "keep_result": Flag(about="Store what its jobs return. Without it a success is stored with null.", default=True),
+        "logs": Choice(
+            about="Keep what its jobs print and log: `on`, `off`, or `failures`, of attempts that do not succeed.",
+            words=tuple(Logs),
+            default=Logs.ON,
+        ),
+        "log_limit": Size(
+            about="How much of it is kept of each attempt, from the beginning.",
+            low_bytes=LOG_BYTES_MIN,
+            high_bytes=LOG_BYTES_MAX,
+            default="64KiB",
+        ),
         "timeout": Duration(
             about="A job that runs longer is ended, unless it or `tasks` says something else.",
             low_s=0.001,
@@ -283,14 +295,6 @@ SPILL = Group(
     },
 )
 
-METRICS = Group(
-    about="A page of numbers for Prometheus, /metrics, with /healthz and /readyz. Without this section nothing listens.",
-    keys={
-        "port": Whole(about="0 is any that is free; the log says which.", low=0, high=65_535, default=9464),
-        "host": Address(about="Where it listens. Whoever reaches it can read it: `0.0.0.0` or `::` is everybody.", default="127.0.0.1"),
-    },
-)
-
 RETENTION = Group(
     about="How long jobs are kept after they have ended. Nothing is removed without it.",
     keys={
@@ -305,6 +309,13 @@ RETENTION = Group(
         ),
     },
 )
+METRICS = Group(
+    about="A page of numbers for Prometheus, /metrics, with /healthz and /readyz. Without this section nothing listens.",
+    keys={
+        "port": Whole(about="0 is any that is free; the log says which.", low=0, high=65_535, default=9464),
+        "host": Address(about="Where it listens. Whoever reaches it can read it: `0.0.0.0` or `::` is everybody.", default="127.0.0.1"),
+    },
+)
 
 CONFIG = Group(
     about="The configuration of a farm on one host.",
@@ -316,8 +327,8 @@ CONFIG = Group(
         "tasks": TASKS,
         "writer": WRITER,
         "spill": SPILL,
-        "metrics": METRICS,
         "retention": RETENTION,
+        "metrics": METRICS,
         "drain_timeout": Duration(
             about="When farm is told to stop, running jobs have this long to end.", low_s=0.0, high_s=DAY_S, default="30s"
         ),

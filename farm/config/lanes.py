@@ -13,6 +13,7 @@ from farm.config.section import Section, check_name, describe
 from farm.config.share import LaneDemand, share_memory
 from farm.config.surroundings import read_cpus, read_env, read_nice, read_setup
 from farm.config.tree import Items, Scalar, Table
+from farm.joblog import Logs
 from farm.units import format_size
 
 GROWTH_BYTES_MAX, GROWTH_SHARE = 128_000_000, 4
@@ -28,6 +29,8 @@ class _Asked:
     queues: tuple[str, ...]
     concurrency: int
     keep_result: bool
+    logs: Logs
+    log_limit_bytes: int
     timeout_s: float
     setup: tuple[str, ...]
     env: Mapping[str, str]
@@ -58,6 +61,8 @@ def read_lanes(top: Section, host: Host, machine: Machine, overcommit: bool) -> 
             concurrency=lane.concurrency,
             memory_bytes=memory_bytes,
             keep_result=lane.keep_result,
+            logs=lane.logs,
+            log_limit_bytes=lane.log_limit_bytes,
             timeout_s=lane.timeout_s,
             setup=lane.setup,
             env=lane.env,
@@ -82,6 +87,8 @@ def _read_lane(name: str, section: Section, machine: Machine) -> _Asked:
         queues=_read_queues(section),
         concurrency=concurrency,
         keep_result=section.boolean("keep_result"),
+        logs=Logs(section.choice("logs")),
+        log_limit_bytes=section.size("log_limit"),
         timeout_s=section.duration("timeout"),
         setup=read_setup(section),
         env=read_env(section),

@@ -116,8 +116,8 @@ def _read(file: str, top: Section, dsn: str | None, environ: Mapping[str, str], 
         poll_s=top.duration("poll"),
         claim_max=top.integer("claim_max"),
         spill_bytes_max=top.section("spill", SPILL.keys).size("max"),
-        metrics=_read_metrics(top),
         retention=_read_retention(top.section("retention", RETENTION.keys)),
+        metrics=_read_metrics(top),
     )
     _check_times(config, top)
     top.problems.raise_if_any()
@@ -205,16 +205,16 @@ def _read_writer(section: Section) -> WriterOptions:
     )
 
 
-def _read_metrics(top: Section) -> Metrics | None:
-    section = top.section("metrics", METRICS.keys)
-    host, port = section.address("host"), section.integer("port")
-    return Metrics(host=host, port=port) if top.has("metrics") else None
-
-
 def _read_retention(section: Section) -> Retention:
     failed_s = section.duration("failed") or None
     cancelled_s = section.duration("cancelled") or None if section.has("cancelled") else failed_s
     return Retention(section.duration("succeeded") or None, failed_s, cancelled_s)
+
+
+def _read_metrics(top: Section) -> Metrics | None:
+    section = top.section("metrics", METRICS.keys)
+    host, port = section.address("host"), section.integer("port")
+    return Metrics(host=host, port=port) if top.has("metrics") else None
 
 
 def _check_times(config: Config, top: Section) -> None:

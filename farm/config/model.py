@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from farm.joblog import LOG_BYTES_DEFAULT, Logs
 from farm.model import KEEP_ALL, Retention
 from farm.retry import Policy
 from farm.units import counted
@@ -77,6 +78,10 @@ class Lane:
     """How long a job may run for which nobody says anything else; 0: as long as it likes."""
     keep_result: bool = True
     """False: what its jobs return is dropped, and null is stored."""
+    logs: Logs = Logs.ON
+    """Of which of its jobs what they print is kept."""
+    log_limit_bytes: int = LOG_BYTES_DEFAULT
+    """Of each attempt, from the beginning."""
     setup: tuple[str, ...] = ()
     """Functions, each `module:function`, that a new subworker calls in this order before it takes work."""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -133,10 +138,10 @@ class Config:
     poll_s: float
     claim_max: int
     spill_bytes_max: int
-    metrics: Metrics | None = None
-    """None: it tells nobody."""
     retention: Retention = KEEP_ALL
     """How long jobs are kept after they have ended."""
+    metrics: Metrics | None = None
+    """None: it tells nobody."""
     lanes_source: LanesSource = "config"
     """Who named the lanes."""
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any
 
 from farm.errors import FarmError
+from farm.model import State
 
 if TYPE_CHECKING:
     from farm.store.session import Session
@@ -32,13 +33,19 @@ class Deeds:
         return self._session
 
     def job(self, job_id: int) -> dict[str, Any]:
-        """Return a job with all of its attempts, as ReadStore.job."""
+        """Return a job with all of its attempts, as ReadStore.job, and the log of the newest under `logs`: also of one that runs here."""
         from farm.store.reads import ReadStore
 
-        job = ReadStore(self.session).job(job_id)
+        reads = ReadStore(self.session)
+        job = reads.job(job_id)
         if job is None:
             raise FarmError(f"there is no job {job_id} any more")
-        return job
+        attempts = job["attempts"]
+        log = attempts[-1]["log"] if attempts else None
+        if job["state"] == State.RUNNING:
+            host_id = reads.host_that_runs(job_id)
+            log = None if host_id is None else _printed_here(host_id, job_id)
+        return {**job, "logs": log}
 
     def cancel(self, job_id: int) -> str:
         """Cancel one job; returns in words what that did."""
@@ -65,6 +72,21 @@ class Deeds:
         """Close the connection; may be called again."""
         self._session = None
         self._stack.close()
+
+
+def _printed_here(host_id: int, job_id: int) -> str | None:
+    """Return the end of what a job prints that runs on this machine; None if it does not, or has printed nothing."""
+    from farm.home import farm_home
+    from farm.shm.running import find_here
+
+    running = find_here(farm_home(), host_id=host_id, job_id=job_id)
+    if running is None:
+        return None
+    try:
+        tail = running.read(0)
+        return None if tail is None else tail.text.decode("utf-8", "replace")
+    finally:
+        running.close()
 
 
 def _who() -> str | None:

@@ -21,9 +21,13 @@ SPILLED = 1
 WHOLE = 2
 """Flag of a success that travels like any other outcome, see pack_outcome, and not as a part of its row (successes.py)."""
 
-JOB_HEAD = struct.Struct("<qQIHHH")
-"""lease id, sequence of the first job, timeout (ms, 0: none), number of jobs, bytes of the task, number of the runner in its lane's crew.
-The task follows; then, job by job in columns, job id, position, bytes of arguments, attempt, lost; then the arguments."""
+LOGGED = 4
+"""Flag of an outcome with a log: its JSON and its log stand together, see pack_logged, in the frame or in the file."""
+
+JOB_HEAD = struct.Struct("<qQqIHHH")
+"""lease id, sequence of the first job, since when its jobs could be claimed (see HeldJob; 0: not known), timeout (ms, 0: none), number of
+jobs, bytes of the task, number of the runner in its lane's crew. The task follows; then, job by job in columns, job id, position, bytes
+of arguments, attempt, lost; then the arguments."""
 JOB_COLUMNS_BYTES = 20
 FRAME_JOBS_MAX = 64
 """Jobs in one frame: enough that what is done once for a frame no longer matters."""
@@ -34,14 +38,18 @@ OUTCOME_HEAD = struct.Struct("<qqqqQQII")
 """lease id, job id, started (ns), finished (ns), sequence of the job's frame (0: never handed), peak of its memory (bytes, 0: not known),
 position, attempt."""
 
+_LENGTH = struct.Struct("<I")
+"""Of the JSON before a log."""
+LOGGED_BYTES = _LENGTH.size
 _OUTCOME_HEAD_BYTES = OUTCOME_HEAD.size
 _unpack_outcome_head = OUTCOME_HEAD.unpack_from
 _new_tuple = tuple.__new__
 
 
-HeldJob = tuple[int, int, int, int, int, int, int, int, bytes, bytes]
-"""(flags, lease id, job id, position, timeout in ms (0: what its lane says), attempt, lost, runner, task, args): a claimed job on its way
-into a ring. A plain tuple, since there is one for every job. args is JSON text, or the name of a spill file where flags say SPILLED."""
+HeldJob = tuple[int, int, int, int, int, int, int, int, bytes, int, bytes]
+"""(flags, lease id, job id, position, timeout in ms (0: what its lane says), attempt, lost, runner, task, since, args): a claimed job on
+its way into a ring. A plain tuple, since there is one for every job. args is JSON text, or the name of a spill file where flags say
+SPILLED. since: from when on it could be claimed, in microseconds since 2000 by the database's clock; 0: not known, or it has come back."""
 
 LEASE_ID: Final = 1
 JOB_ID: Final = 2
@@ -58,6 +66,7 @@ class JobFrame(NamedTuple):
 
     lease_id: int
     first_seq: int
+    since_us: int
     timeout_ms: int
     runner: int
     task: bytes
@@ -83,13 +92,14 @@ def pack_jobs(jobs: Sequence[HeldJob], first_seq: int, timeout_ms: int = 0) -> I
 
 def unpack_jobs(payload: bytes) -> JobFrame:
     """Take a job frame apart."""
-    lease_id, first_seq, timeout_ms, count, task_bytes, runner = JOB_HEAD.unpack_from(payload)
+    lease_id, first_seq, since_us, timeout_ms, count, task_bytes, runner = JOB_HEAD.unpack_from(payload)
     columns_at = JOB_HEAD.size + task_bytes
     columns = _columns(count).unpack_from(payload, columns_at)
     ends = tuple(accumulate(columns[2 * count : 3 * count], initial=columns_at + count * JOB_COLUMNS_BYTES))
     return JobFrame(
         lease_id,
         first_seq,
+        since_us,
         timeout_ms,
         runner,
         payload[JOB_HEAD.size : columns_at],
@@ -112,9 +122,11 @@ def _parts(jobs: list[HeldJob]) -> Iterator[list[HeldJob]]:
 
 
 def _pack_frame(jobs: Sequence[HeldJob], first_seq: int, timeout_ms: int) -> bytes:
-    _flags, leases, job_ids, positions, timeouts, attempts, losts, runners, tasks, args = zip(*jobs, strict=True)
+    _flags, leases, job_ids, positions, timeouts, attempts, losts, runners, tasks, sinces, args = zip(*jobs, strict=True)
     count, task = len(jobs), tasks[0]
-    head = JOB_HEAD.pack(leases[0], first_seq, timeouts[0] or timeout_ms, count, len(task), runners[0])
+    # As a rule they come in the order in which they were filed. What was claimed before stands in front.
+    since_us = sinces[0] and sinces[-1] and (sinces[0] + sinces[-1]) // 2
+    head = JOB_HEAD.pack(leases[0], first_seq, since_us, timeouts[0] or timeout_ms, count, len(task), runners[0])
     columns = _columns(count).pack(*job_ids, *positions, *map(len, args), *attempts, *losts)
     return b"".join((head, task, columns, *args))
 
@@ -125,8 +137,22 @@ def _columns(count: int) -> struct.Struct:
     return struct.Struct(f"<{count}q{count}I{count}I{count}H{count}H")
 
 
+def pack_logged(text: bytes, log: bytes) -> bytes:
+    """Put the JSON of an outcome and its log together."""
+    return _LENGTH.pack(len(text)) + text + log
+
+
+def split_logged(payload: bytes) -> tuple[bytes, bytes]:
+    """Return JSON and log of what pack_logged() has put together. Raises RingBroken for bytes that are none."""
+    if len(payload) >= LOGGED_BYTES:
+        end = LOGGED_BYTES + _LENGTH.unpack_from(payload)[0]
+        if end <= len(payload):
+            return payload[LOGGED_BYTES:end], payload[end:]
+    raise RingBroken("a result frame is shorter than its log says")
+
+
 def pack_outcome(outcome: Outcome, job_seq: int) -> bytes:
-    """Return the payload of a result frame; the outcome's kind travels as the kind of the frame."""
+    """Return the payload of a result frame; the outcome's kind travels as the kind of the frame. With a log the frame is LOGGED."""
     head = OUTCOME_HEAD.pack(
         outcome.lease_id,
         outcome.job_id,
@@ -137,16 +163,19 @@ def pack_outcome(outcome: Outcome, job_seq: int) -> bytes:
         outcome.position,
         outcome.attempt,
     )
-    return head + outcome.payload
+    return head + (pack_logged(outcome.payload, outcome.log) if outcome.log else outcome.payload)
 
 
 def unpack_outcome(kind: int, payload: bytes) -> tuple[Outcome, int]:
-    """Take a result frame apart: the outcome and the sequence of the job's frame. Raises RingBroken for bytes that are none."""
+    """Take a result frame apart: the outcome and the sequence of the job's frame. Raises RingBroken for bytes that are none.
+
+    What stands behind its head is its payload for now, whatever the flags of the frame say of that.
+    """
     if len(payload) < _OUTCOME_HEAD_BYTES:
         raise RingBroken(f"a result frame of {len(payload)} bytes is too short")
     lease_id, job_id, started_ns, finished_ns, job_seq, peak_bytes, position, attempt = _unpack_outcome_head(payload)
     if lease_id < 0 or job_id < 0:
         raise RingBroken("a result frame names no lease or job")
-    fields = (lease_id, position, job_id, attempt, kind, started_ns, finished_ns, payload[_OUTCOME_HEAD_BYTES:], peak_bytes)
+    fields = (lease_id, position, job_id, attempt, kind, started_ns, finished_ns, payload[_OUTCOME_HEAD_BYTES:], peak_bytes, b"")
     # Half the cost of calling the class: one for every job of the farm.
     return _new_tuple(Outcome, fields), job_seq

@@ -23,15 +23,18 @@ class MappedFile:
         self.memory = memoryview(memory_map)
 
     @classmethod
-    def create(cls, path: Path, size: int) -> MappedFile:
+    def create(cls, path: Path, size: int, *, taken_bytes: int | None = None) -> MappedFile:
         """Make a new file of that size, filled with zeros, mode 0600. Raises FarmError if there is no space for it.
 
-        Every page is taken now: a full file system would otherwise end the process with SIGBUS at the first touch.
+        Every page is taken now: a full file system would otherwise end the process with SIGBUS at the first touch. taken_bytes: only so
+        many are; whoever touches more has to take them first.
         """
         fd = -1
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            os.posix_fallocate(fd, 0, size)
+            os.posix_fallocate(fd, 0, size if taken_bytes is None else taken_bytes)
+            if taken_bytes is not None:
+                os.ftruncate(fd, size)
             return cls(path, mmap.mmap(fd, size))
         except OSError as error:
             if fd >= 0:

@@ -6,7 +6,8 @@ its own to say: lease, status, attempt, and how long the value is. Where frames 
 it takes hundreds of them apart at once, column by column.
 
 A frame's payload is `lease id i64, sequence of the job u64, position u64, finished (CLOCK_MONOTONIC, ns) u64` in little endian, 38 bytes
-of row, and the value as JSON text. Job code can scribble over these bytes: nothing here may trust more of them than its length.
+of row, and the value as JSON text; in a frame that is LOGGED value and log, see frames.py. Job code can scribble over these bytes: nothing
+here may trust more of them than its length.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Final
 
 from farm.errors import RingBroken
 from farm.model import OutcomeKind, Outcomes
+from farm.shm.frames import LOGGED, pack_logged, split_logged
 from farm.shm.ring import HEAD_BYTES, HEAD_WORD, Alike, RingProducer
 
 SUCCEEDED: Final = int(OutcomeKind.SUCCEEDED)
@@ -27,7 +29,7 @@ _ROW: Final = Struct(">hiqiqiq")
 _FRAME_HEAD: Final = Struct("<IHHQqQQQ")
 _ROW_AT: Final = _HEAD.size
 VALUE_AT: Final = _ROW_AT + _ROW.size
-_COLUMNS: Final = 9
+_COLUMNS: Final = 10
 _EIGHT: Final = 8
 _LEASE_WORD, _SEQ_WORD, _POSITION_WORD, _FINISHED_WORD = 2, 3, 4, 5
 _LEASE_END: Final = 1 << 63
@@ -68,6 +70,25 @@ class SuccessProducer(RingProducer):
         self._words[HEAD_WORD] = self._head = new_head
         return True
 
+    def publish_any(
+        self,
+        lease_id: int,
+        seq: int,
+        position: int,
+        job_id: int,
+        started_us: int,
+        finished_us: int,
+        finished_ns: int,
+        value: bytes,
+        log: bytes,
+    ) -> bool:
+        """Do what publish_success() does, for a job that may have a log."""
+        if not log:
+            return self.publish_success(lease_id, seq, position, job_id, started_us, finished_us, finished_ns, value)
+        payload = _HEAD.pack(lease_id, seq, position, finished_ns)
+        payload += _ROW.pack(_COLUMNS, _EIGHT, job_id, _EIGHT, started_us, _EIGHT, finished_us)
+        return self.publish(SUCCEEDED, LOGGED, payload + pack_logged(value, log))
+
 
 class _RowPackers(dict[int, Callable[..., None]]):
     """For each length of a payload what packs row and value into it at once."""
@@ -82,17 +103,20 @@ class _RowPackers(dict[int, Callable[..., None]]):
 _pack_row_into = _RowPackers()
 
 
-def add_success(payload: bytes, outcomes: Outcomes) -> tuple[int, int]:
+def add_success(payload: bytes, outcomes: Outcomes, *, logged: bool = False) -> tuple[int, int]:
     """Take one frame apart and add its success; returns the job's sequence and when it finished. Raises RingBroken."""
     if len(payload) <= VALUE_AT:
         raise RingBroken(f"a success of {len(payload)} bytes is too short")
     lease_id, seq, position, finished_ns = _unpack_head(payload)
     if lease_id < 0:
         raise RingBroken("a success names no lease")
+    value, log = split_logged(payload[VALUE_AT:]) if logged else (payload[VALUE_AT:], b"")
     outcomes.lease_ids.append(lease_id)
     outcomes.positions.append(position)
     outcomes.heads.append(payload[_ROW_AT:VALUE_AT])
-    outcomes.values.append(payload[VALUE_AT:])
+    outcomes.values.append(value)
+    if log:
+        outcomes.add_log(log)
     return seq, finished_ns
 
 

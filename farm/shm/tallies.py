@@ -1,8 +1,9 @@
 """What jobs came to, how long they ran and how long they had waited, by task: counted where they run, for whoever looks.
 
 One table for each subworker. It alone writes, a word at a time and without a lock, so whoever reads may see the latest jobs in some of
-the figures and not yet in others. Words of 8 bytes: rows in use; then for each row how many jobs came to what (`ended`); then the rows
-themselves: the task, two sums, two histograms. `ended` is written last: while it is the same, so is the row.
+the figures and not yet in others. Words of 8 bytes: rows in use; then for each row how many jobs came to what, and how many waits were
+counted (`ended`); then the rows themselves: the task, two sums, two histograms. `ended` is written last: while it is the same, so is
+the row.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class Tally(NamedTuple):
     run: Histogram
     """From start to end."""
     queue: Histogram
-    """From when a job could be claimed to its start: first attempts only, of jobs that were filed to run at once."""
+    """From when a job could be claimed to its start: first attempts only, of jobs that were filed to run at once. What runs is in it."""
 
 
 ROWS: Final = 64
@@ -95,7 +96,9 @@ OTHER: Final = "other"
 TASK_BYTES_MAX: Final = 120
 """A longer name is cut; tasks whose names begin so much alike share a row."""
 KINDS: Final = 12
-"""Words for the kinds of outcomes, by their numbers."""
+"""Words for the kinds of outcomes, by their numbers; in the first one, which is no kind, how many waits were counted."""
+NOT_KNOWN: Final = -1
+"""Instead of a time that jobs have waited."""
 WORD_MAX: Final = (1 << 56) - 1
 """More than this is none of ours: a job has scribbled over its row, which is left out then."""
 
@@ -164,7 +167,9 @@ class TallyTable:
 
     def total_ended(self) -> int:
         """Return how many jobs have ended here, whatever they came to."""
-        return sum(count for count in self.words[_ENDED_AT : _ENDED_AT + self._rows * KINDS] if count <= WORD_MAX)
+        words = self.words[_ENDED_AT : _ENDED_AT + self._rows * KINDS].tolist()
+        words[::KINDS] = [0] * self._rows
+        return sum(count for count in words if count <= WORD_MAX)
 
     def ended(self) -> bytes:
         """Return ENDED_BYTES for each row in use: while these are the same, so is what figures() says of that row."""
@@ -203,37 +208,45 @@ class TallyRow:
     It counts in memory of its own and stores what comes of it: so nothing is read back that a job has scribbled over.
     """
 
-    __slots__ = ("_ended", "_ended_words", "_queue", "_queue_words", "_run", "_run_words", "_sums")
+    __slots__ = ("_ended", "_ended_words", "_queue", "_queue_us", "_queue_words", "_run", "_run_ns", "_run_words", "_sums")
 
     def __init__(self, table: TallyTable, row: int) -> None:
         words, at = table.words, _ROWS_AT + row * _ROW_WORDS
         self._ended, self._ended_words = [0] * KINDS, words[_ENDED_AT + row * KINDS : _ENDED_AT + (row + 1) * KINDS]
-        # Each with its sum in nanoseconds, and the word of that in microseconds, in front.
         self._sums = words[at + _RUN_SUM : at + _RUN]
-        self._run, self._run_words = [0] * (BUCKETS + 1), words[at + _RUN : at + _QUEUE]
-        self._queue, self._queue_words = [0] * (BUCKETS + 1), words[at + _QUEUE : at + _ROW_WORDS]
+        self._run_ns = self._queue_us = 0
+        self._run, self._run_words = [0] * BUCKETS, words[at + _RUN : at + _QUEUE]
+        self._queue, self._queue_words = [0] * BUCKETS, words[at + _QUEUE : at + _ROW_WORDS]
 
-    def add(self, kind: int, jobs: int, run_ns: int) -> None:
-        """Count jobs that ended alike; run_ns: what they took together, of which each is taken to have had its share."""
+    def add(self, kind: int, jobs: int, run_ns: int, wait_us: int = NOT_KNOWN) -> None:
+        """Count jobs that ended alike, in one go: a batch pays for this, but it may be a batch of one.
+
+        run_ns: what they took together, of which each is taken to have had its share. wait_us: what they had waited before they started,
+        in the mean.
+        """
+        ended, sums = self._ended, self._sums
+        if wait_us >= 0:
+            counts = self._queue
+            # Twice what bucket_of() does: a call costs as much as all of that.
+            shift = wait_us.bit_length() - 3
+            bucket = STEPS * shift + (wait_us >> shift) if shift > 0 else wait_us
+            if bucket >= BUCKETS:
+                bucket = BUCKETS - 1
+            self._queue_words[bucket] = counts[bucket] = counts[bucket] + jobs
+            self._queue_us = sum_us = self._queue_us + jobs * wait_us
+            sums[1] = sum_us & WORD_MAX
+            self._ended_words[0] = ended[0] = ended[0] + jobs
         counts = self._run
         time_us = run_ns // (1000 * jobs)
         shift = time_us.bit_length() - 3
-        # What bucket_of() does.
         bucket = STEPS * shift + (time_us >> shift) if shift > 0 else time_us
         if bucket >= BUCKETS:
             bucket = BUCKETS - 1
         self._run_words[bucket] = counts[bucket] = counts[bucket] + jobs
-        counts[BUCKETS] = sum_ns = counts[BUCKETS] + run_ns
-        self._sums[0] = sum_ns // 1000
+        self._run_ns = sum_ns = self._run_ns + run_ns
+        sums[0] = sum_ns // 1000
         # Last, see above.
-        self._ended_words[kind] = self._ended[kind] = self._ended[kind] + jobs
-
-    def add_waits(self, jobs: int, wait_us: int) -> None:
-        """Count how long such jobs had waited each, in the mean; before add()."""
-        counts = self._queue
-        bucket = bucket_of(wait_us)
-        self._queue_words[bucket] = counts[bucket] = counts[bucket] + jobs
-        self._sums[1] = counts[BUCKETS] = counts[BUCKETS] + jobs * wait_us
+        self._ended_words[kind] = ended[kind] = ended[kind] + jobs
 
 
 class TallyWriter:
@@ -243,7 +256,7 @@ class TallyWriter:
         self._table = table
         self._rows: dict[bytes, TallyRow] = {}
         table.words[0] = 1
-        self._other = TallyRow(table, 0)
+        self.other = TallyRow(table, 0)
 
     def row_of(self, task: bytes) -> TallyRow:
         """Return the row of a task, by its name in UTF-8."""
@@ -255,7 +268,7 @@ class TallyWriter:
             return row
         number = len(self._rows) + 1
         if number >= ROWS:
-            return self._other
+            return self.other
         _HEAD.pack_into(self._table.memory, (_ROWS_AT + number * _ROW_WORDS) * 8, len(name), name)
         row = self._rows[name] = TallyRow(self._table, number)
         self._table.words[0] = number + 1

@@ -12,5 +12,6 @@ SELECT farm.enqueue(
     memory => %(memory)s::text,
     retry => %(retry)s::text,
     expires_s => %(expires_s)s::float8,
-    expires_at => %(expires_at)s::timestamptz
+    expires_at => %(expires_at)s::timestamptz,
+    traceparent => %(traceparent)s::text
 )

@@ -1,9 +1,8 @@
 -- Read what beside its own row tells why a job is where it is: the lease that holds it, who wants it to end, and which ids there have
--- been. Served by the primary keys of job and cancel_request; leases and partitions are few and read whole.
+-- been. Served by the primary keys of job and cancel_request; leases are few and read whole.
 SELECT
     clock_timestamp() AS now,
     (SELECT CASE WHEN s.is_called THEN s.last_value ELSE 0 END FROM farm.job_id_seq AS s) AS last_id,
-    (SELECT min(p.lower_id) FROM farm.partition AS p) AS first_id,
     (SELECT j.timeout_ms FROM farm.job AS j WHERE j.shard = 0 AND j.id = %(job_id)s::bigint) AS timeout_ms,
     asked.asked_at AS cancel_asked_at,
     asked.reason AS cancel_reason,

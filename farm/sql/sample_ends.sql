@@ -4,6 +4,6 @@ SELECT count(*), count(*) FILTER (WHERE e.status = 2)
 FROM (
     SELECT r.status
     FROM farm.result AS r
-    WHERE r.finished_at > now() - interval '1 min'
+    WHERE r.shard = 0 AND r.finished_at > now() - interval '1 min'
     LIMIT 10000
 ) AS e

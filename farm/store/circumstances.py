@@ -48,7 +48,6 @@ class CircumstanceStore:
             if around["cancel_asked_at"] is None
             else CancelAsked(asked_at=around["cancel_asked_at"], reason=around["cancel_reason"]),
             last_id=around["last_id"],
-            first_id=around["first_id"] or 0,
         )
 
     def _ahead(self, job_id: int) -> Ahead:

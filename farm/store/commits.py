@@ -240,7 +240,7 @@ def _settle(lease: _Lease, share: Outcomes, settled: list[_Dropped]) -> tuple[Ou
 def _gather(rows: Rows, lease: _Lease, kept: Outcomes, known: _Known, policies: Policies) -> None:
     attempts, losts = lease.attempts, lease.losts
     try:
-        rows.add_successes(lease.id, kept.heads, kept.values, kept.positions, attempts)
+        rows.add_successes(lease.id, kept.heads, kept.values, kept.positions, attempts, kept.logs)
         for outcome in kept.others:
             held = Held(outcome, attempts[outcome.position] if attempts else 0, losts[outcome.position] if losts else 0)
             asked = known.asked.get(outcome.job_id, NOTHING_ASKED)

@@ -23,7 +23,7 @@ KINDS_MAX = 1000
 """As many are kept; with more of them in one bulk, which is rare, the cache is begun anew."""
 
 _FIELDS_OF_JOB = 8
-_FIELDS_OF_WIDE_JOB = _FIELDS_OF_JOB + 3
+_FIELDS_OF_WIDE_JOB = _FIELDS_OF_JOB + 4
 _NULL = b"\xff\xff\xff\xff"
 _job = Struct(">hiiih").pack
 _ready = Struct(">hihiiih").pack
@@ -34,7 +34,7 @@ _int4 = Struct(">ii").pack
 _int8 = Struct(">iq").pack
 _args = Struct(">iB").pack
 _WIDE = Struct(">h").pack(_FIELDS_OF_WIDE_JOB)
-_NO_OPTIONS = 3 * _NULL
+_NO_OPTIONS = 4 * _NULL
 _JSONB_VERSION = 1
 
 SHORT_BYTES = JSON_DEPTH_MAX
@@ -42,7 +42,8 @@ SHORT_BYTES = JSON_DEPTH_MAX
 
 _CONTAINERS = (dict, list, tuple)
 _TEXTS = frozenset({"task", "queue", "runner"})
-_TIMES = frozenset({"delay_s", "run_at", "expires_s", "expires_at"})
+_OWN = frozenset({"delay_s", "run_at", "expires_s", "expires_at", "traceparent"})
+"""Options whose values hardly two jobs share."""
 
 
 class Kind(NamedTuple):
@@ -144,7 +145,7 @@ class RowMaker:
             refuse_expired(job, valid, self._now_us, self._where(index))
             rows.expiring.append(len(rows.places))
             rows.expiries.append(_expiry(3, 2, 0, 8, expires_us))
-        if not self._wide and (expires_us is not None or valid.retry_ms is not None):
+        if not self._wide and (expires_us is not None or valid.retry_ms is not None or valid.traceparent is not None):
             self._widen(rows)
         head = _job_head(valid, class_id, due_us)
         kind = Kind(_widened(head, _options(valid, expires_us)) if self._wide else head, _ready(4, 2, 0, 4, class_id, 2, valid.priority))
@@ -174,9 +175,9 @@ class RowMaker:
         return found
 
     def _remember(self, job: Mapping[str, Any], kind: Kind) -> None:
-        """Know the next job of the kind, unless it names a time."""
+        """Know the next job of the kind, unless there will hardly be one."""
         names = tuple(job)
-        if not _TIMES.isdisjoint(names):
+        if not _OWN.isdisjoint(names):
             return
         if self._kinds >= KINDS_MAX:
             self._forget_kinds()
@@ -236,5 +237,6 @@ def _options(job: ValidJob, expires_us: int | None) -> bytes:
             _NULL if base_ms is None else _int4(4, base_ms),
             _NULL if cap_ms is None else _int4(4, cap_ms),
             _NULL if expires_us is None else _int8(8, expires_us),
+            _NULL if job.traceparent is None else len(job.traceparent).to_bytes(4, "big") + job.traceparent,
         )
     )

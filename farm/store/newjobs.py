@@ -23,6 +23,8 @@ TIMEOUT_S_MIN, TIMEOUT_S_MAX = 0.001, 2_000_000.0
 DELAY_S_MAX = 3_155_760_000.0
 EXPIRES_S_MIN = 0.001
 SHOWN_MAX = 80
+TRACE_EXPECTED = "a trace and a span such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+_TRACE = re.compile("00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _NAME = re.compile(NAME_PATTERN)
 _PYTHON_TASK = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -50,6 +52,7 @@ class NewJob(TypedDict, total=False):
     retry: str | float | None
     expires_s: float | None
     expires_at: datetime | None
+    traceparent: str | None
 
 
 class ValidJob(NamedTuple):
@@ -73,6 +76,8 @@ class ValidJob(NamedTuple):
     lifetime_us: int | None
     expires_us: int | None
     """Until when it may be started: from the enqueue on, or in microseconds since 2000; at most one of the two is given."""
+    traceparent: bytes | None
+    """The span that it was enqueued in, as W3C Trace Context writes it."""
 
     def times(self, now_us: int) -> tuple[int | None, int | None]:
         """Return when the job is due, and when it expires, if it is filed now."""
@@ -118,6 +123,7 @@ def validate(job: Mapping[str, Any], where: str = "") -> ValidJob:
         _retry(job.get("retry"), f"{where}retry"),
         None if lifetime is None else round(lifetime * _MICROSECONDS),
         None if expires_at is None else _moment(expires_at, f"{where}expires_at"),
+        _trace(job.get("traceparent"), f"{where}traceparent"),
     )
     if (delay_s is None) == (lifetime is None):
         # Both count from the enqueue, or neither does; the others can be compared when that time is known.
@@ -202,6 +208,14 @@ def _retry(retry: object, path: str) -> tuple[int, int | None] | None:
     except ValueError:
         raise _unexpected(path, RETRY_EXPECTED, retry) from None
     return _milliseconds(base_s), None if cap_s is None else _milliseconds(cap_s)
+
+
+def _trace(traceparent: object, path: str) -> bytes | None:
+    if traceparent is None:
+        return None
+    if not isinstance(traceparent, str) or not _TRACE.fullmatch(traceparent):
+        raise _unexpected(path, TRACE_EXPECTED, traceparent)
+    return traceparent.encode()
 
 
 def _milliseconds(seconds: float) -> int:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, repeat
 from random import random
 from struct import Struct
 from typing import Any, NamedTuple
 
 import orjson
 
+from farm.joblog import storable
 from farm.model import ATTEMPTS_MAX_DEFAULT, CRASHES_MAX_DEFAULT, FailedAttempt, Outcome, OutcomeKind
 from farm.retry import AT_ONCE, BACKOFF_DEFAULT, NO_POLICY, Backoff, Policy, clamped_s, delay_s, names_of
 
@@ -40,10 +41,11 @@ _FAILURE_KINDS = {
     OutcomeKind.STOPPED: b"stopped",
 }
 
-_RESULT_COLUMNS = 9
-_FAILURE_COLUMNS = 8
+_RESULT_COLUMNS = 10
+_FAILURE_COLUMNS = 9
 _NULL = b"\xff\xff\xff\xff"
 _NULLS = 2 * _NULL
+"""Peak and error of a success."""
 _JSONB_VERSION = b"\x01"
 _EIGHT = b"\0\0\0\x08"
 _int64 = Struct(">q").pack
@@ -130,16 +132,25 @@ class Rows:
         """The last attempts that came to no good: what was given back or snoozed is none of them."""
 
     def add_successes(
-        self, lease_id: int, heads: Sequence[bytes], values: Sequence[bytes], positions: Sequence[int], attempts: list[int] | None
+        self,
+        lease_id: int,
+        heads: Sequence[bytes],
+        values: Sequence[bytes],
+        positions: Sequence[int],
+        attempts: list[int] | None,
+        logs: Sequence[bytes] = (),
     ) -> None:
-        """Add successes of one lease. heads are the first cells of their rows, values JSON text; attempts is the lease's column."""
+        """Add successes of one lease. heads are the first cells of their rows, values JSON text; attempts is the lease's column.
+
+        logs: what each has printed; none at all if none has printed anything.
+        """
         cells = _Cells(lease_id)
         sizes = map(len, values)
-        middles = (
-            map(cells.__getitem__, sizes)
-            if attempts is None
-            else [cells.of(size, attempts[position] + 1) for size, position in zip(sizes, positions, strict=True)]
-        )
+        if attempts is None and not logs:
+            middles: Iterable[bytes] = map(cells.__getitem__, sizes)
+        else:
+            used = repeat(0) if attempts is None else (attempts[position] for position in positions)
+            middles = [cells.of(size, before + 1, log) for size, before, log in zip(sizes, used, logs or repeat(b""), strict=False)]
         self.results.extend(chain.from_iterable(zip(heads, middles, values, strict=True)))
 
     def add_other(self, held: Held, asked: Asked = NOTHING_ASKED, policy: Policy = NO_POLICY, crashes: int = 0) -> None:
@@ -170,7 +181,12 @@ class Rows:
             + _cell(_int16(status))
             + _cell(_int16(attempt))
             + _peak_cell(outcome)
-            + (_NULL + _json_cell(outcome.payload) if status == SUCCEEDED else _json_cell(error or outcome.payload or NO_REASON) + _NULL)
+            + (
+                _NULL + _log_cell(outcome.log) + _json_cell(outcome.payload)
+                if status == SUCCEEDED
+                # The log of an attempt that did not succeed stands in its row of failure.
+                else _json_cell(error or outcome.payload or NO_REASON) + _NULLS
+            )
         )
 
     def _add_failure(self, outcome: Outcome, attempt: int, kind: bytes) -> None:
@@ -183,6 +199,7 @@ class Rows:
             + _peak_cell(outcome)
             + _cell(kind)
             + _json_cell(outcome.payload or NO_REASON)
+            + _log_cell(outcome.log)
         )
 
     def _moments(self, outcome: Outcome) -> bytes:
@@ -205,9 +222,9 @@ class _Cells(dict[int, bytes]):
         self[size] = made = self.of(size, 1)
         return made
 
-    def of(self, size: int, attempt: int) -> bytes:
-        """Make the cells of lease, status, attempt, (null) peak and error, and the beginning of that of a value of this length."""
-        return self._lease + _cell(_int16(attempt)) + _NULLS + (size + 1).to_bytes(4, "big") + _JSONB_VERSION
+    def of(self, size: int, attempt: int, log: bytes = b"") -> bytes:
+        """Make the cells of lease, status, attempt, (null) peak and error, log, and the beginning of that of a value of this length."""
+        return self._lease + _cell(_int16(attempt)) + _NULLS + _log_cell(log) + (size + 1).to_bytes(4, "big") + _JSONB_VERSION
 
 
 def judge(outcome: Outcome, attempt: int, asked: Asked, policy: Policy, crashes: int, draw: Callable[[], float]) -> Verdict:
@@ -300,6 +317,10 @@ def _cell(data: bytes) -> bytes:
 
 def _peak_cell(outcome: Outcome) -> bytes:
     return _cell(_int64(outcome.peak_bytes)) if outcome.peak_bytes else _NULL
+
+
+def _log_cell(log: bytes) -> bytes:
+    return _cell(storable(log)) if log else _NULL
 
 
 def _json_cell(text: bytes) -> bytes:

@@ -51,7 +51,7 @@ class ReadStore:
         """Return a job with the columns of the view, and under `attempts` what became of each of them, see history().
 
         Also what else it was enqueued with: `expires_at`, `retry` (such as `1s to 10m`), `timeout_s` and `memory_bytes`, rounded up to its
-        memory class; None for what it does not say. And its `progress`, as jobs() has it.
+        memory class; None for what it does not say. Its `progress`, as jobs() has it; and of each attempt its `log`, None if it has none.
         """
         rows = self._read("read_job", {"job_id": job_id})
         if not rows:
@@ -64,7 +64,14 @@ class ReadStore:
         job["memory_bytes"] = memory_class_bytes(memory_mb or 0)
         self._add_progress(rows)
         attempts = history(job, self._read("list_failures", {"job_id": job_id}), job.pop("read_at"))
-        return {**job, "attempts": attempts}
+        # After them: the log of an attempt is there as soon as its row is.
+        logs = {(row["attempt"], row["finished_at"]): row["log"] for row in self._read("list_logs", {"job_id": job_id})}
+        return {**job, "attempts": [{**one, "log": logs.get((one["attempt"], one["finished_at"]))} for one in attempts]}
+
+    def host_that_runs(self, job_id: int) -> int | None:
+        """Return the id of the host that runs a job, as it said at its last heartbeat; None if none does."""
+        rows = self._read("find_running", {"job_id": job_id})
+        return rows[0]["host_id"] if rows else None
 
     def status(self) -> dict[str, Any]:
         """Return what is going on: `hosts`, `queues` that have jobs waiting, and how many are `claimed`, `running`, `scheduled`.

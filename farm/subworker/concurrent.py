@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from farm.ports import Job
-from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
+from farm.shm.frames import LOGGED, OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, pack_logged, unpack_jobs
 from farm.shm.generation import (
     CLOCK_WORD,
     CROWDED_MAX,
@@ -34,11 +34,14 @@ from farm.shm.generation import (
     GenerationFile,
 )
 from farm.shm.spill import Spill
-from farm.subworker.failures import FAILED, MEMORY, SNOOZED, failure_of
+from farm.shm.tallies import NOT_KNOWN, TallyRow, TallyWriter
+from farm.subworker.capture import Capture
+from farm.subworker.failures import MEMORY, SNOOZED, failure_of
 from farm.subworker.flights import AWAIT, SUCCEEDED, Flight, JobThreads, end_of
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.reports import job_of_caller
-from farm.subworker.ways import ways_at_once
+from farm.subworker.traces import Traced, is_traced, split
+from farm.subworker.ways import WaysAtOnce, ways_at_once
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
 
 BOOTTIME = time.CLOCK_BOOTTIME
@@ -58,6 +61,7 @@ class Handed(NamedTuple):
     flags: int
     jobs: JobFrame
     place: int
+    row: TallyRow
 
 
 class Unpublished(NamedTuple):
@@ -108,13 +112,15 @@ class ConcurrentSubworker(Workbench):
     (orphaned: when the last job has ended). In all of them what runs goes on, and what ends is published.
     """
 
-    def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile) -> None:
+    def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile, capture: Capture | None = None) -> None:
         # What the lane's setup makes on the loop is for its jobs, so it is one loop. Until all is set up no jobs go round with it.
         self._turnstile = Turnstile(_sleep_on, lambda: None)
         self._loop = JobLoop(self._turnstile)
-        super().__init__(order, descriptors, generation)
+        super().__init__(order, descriptors, generation, capture)
         self._turnstile.before, self._turnstile.after = self._turn, self._wake_up
         self._slots = generation.slots
+        self._tallies = TallyWriter(generation.tallies)
+        self._logged = self._capture.written
         self._free = list(range(self._slots.count))
         self._ways = [ways_at_once(runner) for runner in self._runners]
         self._loop.add_reader(self._wake_fd, self._note_wake)
@@ -241,7 +247,7 @@ class ConcurrentSubworker(Workbench):
             # What gate.blocked() asks, but for the recall, which start() looks for behind its fence.
             if gate.orphaned or clock_ns(boottime) >= words[GATE_WORD]:
                 break
-            seq, flags, jobs, place = in_hand[0]
+            seq, flags, jobs, place, row = in_hand[0]
             lease_id, job_id, position, attempt = jobs.lease_id, jobs.job_ids[place], jobs.positions[place], jobs.attempts[place]
             started_ns = monotonic_clock()
             slot = free[-1]
@@ -254,7 +260,9 @@ class ConcurrentSubworker(Workbench):
             free.pop()
             in_hand.popleft()
             self._awake = self._hungry = True
-            self._begin((slot, seq, lease_id, position, job_id, attempt, started_ns), jobs.runner, jobs.task, jobs.args[place], flags)
+            wait_us = max(0, words[CLOCK_WORD] + started_ns // 1000 - jobs.since_us) if jobs.since_us else NOT_KNOWN
+            flight = slot, seq, lease_id, position, job_id, attempt, started_ns, row, wait_us
+            self._begin(flight, jobs.runner, jobs.task, jobs.args[place], flags)
         if self._answered != words[REFILL_WORD] <= seq:
             self._ask_for_more()
 
@@ -267,29 +275,42 @@ class ConcurrentSubworker(Workbench):
                 return
             for _seq, _kind, flags, payload in frames:
                 jobs = unpack_jobs(payload)
-                count = len(jobs.job_ids)
-                in_hand.extend(Handed(jobs.first_seq + index, flags, jobs, index) for index in range(count))
+                count, row = len(jobs.job_ids), self._tallies.row_of(jobs.task)
+                in_hand.extend(Handed(jobs.first_seq + index, flags, jobs, index, row) for index in range(count))
                 self._next_seq = jobs.first_seq + count
 
     def _begin(self, flight: Flight, runner: int, task: bytes, args: bytes, flags: int) -> None:
         """Set a started job going, on the loop or in a thread; whatever goes wrong with that is its outcome."""
-        try:
-            if flags & SPILLED:
-                args = self._unspilled(args)
-            # Half the cost of calling the class: one for every job.
-            job: Job = new_tuple(Job, (flight[4], self._tasks.get(task) or self._task(task), loads(args), flight[5] + 1))
-            ways = self._ways[runner]
-            coroutine = ways.begin(job)
-            if coroutine is None:
-                self._generation.stops.otherwise[flight[0]] = flight[1]
-                self._threads.run(flight, ways.run, job)
-            else:
-                self._await(flight, coroutine)
-        except BaseException as error:
-            self._end(flight, *failure_of(error, skip_frames=FARM_FRAMES))
+        traceparent = ""
+        while True:
+            try:
+                if flags & SPILLED:
+                    args = self._unspilled(args)
+                # Half the cost of calling the class: one for every job.
+                job: Job = new_tuple(Job, (flight[4], self._tasks.get(task) or self._task(task), loads(args), flight[5] + 1))
+                self._set_going(flight, self._ways[runner], job, traceparent)
+            except BaseException as error:
+                if not traceparent and is_traced(args):
+                    # It is set going once more, in a span of its own, when this error is over and done with.
+                    (traceparent, args), flags = split(args), 0
+                    continue
+                self._end(flight, *failure_of(error, skip_frames=FARM_FRAMES))
+            break
         if self._forked:
             # A fork that an import of the job's made came back from it too. Only one process may speak for this subworker.
             os._exit(0)
+
+    def _set_going(self, flight: Flight, ways: WaysAtOnce, job: Job, traceparent: str) -> None:
+        """Have a job run. traceparent: the span that it was enqueued in, if it was in one."""
+        coroutine, run = ways.begin(job), ways.run
+        if traceparent:
+            traced = Traced(job, traceparent, lane=self._order.lane)
+            coroutine, run = None if coroutine is None else traced.awaited(coroutine), traced.running(run)
+        if coroutine is None:
+            self._generation.stops.otherwise[flight[0]] = flight[1]
+            self._threads.run(flight, run, job)
+        else:
+            self._await(flight, coroutine)
 
     def _await(self, flight: Flight, coroutine: Coroutine[Any, Any, Any]) -> None:
         job_of_caller.set(flight)
@@ -329,7 +350,7 @@ class ConcurrentSubworker(Workbench):
 
     def _end(self, flight: Flight, kind: int, payload: Any) -> None:
         """Publish what a job has come to and free its slot, or keep both until there is room."""
-        slot, seq, lease_id, position, job_id, attempt, started_ns = flight
+        slot, seq, lease_id, position, job_id, attempt, started_ns, row, wait_us = flight
         if kind == MEMORY:
             self._emptying = True
             if not (seq == self._lone_seq == self._words[MARKED_WORD] or self._generation.stops.of(slot, seq)):
@@ -337,16 +358,19 @@ class ConcurrentSubworker(Workbench):
         if kind != SUCCEEDED:
             kind, payload = self._stopped(slot, seq, kind, payload)
         finished_ns, clock_us = monotonic_clock(), self._words[CLOCK_WORD]
-        in_time = kind == SUCCEEDED and not self._unpublished and len(payload) <= self._result_bytes_max
-        if in_time and self._results.publish_success(
-            lease_id, seq, position, job_id, clock_us + started_ns // 1000, clock_us + finished_ns // 1000, finished_ns, payload
+        row.add(kind, 1, finished_ns - started_ns, wait_us)
+        log = self._log_of(slot, seq, kind) if slot in self._logged else b""
+        in_time = kind == SUCCEEDED and not self._unpublished and len(payload) + len(log) <= self._result_bytes_max
+        if in_time and self._results.publish_any(
+            lease_id, seq, position, job_id, clock_us + started_ns // 1000, clock_us + finished_ns // 1000, finished_ns, payload, log
         ):
             self._free_slot(slot)
             return
         # It has ended in time, though nobody can be told yet: it is not to be killed for that.
         self._slots.lift_deadline(slot)
         head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, 0, position, attempt)
-        self._unpublished.append(Unpublished(slot, kind, WHOLE, head, payload))
+        flags, body = (WHOLE | LOGGED, pack_logged(payload, log)) if log else (WHOLE, payload)
+        self._unpublished.append(Unpublished(slot, kind, flags, head, body))
         self._awake = True
 
     def _send_back(self, job_id: int) -> bytes:
@@ -387,8 +411,9 @@ class ConcurrentSubworker(Workbench):
         try:
             name = self._spill.write(waiting.payload, wait=False)
         except OSError as error:
-            return waiting._replace(kind=FAILED, payload=self._not_kept(waiting.payload, error))
-        return None if name is None else waiting._replace(flags=WHOLE | SPILLED, payload=name)
+            kind, flags, body = self._unspilled_outcome(waiting.kind, waiting.flags, waiting.payload, error)
+            return waiting._replace(kind=kind, flags=flags, payload=body)
+        return None if name is None else waiting._replace(flags=waiting.flags | SPILLED, payload=name)
 
     def _is_large(self, waiting: Unpublished) -> bool:
         return len(waiting.payload) > self._result_bytes_max
@@ -397,6 +422,9 @@ class ConcurrentSubworker(Workbench):
         """Only after its outcome is published: until then the slot tells that the job was started."""
         self.gate.finish(slot)
         self._free.append(slot)
+        if len(self._free) == self._slots.count:
+            # Nobody is about to print: what one of them has put in the place of sys.stdout is in nobody's way any more.
+            self._capture.restore()
         self._published = self._hungry = True
 
     def _stand_back(self) -> None:

@@ -12,7 +12,7 @@ from farm.subworker.results import ResultError, encode_error, error_payload
 from farm.wishes import Cancel, Retry, Snooze, checked_after_s
 
 E = TypeVar("E", bound=BaseException)
-FAILED, MEMORY = int(OutcomeKind.FAILED), int(OutcomeKind.MEMORY)
+SUCCEEDED, FAILED, MEMORY = int(OutcomeKind.SUCCEEDED), int(OutcomeKind.FAILED), int(OutcomeKind.MEMORY)
 CANCELLED, SNOOZED = int(OutcomeKind.CANCELLED), int(OutcomeKind.SNOOZED)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from farm.model import OutcomeKind
 from farm.ports import Job
+from farm.shm.tallies import TallyRow
 from farm.subworker.failures import failure_of
 from farm.subworker.limits import EXHAUSTED
 from farm.subworker.reports import job_of_caller
@@ -24,8 +25,8 @@ SUCCEEDED = int(OutcomeKind.SUCCEEDED)
 AWAIT = 0
 """No outcome yet: what came back is a coroutine."""
 
-Flight = tuple[int, int, int, int, int, int, int]
-"""(slot, seq, lease_id, position, job_id, attempt, started_ns): a plain tuple, hot path."""
+Flight = tuple[int, int, int, int, int, int, int, TallyRow, int]
+"""(slot, seq, lease_id, position, job_id, attempt, started_ns, where it is counted, how long it had waited): a plain tuple, hot path."""
 
 
 def end_of(call: Callable[[], Any], encode: Callable[[Any], bytes], *, skip_frames: int) -> tuple[int, Any]:

@@ -44,7 +44,7 @@ class Peak:
         try:
             opened = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
             try:
-                self._clear_refs = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, _above_all_others())
+                self._clear_refs = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, above_all_others())
             finally:
                 os.close(opened)
         except OSError:
@@ -64,7 +64,7 @@ class Peak:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if self._clear_refs >= 0 else 0
 
 
-def _above_all_others() -> int:
+def above_all_others() -> int:
     """Return a descriptor that no file is given that a job opens, though the job has closed ours: the lowest that is free is taken."""
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (DESCRIPTORS_MAX if soft == resource.RLIM_INFINITY else min(soft, DESCRIPTORS_MAX)) - 1

@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from farm.joblog import LOG_BYTES_DEFAULT
+
 MESSAGE_BYTES_MAX = 1 << 17
 """Options of the runners up to 48 KiB, variables of a lane up to 16, which JSON may make twice as long, and little else."""
 
@@ -46,6 +48,10 @@ class ForkOrder:
     """What its job may allocate above what it needs after all is set up."""
     keep_result: bool = True
     """False: what its jobs return is dropped."""
+    logs: str = "off"
+    """Of which jobs what they print is kept: one of farm.joblog.Logs."""
+    log_limit_bytes: int = LOG_BYTES_DEFAULT
+    """Of each of them the first so many bytes."""
     runners: tuple[tuple[str, dict[str, Any]], ...]
     """(name, options) of its runners; a job frame names its runner by position."""
     env: Mapping[str, str]

@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -17,25 +18,28 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from farm import failpoints, linux
-from farm.model import OutcomeKind
 from farm.ports import Job
-from farm.shm.frames import OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, unpack_jobs
+from farm.shm.frames import LOGGED, OUTCOME_HEAD, SPILLED, WHOLE, JobFrame, pack_logged, unpack_jobs
 from farm.shm.generation import CLOCK_WORD, REFILL_WORD, SETUP_FAILED, GenerationFile
 from farm.shm.ring import CWAIT_WORD, Frame
 from farm.shm.slots import FREE
-from farm.subworker.failures import FAILED, MEMORY, failure_of
+from farm.subworker.capture import Capture
+from farm.subworker.failures import MEMORY, failure_of
 from farm.subworker.limits import EXHAUSTED, Peak
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.preparation import reason_of, surround
 from farm.subworker.reports import SEQ_COLUMN
 from farm.subworker.slices import Slices
+from farm.subworker.stretch import SUCCEEDED, Stretch
+from farm.subworker.traces import is_traced, span_of, split
 from farm.subworker.ways import way_to_bind, way_to_run
 from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench, name_of
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-SUCCEEDED = int(OutcomeKind.SUCCEEDED)
+TRACED = 0
+"""Stands for what a job came to that is still to be run, in a span of its own: see traces.py."""
 SEQ_WORD = SEQ_COLUMN
 """In a slot table with one row a column is a word."""
 monotonic_clock, loads = time.monotonic_ns, orjson.loads
@@ -53,8 +57,8 @@ FARM_FRAMES = 2
 class Subworker(Workbench):
     """Runs jobs in one slot. Modes: asleep (its ring is empty), running, held (recalled or past the gate), leaving (orphaned)."""
 
-    def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile) -> None:
-        super().__init__(order, descriptors, generation)
+    def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile, capture: Capture | None = None) -> None:
+        super().__init__(order, descriptors, generation, capture)
         self._awaited: tuple[int, AbstractEventLoop, Any] | None = None
         """The sequence of the job that was awaited last, its loop and its coroutine."""
         self._poll = select.poll()
@@ -62,7 +66,9 @@ class Subworker(Workbench):
         self._runs = [way_to_run(runner, self._note_awaited) for runner in self._runners]
         self._last_task = b""
         self._binds = [way_to_bind(runner) for runner in self._runners]
+        self._stretch = Stretch(generation, apart_ns=LOOK_NS)
         self._peak = Peak()
+        self._log = self._capture.log_of(0)
         self._slices = Slices()
 
     def serve(self) -> None:
@@ -85,25 +91,29 @@ class Subworker(Workbench):
             self._next_seq = jobs.first_seq + len(jobs.job_ids)
             if jobs.task != self._last_task:
                 self._last_task = jobs.task
+                self._stretch.take_up(jobs.task)
                 self._surroundings.restore()
             if not self._run_frame(jobs, flags):
                 return
         self._slices.note(monotonic_clock())
 
-    def _run_frame(self, jobs: JobFrame, flags: int) -> bool:
+    def _run_frame(self, jobs: JobFrame, flags: int) -> bool:  # noqa: PLR0915 - to call something for a job costs a hundredth of it
         """Run the jobs of a frame in order; False when they were recalled. The hot path: one fence and one look at a clock a job."""
         gate, words, states, result_words = self.gate, self._words, self._generation.slots.states, self._results.words
-        start, publish, monotonic_ns = gate.start, self._results.publish_success, monotonic_clock
-        lease_id, seq, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
+        start, publish, monotonic_ns, stretch = gate.start, self._results.publish_success, monotonic_clock, self._stretch
+        lease_id, seq, since_us, timeout_ms, runner, task, job_ids, positions, attempts, losts, all_args = jobs
         task_name, inline_bytes_max = self._tasks.get(task) or self._task(task), self._result_bytes_max
         run, bound, encode = self._runs[runner], self._binds[runner](task_name), self._encode
         started_ns, look_at_ns, reset_peak = monotonic_ns(), 0, self._peak.reset
+        stretch.first, stretch.since_us = seq, since_us
+        log, (stdout, stderr) = self._log, self._capture.streams
         for job_id, position, attempt, lost, args in zip(job_ids, positions, attempts, losts, all_args, strict=True):
             looks = started_ns >= look_at_ns or gate.orphaned
             if looks:
+                stretch.end(seq, started_ns)
                 if not self._pass_gate(seq):
                     return False
-                started_ns = monotonic_ns()
+                stretch.began_ns = started_ns = monotonic_ns()
                 look_at_ns = started_ns + LOOK_NS
                 # A job that ends later took longer than MEASURED_NS, and what ran before it since the reset took less than LOOK_NS.
                 measured_at_ns = look_at_ns + MEASURED_NS
@@ -113,6 +123,7 @@ class Subworker(Workbench):
                 started_us = clock_us + started_ns // 1000
             deadline_ns = started_ns + timeout_ms * 1_000_000 if timeout_ms else 0
             if not start(0, seq, lease_id, position, job_id, attempt, lost, started_ns, deadline_ns):
+                stretch.end(seq, started_ns)
                 self._stand_back(seq)
                 return False
             if looks or result_words[CWAIT_WORD]:
@@ -120,29 +131,38 @@ class Subworker(Workbench):
                 self._look_around(seq)
             # Whatever the job does, an outcome comes of it.
             try:
-                value = loads(self._unspilled(args) if flags else args)
+                if flags:
+                    args = self._unspilled(args)
+                value = loads(args)
                 value = bound(value) if bound else run(Job(job_id, task_name, value, attempt + 1))
                 kind, text = SUCCEEDED, encode(value)
             except BaseException as error:
-                kind, text = self._failure_of(error)
+                # What cannot be read as arguments may be one that names a span; it is run when this error is over and done with.
+                kind, text = (TRACED, b"") if is_traced(args) else self._failure_of(error)
             if self._forked:
                 # A fork that the job made came back from it too. Only one process may speak for this subworker.
                 os._exit(0)
+            try:
+                if sys.stdout is not stdout or sys.stderr is not stderr:
+                    self._capture.restore()
+            except AttributeError:
+                self._capture.restore()
             finished_ns = monotonic_ns()
             finished_us = clock_us + finished_ns // 1000
             if (
-                kind != SUCCEEDED
+                log.seq
+                or kind != SUCCEEDED
                 or finished_ns > measured_at_ns
                 or len(text) > inline_bytes_max
                 or not publish(lease_id, seq, position, job_id, started_us, finished_us, finished_ns, text)
             ):
-                peak_bytes = self._peak.read() if finished_ns > measured_at_ns or kind == MEMORY else 0
-                head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, peak_bytes, position, attempt)
-                self._publish(kind, head, text)
-                if kind == MEMORY:
-                    states[0] = FREE
-                    self._make_room()
-                finished_ns = monotonic_ns()
+                if kind == TRACED:
+                    kind, text = self._run_traced(run, Job(job_id, task_name, args, attempt + 1))
+                    finished_ns = monotonic_ns()
+                    finished_us = clock_us + finished_ns // 1000
+                success = (lease_id, seq, position, job_id, started_us, finished_us, finished_ns)
+                self._publish_closely(kind, text, success, started_ns, attempt, took_long=finished_ns > measured_at_ns)
+                stretch.began_ns = finished_ns = monotonic_ns()
                 finished_us = clock_us + finished_ns // 1000
             # What gate.finish() does.
             states[0] = FREE
@@ -151,7 +171,41 @@ class Subworker(Workbench):
             seq += 1
             # The next one starts when this one ended: nothing of note lies between.
             started_ns, started_us = finished_ns, finished_us
+        stretch.end(seq, started_ns)
         return True
+
+    def _run_traced(self, run: Callable[[Job], Any], job: Job) -> tuple[int, bytes]:
+        """Run a job in a span of its own; its args are as they came. Returns what it came to."""
+        try:
+            traceparent, args = split(job.args)
+            job = job._replace(args=loads(args))
+            with span_of(job, traceparent, lane=self._order.lane):
+                kind, text = SUCCEEDED, self._encode(run(job))
+        except BaseException as error:
+            kind, text = self._failure_of(error)
+        if self._forked:
+            os._exit(0)
+        self._capture.restore()
+        return kind, text
+
+    def _publish_closely(
+        self, kind: int, text: bytes, success: tuple[int, int, int, int, int, int, int], started_ns: int, attempt: int, *, took_long: bool
+    ) -> None:
+        """Publish the outcome of a job of which more is to be told than that it has succeeded, or that could not be published at once.
+
+        success: what publish_success() is told before the value. took_long: the peak of its memory was measured.
+        """
+        lease_id, seq, position, job_id, _started_us, _finished_us, finished_ns = success
+        log = self._log_of(0, seq, kind) if self._log.seq else b""
+        is_short = kind == SUCCEEDED and not took_long and len(text) + len(log) <= self._result_bytes_max
+        if not is_short or not self._results.publish_any(*success, text, log):
+            peak_bytes = self._peak.read() if took_long or kind == MEMORY else 0
+            head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, peak_bytes, position, attempt)
+            kind = self._publish(kind, head, text, log)
+        self._stretch.end_before(seq, kind, started_ns, finished_ns)
+        if kind == MEMORY:
+            self._generation.slots.states[0] = FREE
+            self._make_room()
 
     def _make_room(self) -> None:
         """Leave when what a job has left behind is no garbage: the next one would come up against the limit for it."""
@@ -227,20 +281,21 @@ class Subworker(Workbench):
             self._rest(SLEEP_S_MAX)
         self._jobs.disarm()
 
-    def _publish(self, kind: int, head: bytes, text: bytes) -> None:
+    def _publish(self, kind: int, head: bytes, text: bytes, log: bytes) -> int:
         """Publish an outcome in the long way: it is no success, or too large for the ring, or the ring is full.
 
-        Then it waits until the writer has committed and given back some of it.
+        Then it waits until the writer has committed and given back some of it. Returns what the job has come to: perhaps another kind.
         """
         self._generation.slots.lift_deadline(0)
-        flags = WHOLE
-        if len(text) > self._result_bytes_max:
-            kind, flags, text = self._spilled(kind, text)
-        payload = head + text
+        flags, body = (WHOLE | LOGGED, pack_logged(text, log)) if log else (WHOLE, text)
+        if len(body) > self._result_bytes_max:
+            kind, flags, body = self._spilled(kind, flags, body)
+        payload = head + body
         while not self._results.publish(kind, flags, payload):
             self._wake_writer()
             if self._results.want_space(len(payload)):
                 self._wait(SLEEP_S_MAX)
+        return kind
 
     def _rest(self, wait_s: float) -> None:
         """Wait with nothing in the slot. All other time counts as busy, so that it is not counted for each job."""
@@ -253,14 +308,14 @@ class Subworker(Workbench):
             with suppress(BlockingIOError):
                 os.eventfd_read(self._wake_fd)
 
-    def _spilled(self, kind: int, text: bytes) -> tuple[int, int, bytes]:
-        """Spill what is too large for the ring: (kind, flags, text). Where the disk has no room for it, that is what the job came to."""
+    def _spilled(self, kind: int, flags: int, body: bytes) -> tuple[int, int, bytes]:
+        """Spill what is too large for the ring: (kind, flags, body). Where the disk has no room for it, that is what the job came to."""
         try:
-            name = self._spill.write(text, wait=True)
+            name = self._spill.write(body, wait=True)
         except OSError as error:
-            return FAILED, WHOLE, self._not_kept(text, error)
+            return self._unspilled_outcome(kind, flags, body, error)
         assert name is not None, "write() waits for room when it is told to"
-        return kind, WHOLE | SPILLED, name
+        return kind, flags | SPILLED, name
 
 
 def _cancel(loop: AbstractEventLoop, coroutine: Any) -> None:
@@ -283,7 +338,9 @@ def run_subworker(order: ForkOrder, descriptors: Descriptors) -> None:
     generation.pgid = generation.pid = os.getpid()
     try:
         surround(order)
-        subworker = _subworker_of(order)(order, descriptors, generation)
+        capture = Capture(order, generation)
+        capture.begin()
+        subworker = _subworker_of(order)(order, descriptors, generation, capture)
     except BaseException as error:
         generation.tell_reason(reason_of(error, secrets=order.env.values()))
         generation.ready = SETUP_FAILED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final
 
 from farm.headway import Listener
 from farm.shm.generation import GenerationFile
@@ -12,7 +12,7 @@ from farm.shm.slots import RUNNING
 SEQ_COLUMN: Final = 2
 """Of the slot table: version, state, seq, and so on."""
 
-SlotAndSeq = tuple[int, ...]
+SlotAndSeq = tuple[Any, ...]
 
 job_of_caller: ContextVar[SlotAndSeq] = ContextVar("farm_job")
 """Which job is at work, where many are beside each other: (slot, seq, ...). Handed on to the tasks that a job makes, and to_thread()."""

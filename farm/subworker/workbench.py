@@ -17,14 +17,15 @@ from farm import headway, linux
 from farm.model import ARGS_BYTES_MAX
 from farm.ports import SubworkerContext
 from farm.shm.fence import fence
-from farm.shm.frames import OUTCOME_HEAD
+from farm.shm.frames import LOGGED, OUTCOME_HEAD, WHOLE, split_logged
 from farm.shm.generation import READY, REFILL_WORD, GenerationFile
 from farm.shm.ring import RingConsumer
 from farm.shm.slottime import SlotClock
 from farm.shm.spill import Spill
 from farm.shm.start import SoleGate, StartGate
 from farm.shm.successes import VALUE_AT, SuccessProducer
-from farm.subworker.failures import FAILED, MEMORY, memory_error
+from farm.subworker.capture import Capture
+from farm.subworker.failures import FAILED, MEMORY, SUCCEEDED, memory_error
 from farm.subworker.limits import LEAVES_FULL, MemoryLimit
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.preparation import Wait, call_setup, setting_up
@@ -50,9 +51,11 @@ def name_of(generation: GenerationFile) -> str:
 class Workbench:
     """Made once, in the process that the zygote forked. The two kinds of subworker add the loop that runs the jobs."""
 
-    def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile) -> None:
+    def __init__(self, order: ForkOrder, descriptors: Descriptors, generation: GenerationFile, capture: Capture | None = None) -> None:
+        """capture: of what jobs print, where that has begun."""
         self._order = order
         self._generation = generation
+        self._capture = capture or Capture(order, generation)
         self._words = generation.words
         self._slot_clock = SlotClock(generation.words)
         self._wake_fd = descriptors.wake
@@ -132,6 +135,13 @@ class Workbench:
         where = self._order.spill_directory
         return error_payload("ResultNotKept", f"the result is {len(payload):,} bytes long and cannot be kept in {where}: {error.strerror}")
 
+    def _unspilled_outcome(self, kind: int, flags: int, body: bytes, error: OSError) -> tuple[int, int, bytes]:
+        """Return what becomes of an outcome that the disk has no room for: (kind, flags, body). No job fails for that of its log."""
+        text = split_logged(body)[0] if flags & LOGGED else body
+        if len(text) > self._result_bytes_max:
+            return FAILED, WHOLE, self._not_kept(text, error)
+        return kind, WHOLE, text
+
     def _leave_full(self) -> None:
         """End this process when its jobs have left too much in its memory, and nothing runs: what was published stands."""
         self._wake_writer()
@@ -171,7 +181,16 @@ class Workbench:
             return stop.kind, stopped_payload(stop.kind, stop.text, NO_ERROR if kind == MEMORY else payload)
         return kind, memory_error(self._limit, payload) if kind == MEMORY else payload
 
+    def _log_of(self, slot: int, seq: int, kind: int) -> bytes:
+        """Return what is to be kept of what a job has printed, in the bytes of its log; b"" if that is nothing."""
+        if kind == MEMORY:
+            with self._limit.reserve():
+                return self._capture.taken(slot, seq)
+        log = self._capture.taken(slot, seq)
+        return log if kind != SUCCEEDED or self._capture.keeps_successes else b""
+
     def _note_fork(self) -> None:
         """Called in the child of a fork that a job made. Only one process may speak for this subworker."""
         self._forked = True
+        self._capture.note_fork()
         headway.listen(None)

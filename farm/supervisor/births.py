@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
+from farm.joblog import Logs
 from farm.shm.generation import GenerationFile
+from farm.shm.logtails import tails_bytes
 from farm.shm.place import Place
 from farm.shm.spill import owner_of
 from farm.subworker.order import Descriptors, ForkOrder
@@ -77,6 +79,7 @@ class Births:
             undo.pop_all()
         generation = Generation(name=path.name, number=number, lane=lane.name, host_id=host_id, file=file, wake_fd=wake_fd)
         generation.memory_bytes = lane.config.memory_bytes
+        generation.tails_bytes = 0 if lane.config.logs is Logs.OFF else tails_bytes(lane.config.concurrency)
         generation.group = self.groups.make(path.name)
         generation.runners = len(self.runners)
         if is_spare:
@@ -90,6 +93,8 @@ class Births:
             concurrency=lane.config.concurrency,
             memory_bytes=lane.config.memory_bytes,
             keep_result=lane.config.keep_result,
+            logs=lane.config.logs,
+            log_limit_bytes=lane.config.log_limit_bytes,
             runners=self.runners,
             env=lane.config.env,
             cpus=lane.config.cpus,

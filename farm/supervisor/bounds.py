@@ -44,8 +44,9 @@ class Bounds:
 
 def limit_bytes(generation: Generation) -> int:
     """Return what one generation may hold before it is ended: beside what its jobs may take what it held before the first of them, and its
-    rings, which come to be in its memory little by little."""
-    return generation.footprint_bytes + generation_bytes(generation.slots) + int(generation.memory_bytes * FACTOR)
+    rings and the ends of its logs, which come to be in its memory little by little."""
+    rings = generation_bytes(generation.slots) + generation.tails_bytes
+    return generation.footprint_bytes + rings + int(generation.memory_bytes * FACTOR)
 
 
 def bounds_of(generation: Generation, lane: Lane) -> Bounds:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections.abc import Callable
 from typing import NamedTuple
 
+from farm.joblog import LOG_BYTES_MIN
 from farm.model import Outcome, OutcomeKind
 from farm.shm.frames import HeldJob
 from farm.shm.slots import Slot
@@ -21,6 +23,11 @@ LIKELY_SHARE = 0.5
 LIKELY_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
 """How code in C ends its process that does not look whether it was given the memory that it asked for."""
 BY_KERNEL = " (ended by the kernel)"
+
+LOGS_BYTES_MAX = 8 << 20
+"""What the logs of all that one subworker ran may come to, when it dies with many jobs: they wait here for room in the desk's ring."""
+
+LogOf = Callable[[Slot], bytes]
 
 log = logging.getLogger("farm")
 
@@ -46,11 +53,12 @@ def judge(generation: Generation) -> Estate:
     outcomes: list[Outcome] = []
     over: list[HeldJob] = []
     struck: list[Slot] = []
+    log_of = _last_words(generation, len(running))
     for seq, frame in generation.take_all():
         slot = running.get(seq)
         if slot is not None:
             struck.append(slot)
-            outcomes.append(_ended_by(generation, slot, frame))
+            outcomes.append(_ended_by(generation, slot, frame, log_of))
         elif broken and seq <= marked:
             # Its outcome may have been among the bytes that make no sense: it must not run again as if it had not started.
             outcomes.append(ended(frame, OutcomeKind.CRASHED, "RingBroken", "its subworker's result ring was overwritten", 0))
@@ -79,18 +87,28 @@ def exhausted(generation: Generation) -> Doom | None:
     return Doom(OutcomeKind.MEMORY, limit, ALL_THAT_RUN, peak_bytes=peak_bytes if by_kernel else 0)
 
 
-def _ended_by(generation: Generation, slot: Slot, frame: HeldJob) -> Outcome:
+def _last_words(generation: Generation, running: int) -> LogOf:
+    """Return what tells the log of an attempt that this death has ended: what its job has printed last, and what the interpreter said."""
+    logs = generation.logs
+    if logs is None or not running:
+        return lambda _slot: b""
+    crash = generation.crash
+    bytes_max = max(LOG_BYTES_MIN, LOGS_BYTES_MAX // running)
+    return lambda slot: logs.last_of(slot.slot, slot.seq, bytes_max) + crash
+
+
+def _ended_by(generation: Generation, slot: Slot, frame: HeldJob, log_of: LogOf) -> Outcome:
     doom = generation.dooms.get(slot.seq, generation.doom)
     # Of jobs beside each other nobody knows what was whose.
     peak_bytes = generation.peak_bytes if generation.file.slots.count == 1 else 0
     if doom is None:
-        return ended(frame, OutcomeKind.CRASHED, "SubworkerExited", why_it_ended(generation), slot.started_ns, peak_bytes)
+        return ended(frame, OutcomeKind.CRASHED, "SubworkerExited", why_it_ended(generation), slot.started_ns, peak_bytes, log_of(slot))
     if doom.seq in (slot.seq, ALL_THAT_RUN):
-        return ended(frame, doom.kind, error_type(doom.kind), doom.message, slot.started_ns, doom.peak_bytes or peak_bytes)
+        return ended(frame, doom.kind, error_type(doom.kind), doom.message, slot.started_ns, doom.peak_bytes or peak_bytes, log_of(slot))
     if 0 < slot.deadline_ns <= doom.at_ns:
         # Many that hang for the same reason must not be sent back for each other, one timeout after the other.
         message = timed_out(slot, doom.at_ns).message
-        return ended(frame, OutcomeKind.TIMED_OUT, error_type(OutcomeKind.TIMED_OUT), message, slot.started_ns, peak_bytes)
+        return ended(frame, OutcomeKind.TIMED_OUT, error_type(OutcomeKind.TIMED_OUT), message, slot.started_ns, peak_bytes, log_of(slot))
     return outcome_of(frame, OutcomeKind.RELEASED, b"")
 
 

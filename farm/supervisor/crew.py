@@ -426,6 +426,7 @@ class Crew:
         self.tallies.bury(generation)
         output = self._outputs.pop(generation.name)
         self._unwatch_output(output)
+        output.add(generation.crash)
         output.close()
         writer.detach(generation.name)
         self._spill.remove_of_owner(owner_of(generation.file.path))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from farm.failpoints import passing
 from farm.model import Outcome, OutcomeKind
-from farm.shm.frames import HeldJob, pack_outcome
+from farm.shm.frames import LOGGED, HeldJob, pack_outcome
 from farm.shm.generation import RingFile
 from farm.shm.ring import RingProducer
 from farm.subworker.results import error_payload
@@ -36,7 +36,7 @@ class Desk:
 
     def push(self, outcomes: Iterable[Outcome], *, of: int = 0) -> None:
         """Publish outcomes, now or as soon as there is room. of: the number of a subworker of their lane, which the writer knows by it."""
-        self._waiting.extend((outcome.kind, 0, pack_outcome(outcome, of)) for outcome in outcomes)
+        self._waiting.extend((outcome.kind, LOGGED if outcome.log else 0, pack_outcome(outcome, of)) for outcome in outcomes)
         self.step()
 
     def step(self) -> None:
@@ -76,12 +76,12 @@ def released(jobs: Iterable[HeldJob]) -> list[Outcome]:
     return [outcome_of(job, OutcomeKind.RELEASED, b"") for job in jobs]
 
 
-def ended(job: HeldJob, kind: OutcomeKind, error: str, message: str, started_ns: int, peak_bytes: int = 0) -> Outcome:
+def ended(job: HeldJob, kind: OutcomeKind, error: str, message: str, started_ns: int, peak_bytes: int = 0, log: bytes = b"") -> Outcome:
     """Return the outcome of a job that was ended from outside while it ran. peak_bytes: of its memory, 0 if that is not known."""
-    return outcome_of(job, kind, error_payload(error, message), started_ns, peak_bytes)
+    return outcome_of(job, kind, error_payload(error, message), started_ns, peak_bytes, log)
 
 
-def outcome_of(job: HeldJob, kind: OutcomeKind, payload: bytes, started_ns: int = 0, peak_bytes: int = 0) -> Outcome:
+def outcome_of(job: HeldJob, kind: OutcomeKind, payload: bytes, started_ns: int = 0, peak_bytes: int = 0, log: bytes = b"") -> Outcome:
     """Return an outcome for a job that was handed out."""
     _flags, lease_id, job_id, position, _timeout_ms, attempt, *_ = job
-    return Outcome(lease_id, position, job_id, attempt, kind, started_ns, time.monotonic_ns(), payload, peak_bytes)
+    return Outcome(lease_id, position, job_id, attempt, kind, started_ns, time.monotonic_ns(), payload, peak_bytes, log)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
+from functools import cached_property, partial
 from itertools import repeat
 from typing import NamedTuple
 
@@ -17,8 +17,10 @@ from farm.cgroups import Group
 from farm.errors import RingBroken
 from farm.failpoints import passing
 from farm.model import OutcomeKind
+from farm.shm import logtails
 from farm.shm.frames import SPILLED, HeldJob, pack_jobs
 from farm.shm.generation import CROWDED_MAX, CROWDED_WORD, READY, SETUP_FAILED, GenerationFile
+from farm.shm.logtails import LogTailReader
 from farm.shm.ring import Ring, RingProducer, frame_bytes
 from farm.shm.slots import Slot
 from farm.shm.start import Recall
@@ -120,8 +122,8 @@ class Generation:
         """When one that was told to end is killed."""
         self.footprint_bytes = 0
         """What it held of the machine's memory before its first job; 0: not known."""
-        self.memory_bytes = 0
-        """What its jobs may allocate, as it was ordered."""
+        self.memory_bytes, self.tails_bytes = 0, 0
+        """What its jobs may allocate, as it was ordered; and what the ends of their logs may take of shared memory."""
         self.peak_bytes, self.killed_by_kernel = 0, False
         """When it is dead: what it had in memory at most since its last look at that, or ever if it has many slots; and whether it was
         killed when the kernel has killed somebody for want of memory."""
@@ -385,6 +387,16 @@ class Generation:
         self.exit_status = status
         self.phase = Phase.DEAD
 
+    @cached_property
+    def logs(self) -> LogTailReader | None:
+        """What its jobs have printed last, None if that is not kept. For one that is dead."""
+        return LogTailReader.beside(self.file.path)
+
+    @cached_property
+    def crash(self) -> bytes:
+        """What the interpreter has said of its crash, b"" if nothing. For one that is dead."""
+        return b"" if self.logs is None else self.logs.crash()
+
     @property
     def consumed(self) -> bool:
         """True when the writer has committed all that a dead subworker published, or has given its ring up as broken."""
@@ -399,6 +411,9 @@ class Generation:
     def close(self) -> None:
         """Remove the file. It is not unmapped here: another thread may be reading its slots. It is when nobody holds it any more."""
         self.file.unlink()
+        logtails.remove(self.file.path)
+        if self.logs is not None:
+            self.logs.close()
         with suppress(OSError):
             os.close(self.wake_fd)
 

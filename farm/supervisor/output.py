@@ -33,6 +33,10 @@ class Output:
             self._take(data, int(now))
         return data != b""
 
+    def add(self, data: bytes) -> None:
+        """Log what was not said through the pipe."""
+        self._take(data, self._second)
+
     def close(self) -> None:
         """Log what is left, a last line that was not ended too, and close the pipe."""
         for _ in range(LAST_READS_MAX):

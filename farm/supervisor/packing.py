@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from itertools import count, repeat
-from operator import itemgetter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, compress, count, repeat
+from operator import itemgetter, sub
 from typing import NamedTuple
 
 from farm.model import Claim, JobRow, Outcome, OutcomeKind
@@ -64,10 +64,11 @@ class Packer:
         allowed = not any(reasons.values())
         if allowed and not first and len(rows) == len(job_ids) and max(map(len, map(_args, rows))) <= self._args_bytes_max:
             # The common case, for which nothing need be looked at one by one.
-            ids, tasks, args, timeouts = zip(*rows, strict=True)
+            ids, tasks, args, timeouts, created = zip(*rows, strict=True)
             if any(limits.values()):
                 timeouts = tuple(own or limits[task] for own, task in zip(timeouts, tasks, strict=True))
-            jobs = zip(repeat(0), repeat(lease_id), ids, count(), timeouts, attempts, losts or repeat(0), repeat(runner), tasks, args)
+            lost, since = losts or repeat(0), _sinces(claim, created)
+            jobs = zip(repeat(0), repeat(lease_id), ids, count(), timeouts, attempts, lost, repeat(runner), tasks, since, args)
             return Packed(list(jobs), [], len(job_ids))
         return self._pack_each(claim, rows, runner, reasons, limits, first, to_release)
 
@@ -83,6 +84,7 @@ class Packer:
     ) -> Packed:
         lease_id, job_ids, attempts, losts, _from_ready = claim
         by_id = {row[0]: row for row in rows}
+        sinces = list(_sinces(claim, [row and row.created_us for row in map(by_id.get, job_ids)]))
         jobs: list[HeldJob] = []
         refused: list[Outcome] = []
         for position in range(first, len(job_ids)):
@@ -92,7 +94,7 @@ class Packer:
             if row is None:
                 refused.append(_rejected(lease_id, position, job_id, attempt, b"?", "its row is gone"))
                 continue
-            _id, task, args, timeout_ms = row
+            _id, task, args, timeout_ms, _created_us = row
             reason = reasons[task]
             if reason is not None:
                 refused.append(_rejected(lease_id, position, job_id, attempt, task, reason))
@@ -105,7 +107,8 @@ class Packer:
                     return Packed(jobs, refused, position)
                 args, flags = name, SPILLED
             timeout_ms = timeout_ms or limits[task]
-            jobs.append((flags, lease_id, job_id, position, timeout_ms, attempt, losts[position] if losts else 0, runner, task, args))
+            lost = losts[position] if losts else 0
+            jobs.append((flags, lease_id, job_id, position, timeout_ms, attempt, lost, runner, task, sinces[position], args))
         return Packed(jobs, refused, len(job_ids))
 
     def _spilled(self, args: bytes) -> bytes | None:
@@ -117,6 +120,21 @@ class Packer:
                 self._quiet_until = time.monotonic() + QUIET_S
                 log.warning("jobs with large arguments wait: they cannot be spilled to the state directory (%s)", error.strerror)
             return None
+
+
+def _sinces(claim: Claim, created_us: Sequence[int | None]) -> Iterator[int]:
+    """Return since when each job of a claim could be claimed; 0 for those that had been claimed or were to wait before, and came back.
+
+    created_us: when they were filed, as far as that was asked for. The others are taken to have been filed with the one before them.
+    """
+    # They stand first. Where the answer to the claim was lost nobody knows how many they are.
+    returned = sum(share.returned for share in claim.shares) if claim.shares else len(created_us)
+    fresh = created_us[returned:]
+    known = list(compress(count(), fresh))
+    # Nothing is done here for each job: the lengths of the stretches are all that is reckoned.
+    lengths = map(sub, [*known[1:], len(fresh)], [0, *known[1:]]) if known else [len(fresh)]
+    times_us = [fresh[place] or 0 for place in known] or [0]
+    return chain(repeat(0, returned), chain.from_iterable(map(repeat, times_us, lengths)))
 
 
 def _rejected(lease_id: int, position: int, job_id: int, attempt: int, task: bytes, reason: str) -> Outcome:

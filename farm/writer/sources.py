@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from farm.errors import RingBroken
+from farm.joblog import LOG_BYTES_MAX, MARKER_BYTES_MAX
 from farm.model import RESULT_BYTES_MAX, Outcome, OutcomeKind, Outcomes
-from farm.shm.frames import SPILLED, unpack_outcome
+from farm.shm.frames import LOGGED, LOGGED_BYTES, SPILLED, split_logged, unpack_outcome
 from farm.shm.generation import GenerationFile
 from farm.shm.ring import Frame, RingConsumer
 from farm.shm.spill import Spill
@@ -29,6 +30,8 @@ KINDS_OF_SUBWORKERS = frozenset(
 it says of a job that was asked to end; said unasked, it harms that job alone."""
 FRAMES_MAX = 32
 """Frames that do not look alike are taken so many at a time; then it may be that others do again."""
+LOG_ROOM_BYTES = LOG_BYTES_MAX + MARKER_BYTES_MAX + LOGGED_BYTES
+"""What a log may add to a result that was spilled."""
 SPILL_GONE = b'{"type":"SpillGone","message":"the result was spilled to a file that is gone","traceback":""}'
 
 
@@ -152,24 +155,34 @@ class Source:
     def _add(self, frame: Frame, outcomes: Outcomes) -> int:
         """Add one outcome, whatever it is; returns when it finished."""
         _seq, kind, flags, payload = frame
-        if kind == SUCCEEDED and not flags:
-            seq, finished_ns = add_success(payload, outcomes)
+        if kind == SUCCEEDED and not flags & ~LOGGED:
+            seq, finished_ns = add_success(payload, outcomes, logged=bool(flags))
         else:
             if self.generation is not None and kind not in KINDS_OF_SUBWORKERS:
                 raise RingBroken(f"a subworker cannot say outcome {kind}")
             outcome, seq = unpack_outcome(kind, payload)
-            outcomes.others.append(self._unspilled(outcome) if flags & SPILLED else outcome)
+            outcomes.others.append(self._whole(outcome, flags) if flags & (SPILLED | LOGGED) else outcome)
             finished_ns = outcome.finished_ns
         self.acks.append(seq)
         return finished_ns
 
-    def _unspilled(self, outcome: Outcome) -> Outcome:
-        name = outcome.payload
+    def _whole(self, outcome: Outcome, flags: int) -> Outcome:
+        """Return an outcome with its own JSON and log, of one whose payload is more, or is the name of a file."""
+        payload = outcome.payload
+        if flags & SPILLED:
+            found = self._unspilled(payload, RESULT_BYTES_MAX + (LOG_ROOM_BYTES if flags & LOGGED else 0))
+            if found is None:
+                # Only a commit removes the file, so this outcome was committed before and the fence will drop this one.
+                return outcome._replace(kind=OutcomeKind.FAILED, payload=SPILL_GONE)
+            payload = found
+        log = b""
+        if flags & LOGGED:
+            payload, log = split_logged(payload)
+        return outcome._replace(payload=payload, log=log)
+
+    def _unspilled(self, name: bytes, bytes_max: int) -> bytes | None:
         if not name.startswith(f"{self._spill_owner}-".encode()):
             raise RingBroken("a result frame names a spill file that is not its subworker's")
-        payload = self._spill.read(name, bytes_max=RESULT_BYTES_MAX)
+        payload = self._spill.read(name, bytes_max=bytes_max)
         self._spilled.append(name)
-        if payload is None or len(payload) > RESULT_BYTES_MAX:
-            # Only a commit removes the file, so this outcome was committed before and the fence will drop this one.
-            return outcome._replace(kind=OutcomeKind.FAILED, payload=SPILL_GONE)
-        return outcome._replace(payload=payload)
+        return None if payload is None or len(payload) > bytes_max else payload

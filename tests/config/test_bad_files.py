@@ -49,21 +49,21 @@ ROWS: list[tuple[str, str | bytes, str]] = [
     (
         "12 nothing as a lane",
         RUNNERS + "lanes: {a: }\n",
-        "2:12: lanes.a: expected a mapping with queues, subworkers, concurrency, memory, keep_result, timeout, setup, env, cpus, nice, "
-        "recycle, got nothing",
+        "2:12: lanes.a: expected a mapping with queues, subworkers, concurrency, memory, keep_result, logs, log_limit, timeout, "
+        "setup, env, cpus, nice, recycle, got nothing",
     ),
     ("13 empty", "", "1:1: the file is empty: expected a mapping with database, host, runners, lanes"),
     ("13 only a comment", "# soon\n", "1:1: the file is empty: expected a mapping with database, host, runners, lanes"),
     (
         "14 a scalar",
         "farm\n",
-        "1:1: expected a mapping with database, host, runners, lanes, tasks, writer, spill, metrics, retention, "
+        "1:1: expected a mapping with database, host, runners, lanes, tasks, writer, spill, retention, metrics, "
         "drain_timeout, heartbeat, lease, reap_every, poll, claim_max, got 'farm'",
     ),
     (
         "15 a list",
         "- lanes\n",
-        "1:1: expected a mapping with database, host, runners, lanes, tasks, writer, spill, metrics, retention, "
+        "1:1: expected a mapping with database, host, runners, lanes, tasks, writer, spill, retention, metrics, "
         "drain_timeout, heartbeat, lease, reap_every, poll, claim_max, got a list",
     ),
     ("tasks: no such pause", GOOD + 'tasks: {"mail:*": {retry: 1s..10m}}\n', "3:27: tasks.mail:*.retry: " + PAUSE + "'1s..10m'"),

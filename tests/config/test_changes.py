@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from farm.config.changes import Change, How, applied, as_data, changes, of_data, settings
 from farm.config.model import Config, Database, Host, Lane, Recycle, WriterOptions
+from farm.joblog import Logs
 from farm.retry import Backoff, Policy
 
 SECRET = "hunter2"
@@ -25,6 +26,8 @@ lanes = st.builds(
     memory_bytes=sizes,
     timeout_s=seconds,
     keep_result=st.booleans(),
+    logs=st.sampled_from(Logs),
+    log_limit_bytes=st.integers(1024, 1026),
     setup=st.sampled_from([(), ("m:f",)]),
     env=st.dictionaries(st.sampled_from(["A", "B"]), st.just(SECRET), max_size=2),
     cpus=st.sampled_from([(), (0, 1)]),
@@ -131,7 +134,8 @@ def test_words() -> None:
             replace(A_CONFIG, lanes=(extra,)),
             [
                 "lanes.fast: removed",
-                "lanes.heavy: added: queues reports, subworkers 1, concurrency 1, memory 512 MB, keep_result true",
+                "lanes.heavy: added: queues reports, subworkers 1, concurrency 1, memory 512 MB, keep_result true, logs on, "
+                "log_limit 65.5 kB",
             ],
         ),
         (

@@ -10,6 +10,7 @@ import pytest
 from farm.config import Config, Database, Lane, Recycle, WriterOptions, load
 from farm.config.machine import Machine
 from farm.errors import ConfigError
+from farm.joblog import Logs
 from farm.model import KEEP_ALL
 
 MACHINE = Machine(cores=4, memory_bytes=8_000_000_000)
@@ -64,7 +65,7 @@ host: {name: north, memory: 2GB}
 runners: {python: {}}
 lanes:
   fast: {queues: [mail], subworkers: 1, concurrency: 4096, memory: 100MB}
-  rest: {queues: [reports, "*"], subworkers: 3, memory: 256MiB, keep_result: false}
+  rest: {queues: [reports, "*"], subworkers: 3, memory: 256MiB, keep_result: false, logs: failures, log_limit: 2MiB}
 writer: {batch_max: 10, age_max: 5ms}
 spill: {max: 64MiB}
 drain_timeout: 1m
@@ -82,6 +83,7 @@ claim_max: 7
         ("rest", ("reports", "*"), 3, 1, 256 << 20),
     ]
     assert [lane.keep_result for lane in config.lanes] == [True, False]
+    assert [(lane.logs, lane.log_limit_bytes) for lane in config.lanes] == [(Logs.ON, 64 << 10), (Logs.FAILURES, 2 << 20)]
     assert config.writer == WriterOptions(batch_max=10, age_max_s=0.005)
     assert (config.heartbeat_s, config.lease_s, config.reap_every_s, config.poll_s) == (0.05, 0.5, 0.1, 0.02)
     assert (config.drain_timeout_s, config.claim_max, config.spill_bytes_max) == (60.0, 7, 64 << 20)
@@ -136,8 +138,8 @@ spill: {max: 1}
         "c.yaml:9:45: lanes.b.concurrency: expected a whole number from 1 to 4096, got 0",
         f"c.yaml:9:56: lanes.b.memory: {size}, got '12XB' (units are B, kB, KB, MB, GB, TB, KiB, MiB, GiB, TiB)",
         "c.yaml:9:74: lanes.b.subworkers: expected auto or a whole number from 1 to 1000, got true",
-        "c.yaml:10:5: lanes.c: expected a mapping with queues, subworkers, concurrency, memory, keep_result, timeout, setup, env, cpus, "
-        "nice, recycle, got nothing",
+        "c.yaml:10:5: lanes.c: expected a mapping with queues, subworkers, concurrency, memory, keep_result, logs, log_limit, timeout, "
+        "setup, env, cpus, nice, recycle, got nothing",
         "c.yaml:11:15: lanes.d.queues: expected a list, got 'x'",
         "c.yaml:12:3: lanes.b: duplicate key, first defined on line 9",
         "c.yaml:13:21: writer.batch_max: expected a whole number from 1 to 20000, got 1e3",

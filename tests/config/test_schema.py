@@ -74,6 +74,8 @@ GOOD: list[tuple[str, list[object]]] = [
     ("lanes.a.concurrency", [1]),
     ("lanes.a.memory", ["auto", "1MB", "512MiB", 64e6]),
     ("lanes.a.keep_result", [True, False, "${M:-true}"]),
+    ("lanes.a.logs", [True, False, "on", "off", "failures", "${M:-failures}"]),
+    ("lanes.a.log_limit", ["64KiB", "16MiB", 1024]),
     ("lanes.a.setup", ["m:f", "a.b:f", ["a.b:f", "a.b:g"], "${M:-m:f}", ["${M:-m:f}"]]),
     ("lanes.a.env", [{}, {"A": "", "_b1": "x ${M:-y}", "C": 1, "D": 1.5}]),
     ("lanes.a.cpus", [[0], [1, 0], ["${M:-1}"]]),
@@ -119,6 +121,8 @@ BAD: list[tuple[str, list[object]]] = [
     ("lanes.a.concurrency", [None, 0, -1, "auto", True, 1.5, 10**9]),
     ("lanes.a.memory", [None, "lots", 1, -1, True, []]),
     ("lanes.a.keep_result", [None, 0, "no", "never", []]),
+    ("lanes.a.logs", [None, 0, "no", "all", []]),
+    ("lanes.a.log_limit", [None, "lots", 1, 17 << 20, True, []]),
     ("lanes.a.setup", [None, "", "f", "a:", ":f", [], ["m:f", "m:f"], [["m:f"]], {"m": "f"}, 1, True]),
     ("lanes.a.env", [None, [], "A=b", {"a-b": "c"}, {"1a": "c"}, {"A": None}, {"A": True}, {"A": []}]),
     ("lanes.a.cpus", [None, [], 0, "0", [0, 0], [-1], ["0"], [1.5], [True], [None], {}]),
@@ -250,7 +254,9 @@ def test_every_key_is_documented_with_its_default_and_no_other() -> None:
     for path, key in found.items():
         if isinstance(key, Key):
             default = getattr(key, "default", None)
-            expected = "required" if key.required else "" if default is None else str(default).lower().replace("1gb", "1GB")
+            expected = (
+                "required" if key.required else "" if default is None else str(default).lower().replace("1gb", "1GB").replace("kib", "KiB")
+            )
         else:
             expected = "none"
         assert expected in documented[path], f"{path}: the default is {expected}, documented is {documented[path]!r}"

@@ -166,8 +166,8 @@ def test_memory_limit(make_farm: MakeFarm, ledger: Ledger) -> None:
 
 
 def test_prints(make_farm: MakeFarm, ledger: Ledger) -> None:
-    """What jobs print stands in the log, each line with the name of its subworker, long lines and floods cut."""
-    farm = make_farm(subworkers=1)
+    """Where no logs are kept, prints stand in the farm's own, each line with its subworker's name, long ones and floods cut."""
+    farm = make_farm(lanes={"default": {"queues": ["*"], "subworkers": 1, "logs": False}})
     ledger.enqueue("say", (1, "x" * 5000))
     ledger.enqueue("say", (1, "\x1b[31mred"))
     ledger.enqueue("say_on_both")

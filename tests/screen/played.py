@@ -21,7 +21,9 @@ def main() -> int:
     source = LivelySource(slow_s=args.slow, looks_max=args.looks)
     glyphs = glyphs_for(ascii_only=args.ascii)
     code = run(source, tty_file=sys.stdout.fileno(), interval_s=0.25, glyphs=glyphs, palette=Palette(color_system(sys.stdout)))
-    print("asked:", "; ".join(source.asked))
+    if code == 0:
+        # A terminal that takes nothing more would hold us up here.
+        print("asked:", "; ".join(source.asked))
     return code
 
 

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.screen.tmux import PLAYED, Terminal, require_tmux
+from tests.screen.tmux import PLAYED, Terminal
 
 TOP = "exit code"
 
 
 @contextmanager
 def _terminal(width: int = 120, height: int = 40, command: str | None = None) -> Iterator[Terminal]:
-    require_tmux()
     terminal = Terminal(width, height, command)
     try:
         yield terminal
@@ -102,12 +101,12 @@ def test_it_follows_the_size_of_its_window() -> None:
 
 
 def test_somebody_detaches_and_comes_back() -> None:
-    with _playing() as inner, _terminal(command=f"exec env -u TMUX tmux -L {inner.name} attach") as outer:
+    with _playing() as inner, _terminal(command=inner.attach) as outer:
         outer.wait_for("─ Lanes")
         inner.detach()
         inner.keys("Tab")
         inner.wait_for("▶● w0")
-        with _terminal(command=f"exec env -u TMUX tmux -L {inner.name} attach") as again:
+        with _terminal(command=inner.attach) as again:
             again.wait_for("▶● w0")
             again.keys("q")
             inner.wait(lambda rows: "as before" in rows)

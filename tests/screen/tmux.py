@@ -20,17 +20,20 @@ PLAYED = f"{sys.executable} -m tests.screen.played"
 _numbers = count(1)
 
 
-def require_tmux() -> None:
-    """Skip the test where there is no tmux; on a build server, which says on which PostgreSQL to test, that is an error."""
-    if shutil.which("tmux") is None:
-        where = pytest.fail if os.environ.get("FARM_TEST_PG") or os.environ.get("CI") else pytest.skip
-        where("tmux is missing: run  apt install tmux")
+def tmux() -> str:
+    """Return the path of tmux. Without one the test is skipped; where FARM_TEST_PG names what must be tested, that is an error."""
+    found = shutil.which("tmux", path=f"{os.environ['PATH']}:{Path(sys.executable).parent}")
+    if found is None:
+        missing = pytest.fail if os.environ.get("FARM_TEST_PG") else pytest.skip
+        missing("no tmux on this machine: `make test` gets it where there is apt, else install it")
+    return found
 
 
 class Terminal:
     """One window with a shell in it."""
 
     def __init__(self, width: int, height: int, command: str | None = None) -> None:
+        self._tmux = tmux()
         self._name = f"farm-test-{os.getpid()}-{next(_numbers)}"
         environment = {key: value for key, value in os.environ.items() if key not in ("TMUX", "TMUX_PANE", "NO_COLOR")}
         self._environment = {**environment, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color", "PS1": "ready> ", "PYTHONPATH": str(ROOT)}
@@ -40,9 +43,9 @@ class Terminal:
         self._run("set-option", "-g", "window-size", "manual")
 
     @property
-    def name(self) -> str:
-        """The name of its server, for `tmux -L`."""
-        return self._name
+    def attach(self) -> str:
+        """The command that shows it in another terminal."""
+        return f"exec env -u TMUX {self._tmux} -L {self._name} attach"
 
     def type(self, line: str) -> None:
         """Type a line and enter."""
@@ -84,9 +87,11 @@ class Terminal:
 
     def close(self) -> None:
         """End the server, and with it all that runs there."""
-        subprocess.run(["tmux", "-L", self._name, "kill-server"], env=self._environment, capture_output=True, check=False)
+        subprocess.run([self._tmux, "-L", self._name, "kill-server"], env=self._environment, capture_output=True, check=False)
 
     def _run(self, *arguments: str) -> str:
-        done = subprocess.run(["tmux", "-L", self._name, *arguments], env=self._environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [self._tmux, "-L", self._name, *arguments], env=self._environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, (arguments, done.stderr)
         return done.stdout

@@ -57,7 +57,7 @@ class ConcurrentCrewman(Crewman):
         jobs: list[HeldJob] = []
         for job in batch:
             task = b"tests.shm.counting:count" if job % 12 < 8 else b"tests.shm.counting:count_async"
-            jobs.append((0, 1, job, 0, 0, 0, 0, 0, task, b"[%d]" % job))
+            jobs.append((0, 1, job, 0, 0, 0, 0, 0, task, 0, b"[%d]" % job))
         written = 0
         for _flags, payload, count in pack_jobs(jobs, self._next_seq):
             if not self._jobs.put([payload]):

@@ -87,8 +87,7 @@ def test_counted_and_read() -> None:
     writer = TallyWriter(table)
     assert (table.read(), table.total_ended()) == ({}, 0)
     row = writer.row_of(b"shop:pack")
-    row.add_waits(10, 2_000_000)
-    row.add(OutcomeKind.SUCCEEDED, 10, 150_000)
+    row.add(OutcomeKind.SUCCEEDED, 10, 150_000, 2_000_000)
     row.add(OutcomeKind.FAILED, 1, 3_000_000_000)
     writer.row_of(b"shop:send").add(OutcomeKind.SNOOZED, 1, 999)
     pack, send = table.read()["shop:pack"], table.read()["shop:send"]
@@ -106,8 +105,7 @@ def test_a_row_counts_like_a_histogram(times_us: list[int]) -> None:
     table = made()
     row = TallyWriter(table).row_of(b"t")
     for time_us in times_us:
-        row.add(OutcomeKind.SUCCEEDED, 1, time_us * 1000)
-        row.add_waits(1, time_us)
+        row.add(OutcomeKind.SUCCEEDED, 1, time_us * 1000, time_us)
     tally = table.read()["t"]
     expected = histogram(times_us)
     assert (tally.run, tally.queue) == (expected, expected)

@@ -138,7 +138,7 @@ def batch_of(outcomes: Sequence[Outcome]) -> Outcomes:
         started_us, finished_us = offset_us + one.started_ns // 1000, offset_us + one.finished_ns // 1000
         batch.lease_ids.append(one.lease_id)
         batch.positions.append(one.position)
-        batch.heads.append(struct.pack(">hiqiqiq", 9, 8, one.job_id, 8, started_us, 8, finished_us))
+        batch.heads.append(struct.pack(">hiqiqiq", 10, 8, one.job_id, 8, started_us, 8, finished_us))
         batch.values.append(one.payload)
     return batch
 

@@ -264,7 +264,7 @@ def test_jobs_are_read_in_the_order_asked_for_with_gaps_or_without(bench: Bench,
     bench.sql.execute("DELETE FROM farm.job WHERE id = %s", [ids[4]])
     for wanted in (ids[:4], ids[3:6], [ids[2], ids[1], ids[0]], ids[::3], [ids[7]], [ids[4]], [*ids[:3], *ids[4:10]], [*ids, 10**12]):
         there = [job_id for job_id in wanted if job_id in ids and job_id != ids[4]]
-        assert store.read_jobs(wanted) == [(job_id, b"tests:job", b"[]", 250) for job_id in there]
+        assert [row[:4] for row in store.read_jobs(wanted)] == [(job_id, b"tests:job", b"[]", 250) for job_id in there]
     session.close()
 
 

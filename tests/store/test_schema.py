@@ -16,7 +16,7 @@ from farm.store.session import Session
 from farm.store.statements import SQL_DIRECTORY, migrations
 
 STATEMENTS = sorted(SQL_DIRECTORY.glob("*.sql"))
-SEVERAL = {"begin_copy", "create_migrations", "plan_by_index", "set_session"}
+SEVERAL = {"begin_copy", "create_migrations", "plan_by_index", "plan_by_time", "set_session"}
 """Files of more than one statement; each says why."""
 SETTINGS = {"begin_copy", "set_session"}
 """SET takes no casts, and a SELECT in its place would see the database too soon."""

@@ -203,7 +203,7 @@ class Stage:
 
 
 def held(job: int, lease_id: int = 1) -> HeldJob:
-    return (0, lease_id, job, 0, 0, 0, 0, 0, b"chores:who", b"[]")
+    return (0, lease_id, job, 0, 0, 0, 0, 0, b"chores:who", 0, b"[]")
 
 
 def job_of(job: HeldJob) -> int:

@@ -26,7 +26,7 @@ SIGKILL = 9
 
 
 def held(job_id: int) -> HeldJob:
-    return (0, (1 << 32) + 1, job_id, job_id, 0, 0, 0, 0, b"chores:who", b"[]")
+    return (0, (1 << 32) + 1, job_id, job_id, 0, 0, 0, 0, b"chores:who", 0, b"[]")
 
 
 class Subject:

@@ -24,7 +24,7 @@ from farm.supervisor.witness import Witness
 
 
 def held(job_id: int, flags: int = 0) -> HeldJob:
-    return (flags, (1 << 32) + 1, job_id, job_id, 0, 0, 0, 0, b"chores:who", b"[]")
+    return (flags, (1 << 32) + 1, job_id, job_id, 0, 0, 0, 0, b"chores:who", 0, b"[]")
 
 
 class Host:

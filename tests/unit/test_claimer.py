@@ -48,7 +48,7 @@ class PlayedStore:
         return Claim(lease_id, job_ids, [0] * jobs, None, tuple(shares)) if jobs else None
 
     def read_jobs(self, job_ids: Sequence[int]) -> list[JobRow]:
-        return [JobRow(job_id, b"chores:who", b"[]", 0) for job_id in job_ids]
+        return [JobRow(job_id, b"chores:who", b"[]", 0, None) for job_id in job_ids]
 
     def declare_idle(self, _host_id: int, lane: str, classes: Sequence[int] | None) -> int:
         self.declared[lane] = classes

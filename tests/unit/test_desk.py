@@ -14,7 +14,7 @@ def test_what_was_given_back_counts_until_it_is_committed(tmp_path: Path) -> Non
     file = RingFile.create(tmp_path / "desk", host_id=1, capacity=1 << 12)
     desk = Desk(file, wake_writer=lambda: None, heartbeat_s=1.0)
     assert desk.uncommitted == 0
-    jobs = [(0, 1, number, number, 0, 0, 0, 0, b"chores:who", b"[]") for number in range(1, 101)]
+    jobs = [(0, 1, number, number, 0, 0, 0, 0, b"chores:who", 0, b"[]") for number in range(1, 101)]
     desk.push(released(jobs))
     assert 0 < desk.backlog < 100, "some wait for room in the ring"
     assert desk.uncommitted == 100

@@ -11,15 +11,17 @@ import orjson
 import pytest
 
 from farm.ports import Job
+from farm.shm.tallies import NOT_KNOWN, TALLIES_BYTES, TallyTable, TallyWriter
 from farm.subworker.failures import FAILED, MEMORY
 from farm.subworker.flights import AWAIT, SUCCEEDED, Flight, JobThreads, end_of
 from farm.subworker.results import ResultError, drop_result, encode_result
 
 WAIT_S = 20.0
+NOWHERE = TallyWriter(TallyTable(memoryview(bytearray(TALLIES_BYTES)))).other
 
 
 def flight(slot: int) -> Flight:
-    return (slot, slot + 1, 1, slot, slot + 10, 0, 0)
+    return (slot, slot + 1, 1, slot, slot + 10, 0, 0, NOWHERE, NOT_KNOWN)
 
 
 def throw(error: BaseException) -> Any:

@@ -81,7 +81,7 @@ def test_the_timeout_is_that_of_the_lane_that_runs_it() -> None:
             for actor in stage.actors_of(lane):
                 actor.generation.timeout_ms = limit_ms
         stage.arrive([1.0, 1.0])
-        limited: HeldJob = (0, 1, 2, 0, 700, 0, 0, 0, b"chores:who", b"[]")
+        limited: HeldJob = (0, 1, 2, 0, 700, 0, 0, 0, b"chores:who", 0, b"[]")
         stage.lengths_s.append(1.0)
         stage.turn()
         assert [actor.started for actor in stage.actors] == [[0], [1]]

@@ -165,8 +165,8 @@ def test_rows_are_wide_from_the_first_job_on_that_needs_it() -> None:
         maker.take(rows, source, jobs_max=2, bytes_max=1 << 20)
     assert (first.wide, second.wide, third.wide) == (False, True, True)
     fields = [[int.from_bytes(row[:2], "big") for row in rows.jobs] for rows in (first, second, third)]
-    assert fields == [[8, 8], [11, 11, 11, 11], [11]]
-    nothing, retry = b"\xff" * 12, (4).to_bytes(4, "big") + (1500).to_bytes(4, "big") + b"\xff" * 8
+    assert fields == [[8, 8], [12, 12, 12, 12], [12]]
+    nothing, retry = b"\xff" * 16, (4).to_bytes(4, "big") + (1500).to_bytes(4, "big") + b"\xff" * 12
     assert [row[2 : -len(first.jobs[0][2:])] for row in second.jobs] == [nothing, retry, nothing, retry]
     assert {row[-len(first.jobs[0][2:]) :] for row in second.jobs + third.jobs} == {first.jobs[0][2:]}
 

@@ -28,9 +28,7 @@ class Subworker:
         self._writer = TallyWriter(self.file.tallies)
 
     def end(self, task: str, jobs: int = 1, kind: OutcomeKind = SUCCEEDED) -> None:
-        row = self._writer.row_of(task.encode())
-        row.add_waits(jobs, 5000)
-        row.add(kind, jobs, jobs * 1_000_000)
+        self._writer.row_of(task.encode()).add(kind, jobs, jobs * 1_000_000, 5000)
 
     @property
     def generation(self) -> Generation:

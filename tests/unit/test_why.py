@@ -72,7 +72,6 @@ CASES: list[tuple[Facts, str, str, str]] = [
     # Not there.
     (facts(None, last_id=16), "never", "There has never been a job 17: ids up to 16 have been given out.", ""),
     (facts(None, last_id=0), "never", "There has never been a job 17: none has been enqueued in this database.", ""),
-    (facts(None, first_id=18), "gone", "There is no job 17 any more: jobs below 18 have ended, and were deleted by retention.", ""),
     (facts(None), "not_there",
      "There is no job 17, though its number was given out: it was deleted by retention, or the transaction that filed it was rolled back "
      "or has not committed yet.", ""),

@@ -19,7 +19,7 @@ from farm.supervisor.witness import Witness
 
 
 def job(job_id: int, lost: int = 0) -> HeldJob:
-    return (0, (1 << 32) + 1, job_id, job_id, 0, 0, lost, 0, b"chores:who", b"[]")
+    return (0, (1 << 32) + 1, job_id, job_id, 0, 0, lost, 0, b"chores:who", 0, b"[]")
 
 
 class Stage:

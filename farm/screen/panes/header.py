@@ -17,9 +17,8 @@ from farm.units import format_duration
 
 TWO_LINES = 150
 """From this width on quantiles and database stand side by side."""
-NOTICES_MAX, NOTICES_MAX_LOW = 4, 2
-LOW = 30
-"""Screens with fewer rows show fewer notices."""
+NOTICES_MIN, NOTICES_SHARE = 2, 8
+"""Lines of notices that are always shown, and of how many rows of a screen they may take one."""
 
 
 def draw_header(snapshot: Snapshot, width: int, view: View, glyphs: Glyphs) -> list[Row]:
@@ -47,7 +46,7 @@ def draw_notices(snapshot: Snapshot, height: int, width: int, glyphs: Glyphs, *,
 
     most: lines; 0: as many as suit the height.
     """
-    most = most or (NOTICES_MAX if height >= LOW else NOTICES_MAX_LOW)
+    most = most or max(NOTICES_MIN, height // NOTICES_SHARE)
     sentences = notices(snapshot)
     lines: list[str] = []
     for index, sentence in enumerate(sentences):
@@ -58,7 +57,7 @@ def draw_notices(snapshot: Snapshot, height: int, width: int, glyphs: Glyphs, *,
             lines.append(f"   and {len(sentences) - index} more: n shows all")
             break
         lines += added
-    return [filled([(line, "notice")], width, glyphs) for line in lines[: most + 1]]
+    return [filled([(line, "notice")], width, glyphs) for line in lines]
 
 
 def notices(snapshot: Snapshot) -> list[str]:
