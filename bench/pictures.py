@@ -2,7 +2,7 @@
 
 A shop's farm of its own works for half a minute; then three things go wrong at once: a slow task takes all slots of a lane, a job wants
 more and more memory, and somebody leaves a transaction open. Each moment is one SVG, and the page of a failed job another one, as rich
-draws them. Beside each stands the same as text. It is also said how long each trouble took until the screen told of it.
+draws them; each is printed as text as well. It is also said how long each trouble took until the screen told of it.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def _film(client: Client, server: Server, source: Source, directory: Path) -> No
         connection.execute("SELECT pg_current_xact_id()")
         troubles = [
             Trouble("a transaction left open", "keeps all"),
-            Trouble("a slow task", "newsletter"),
-            Trouble("a job's memory", "export"),
+            Trouble("a slow task", "shop:newsletter"),
+            Trouble("a job's memory", "shop:export"),
         ]
         _keep_looking(source, HORIZON_S - 12.0, meanwhile=shop.trickle)
         troubles[1].begin(shop.send_newsletters)
@@ -156,7 +156,7 @@ class Shop:
 
     def export(self) -> None:
         """File what takes the memory of its process."""
-        self._client.enqueue("shop:export", [45, 60.0], queue="exports", priority=0)
+        self._client.enqueue("shop:export", [60, 60.0], queue="exports", priority=0)
 
 
 @contextmanager
@@ -187,11 +187,12 @@ def _looked_up(source: Source, view: View, action: Action) -> View:
 
 
 def _save(path: Path, seen: Snapshot, view: View, *, width: int = WIDTH, height: int = HEIGHT) -> None:
-    """Write a frame as SVG and as text."""
+    """Write a frame as SVG, and print it as text."""
     rows = draw(seen, width, height, view, UNICODE)
     path.with_suffix(".svg").write_text(picture(rows, width), encoding="utf-8")
-    path.with_suffix(".txt").write_text("".join(plain(row).rstrip() + "\n" for row in rows), encoding="utf-8")
-    print(f"{path.with_suffix('.svg')}")
+    print(f"\n{path.with_suffix('.svg')}")
+    for row in rows:
+        print(plain(row).rstrip())
 
 
 def picture(rows: list[Row], width: int) -> str:
