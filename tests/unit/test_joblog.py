@@ -90,6 +90,7 @@ def test_each_success_keeps_its_own_log_however_a_batch_is_divided(printed: list
         check(half)
     for share in outcomes.by_lease().values():
         check(share)
+        assert len(share.logs) in (0, len(share.heads)), "rows are made of both, side by side"
         check(share.where([data.draw(st.booleans()) for _ in range(len(share))]))
 
 
