@@ -156,7 +156,7 @@ class Shop:
 
     def export(self) -> None:
         """File what takes the memory of its process."""
-        self._client.enqueue("shop:export", [60, 60.0], queue="exports", priority=0)
+        self._client.enqueue("shop:export", [40, 60.0], queue="exports", priority=0)
 
 
 @contextmanager
@@ -183,7 +183,12 @@ def _keep_looking(
 
 def _looked_up(source: Source, view: View, action: Action) -> View:
     assert action.do is Do.OPEN
-    return replace(view, page=JobPage(action.job_id, job=source.job(action.job_id)))
+    job = source.job(action.job_id)
+    for attempt in job["attempts"]:
+        # Where this clone stands is nobody's business.
+        if isinstance(attempt["error"], dict) and "traceback" in attempt["error"]:
+            attempt["error"]["traceback"] = attempt["error"]["traceback"].replace(str(JOBS), "/srv/shop")
+    return replace(view, page=JobPage(action.job_id, job=job))
 
 
 def _save(path: Path, seen: Snapshot, view: View, *, width: int = WIDTH, height: int = HEIGHT) -> None:
