@@ -2,7 +2,7 @@
 
 The farm drains 300,000 no-ops at a time while its upkeep goes on with the old partition at its own pace, or rests: pairs that differ in
 nothing else. Then the rest is copied, and the new partition takes the old one's place, again and again, while a farm drains and another
-session files a job every two milliseconds: the longest that this took is the longest lock. Each hundredth old job has failed
+session reads a row of each table every two milliseconds: the longest that this took is the longest lock. Each hundredth old job has failed
 and is kept, each thousandth waits. FARM_BENCH_JOBS is for trying it out with fewer.
 """
 
@@ -175,7 +175,7 @@ def _longest(probes: list[tuple[float, float]], since: float) -> float:
 
 @contextmanager
 def _probing(dsn: str) -> Iterator[list[tuple[float, float]]]:
-    """File a job again and again; gives when each statement ended, and how long it took."""
+    """Read the tables again and again; gives when each statement ended, and how long it took."""
     probes: list[tuple[float, float]] = []
     stop = threading.Event()
 
