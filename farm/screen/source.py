@@ -258,7 +258,10 @@ class LiveSource:
         serving, run = lane.serving, lane.running
         buffered = int(of["buffered"])
         jobs = [job for name in lane.members for job in self._jobs.get(name, ())]
-        starved_by = troubles.starved(troubles.Slots(lane.capacity, run, jobs), waiting=queued + buffered, median_s=recent.median_run_s)
+        slow = lane.running_longer(troubles.slow_s(recent.median_run_s)) if run >= lane.capacity else 0
+        starved_by = troubles.starved(
+            troubles.Slots(lane.capacity, run, slow, jobs), waiting=queued + buffered, median_s=recent.median_run_s
+        )
         trouble = troubles.trouble_of(
             of["held_by"], missing=of["missing"], serving=len(serving), full=of["subworkers"], starved_by=starved_by
         )

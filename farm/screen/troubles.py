@@ -36,19 +36,27 @@ class Slots(NamedTuple):
 
     capacity: int
     running: int
+    slow: int
+    """Jobs that have run for longer than slow_s()."""
     jobs: Sequence[JobRun]
     """Those that run, or of very many the longest."""
+
+
+def slow_s(median_s: float | None) -> float:
+    """Return from when on a job is slow, where half of its lane's jobs take median_s or less."""
+    return max(SLOW_S, SLOW_FACTOR * (median_s or 0.0))
 
 
 def starved(slots: Slots, *, waiting: int, median_s: float | None) -> str:
     """Say which slow task has taken the slots of a lane while others wait; "" if none has."""
     if not slots.capacity or not waiting or slots.running < slots.capacity:
         return ""
-    limit_s = max(SLOW_S, SLOW_FACTOR * (median_s or 0.0))
-    slow = [job for job in slots.jobs if job.running_s >= limit_s]
-    if not slow or len(slow) < TAKEN_SHARE * len(slots.jobs):
+    slow = [job for job in slots.jobs if job.running_s >= slow_s(median_s)]
+    if not slow or slots.slow < TAKEN_SHARE * slots.capacity:
         return ""
-    task, count = Counter(job.task for job in slow).most_common(1)[0]
+    task, listed = Counter(job.task for job in slow).most_common(1)[0]
+    # Of very many some are looked at, and stand for the others.
+    count = round(slots.slow * listed / len(slow))
     longest_s = max(job.running_s for job in slow if job.task == task)
     of = f"{count} of {slots.capacity} slots" if slots.capacity > 1 else "its only slot"
     return f"{of} taken by {task or 'slow jobs'} for up to {format_duration(longest_s)} while {more_than(waiting)} wait"

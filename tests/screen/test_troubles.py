@@ -15,21 +15,21 @@ def runs(*seconds: float, task: str = "reports:slow") -> list[JobRun]:
 
 
 def test_a_slow_task_that_takes_all_slots_is_named() -> None:
-    slots = Slots(2, 2, runs(40.0, 12.0))
+    slots = Slots(2, 2, 2, runs(40.0, 12.0))
     assert starved(slots, waiting=1204, median_s=0.01) == "2 of 2 slots taken by reports:slow for up to 40s while 1,204 wait"
     assert starved(slots, waiting=10_001, median_s=None).endswith("while more than 10,000 wait")
-    one = starved(Slots(1, 1, runs(3.0, task="")), waiting=1, median_s=None)
+    one = starved(Slots(1, 1, 1, runs(3.0, task="")), waiting=1, median_s=None)
     assert one == "its only slot taken by slow jobs for up to 3s while 1 wait"
 
 
 @pytest.mark.parametrize(
     ("slots", "waiting", "median_s"),
     [
-        (Slots(2, 2, runs(40.0, 12.0)), 0, None),
-        (Slots(3, 2, runs(40.0, 12.0)), 9, None),
-        (Slots(2, 2, runs(40.0, 0.1)), 9, None),
-        (Slots(2, 2, runs(40.0, 41.0)), 9, 30.0),
-        (Slots(0, 0, []), 9, None),
+        (Slots(2, 2, 2, runs(40.0, 12.0)), 0, None),
+        (Slots(3, 2, 2, runs(40.0, 12.0)), 9, None),
+        (Slots(2, 2, 1, runs(40.0, 0.1)), 9, None),
+        (Slots(2, 2, 0, runs(40.0, 41.0)), 9, 30.0),
+        (Slots(0, 0, 0, []), 9, None),
     ],
     ids=["nobody waits", "a slot is free", "half of it moves", "they always take so long", "no slots"],
 )
