@@ -90,6 +90,11 @@ class LaneWatch:
         return [member for member in self.members.values() if member.told["phase"] == "serving"]
 
     @property
+    def leaving(self) -> int:
+        """Those that end what they run and take no more; each goes, or is replaced, after that."""
+        return sum(member.told["phase"] == "leaving" for member in self.members.values())
+
+    @property
     def running(self) -> int:
         return sum(member.attached.running() for member in self.members.values())
 

@@ -17,12 +17,16 @@ TAKEN_SHARE = 0.75
 """So many of a lane's slots taken by slow jobs are what keeps it from the others."""
 NEAR_SHARE = 0.75
 """Of a subworker's limit: from here on it is told of, if it grows."""
+SOON_SHARE, SOON_S = 0.4, 10.0
+"""From here on, if it would reach its limit within so long."""
 FULL_SHARE = 0.92
 """From here on in any case."""
 GROWS = 1e6
 """Bytes a second."""
 HORIZON_S = 30.0
-"""What has kept the database from cleaning up for so long is told of: with 10,000 jobs a second 600,000 dead rows."""
+"""What has kept the database from cleaning up for so long is told of."""
+HORIZON_S_MIN, HORIZON_JOBS = 3.0, 20_000
+"""Sooner, if about so many jobs have ended since: each leaves two or three dead rows."""
 
 HELD = {
     "paused": "paused",
@@ -76,11 +80,18 @@ def eaters(subworkers: Iterable[SubworkerView], growth: dict[int, float]) -> Ite
     for one in subworkers:
         share = one.rss_bytes / one.limit_bytes if one.limit_bytes else 0.0
         grows = growth.get(one.pid, 0.0)
-        if share < NEAR_SHARE or (share < FULL_SHARE and grows < GROWS):
+        left_s = (one.limit_bytes - one.rss_bytes) / grows if grows >= GROWS else float("inf")
+        near = (share >= NEAR_SHARE and grows >= GROWS) or (share >= SOON_SHARE and left_s <= SOON_S)
+        if not near and share < FULL_SHARE:
             continue
         by = f", and grows by {format_size(grows)} a second" if grows >= GROWS else ""
         holds = f"holds {format_size(one.rss_bytes)} of at most {format_size(one.limit_bytes)}{by}"
         yield f"{one.name} of lane {one.lane} {holds}: {_jobs(one.jobs)}"
+
+
+def horizon_hurts(age_s: float, rate: float, horizon_s: float) -> bool:
+    """Tell whether what has held the horizon for so long is to be told of, while so many jobs a second end."""
+    return age_s >= horizon_s or (age_s >= HORIZON_S_MIN and age_s * rate >= HORIZON_JOBS)
 
 
 def horizon_notice(holder: str, age_s: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from farm.screen.model import JobRun, SubworkerView
-from farm.screen.troubles import Slots, eaters, horizon_notice, starved, trouble_of
+from farm.screen.troubles import Slots, eaters, horizon_hurts, horizon_notice, starved, trouble_of
 
 
 def runs(*seconds: float, task: str = "reports:slow") -> list[JobRun]:
@@ -62,8 +62,20 @@ def test_a_subworker_near_its_limit_is_told_of_with_its_job() -> None:
         "w1 of lane rest holds 260 MB of at most 320 MB, and grows by 40 MB a second: job 1 (greedy:eat)"
     ]
     assert list(eaters([one], {7: 0.0})) == [], "it may need that much"
+    soon = replace(one, rss_bytes=150_000_000)
+    assert list(eaters([soon], {7: 40e6})) == [
+        "w1 of lane rest holds 150 MB of at most 320 MB, and grows by 40 MB a second: job 1 (greedy:eat)"
+    ], "at that rate it has four seconds"
+    assert list(eaters([soon], {7: 4e6})) == []
     full = replace(one, rss_bytes=310_000_000, jobs=(*one.jobs, *one.jobs))
     assert list(eaters([full], {})) == ["w1 of lane rest holds 310 MB of at most 320 MB: job 1 (greedy:eat) and 1 more jobs"]
+
+
+def test_the_horizon_hurts_after_a_while_or_after_many_jobs() -> None:
+    assert horizon_hurts(31.0, 0.0, 30.0)
+    assert not horizon_hurts(29.0, 100.0, 30.0)
+    assert horizon_hurts(4.0, 6_000.0, 30.0)
+    assert not horizon_hurts(1.0, 60_000.0, 30.0), "a moment is nothing"
 
 
 def test_the_horizon_in_words() -> None:
