@@ -98,7 +98,7 @@ def _check(rows: list[Row], width: int, height: int, *, ascii_only: bool) -> Non
         assert text.isascii() or not ascii_only, repr(text)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(snapshots, st.integers(1, 220), st.integers(1, 70), keys, st.sampled_from([UNICODE, ASCII]))
 def test_a_frame_fills_the_screen_whatever_was_pressed(seen, width, height, pressed, glyphs) -> None:  # type: ignore[no-untyped-def]
     view = View()
