@@ -295,6 +295,11 @@ class HorizonHolder(NamedTuple):
     transactions: int
     """How many have begun since."""
 
+    @property
+    def idle(self) -> bool:
+        """True for a session that has left its transaction open and does nothing."""
+        return self.kind == "session" and self.doing.startswith("idle in transaction")
+
     def __str__(self) -> str:
         """In words: `a transaction of psql of ada (backend 4711, idle in transaction)`."""
         if self.kind == "session":

@@ -12,7 +12,7 @@ from farm.errors import FarmError, StoreUnavailable
 from farm.model import Depths, HorizonHolder
 from farm.screen.deeds import Deeds, OpenSession
 from farm.screen.model import DatabaseView, FarmState, Horizon, HostView, LaneView, Quantiles, QueueView, Snapshot
-from farm.screen.troubles import HORIZON_S, horizon_notice
+from farm.screen.troubles import horizon_hurts, horizon_notice
 from farm.supervisor.depths import DepthWatch
 from farm.supervisor.horizon import Since
 
@@ -104,7 +104,7 @@ class HostsSource:
     def _snapshot(self, now: float) -> Snapshot:
         age_s = now - self._looked_at
         live = [host for host in self._hosts if host["state"] == "live"]
-        held = next((holder for holder in self._holders if (holder.age_s or 0.0) >= HORIZON_S), None)
+        held = next((holder for holder in self._holders if horizon_hurts(holder.age_s or 0.0, 0.0, idle=holder.idle)), None)
         horizon = None if held is None else Horizon(holder=str(held), age_s=(held.age_s or 0.0) + age_s)
         queues = queue_views(self._counted, _paused(live))
         notices = [] if horizon is None else [horizon_notice(horizon.holder, horizon.age_s)]

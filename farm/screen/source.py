@@ -49,15 +49,11 @@ OpenSessionOf = Callable[[Told], AbstractContextManager["Session"]]
 class LiveSource:
     """A Source. Used by one thread."""
 
-    def __init__(
-        self, home: Path, instance: str | None, *, open_session: OpenSessionOf, version: str = "", horizon_s: float = troubles.HORIZON_S
-    ) -> None:
-        """instance: None for the only farm that runs below this home. open_session: called when a key first needs the database.
-        horizon_s: from when on it is told in any case that something keeps the database from cleaning up."""
+    def __init__(self, home: Path, instance: str | None, *, open_session: OpenSessionOf, version: str = "") -> None:
+        """instance: None for the only farm that runs below this home. open_session: called when a key first needs the database."""
         self._home = home
         self._instance = instance
         self._version = version
-        self._horizon_s = horizon_s
         self._talk = Talk(self._find)
         self._deeds = Deeds(lambda: open_session(self._told or {}))
         self._flow = FlowWatch()
@@ -313,7 +309,7 @@ class LiveSource:
             (
                 one
                 for one in told["horizon"]
-                if one["age_s"] is not None and troubles.horizon_hurts(one["age_s"] + age_s, rate, self._horizon_s)
+                if one["age_s"] is not None and troubles.horizon_hurts(one["age_s"] + age_s, rate, idle=one["idle"])
             ),
             None,
         )

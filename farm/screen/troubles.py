@@ -25,8 +25,8 @@ GROWS = 1e6
 """Bytes a second."""
 HORIZON_S = 30.0
 """What has kept the database from cleaning up for so long is told of."""
-HORIZON_S_MIN, HORIZON_JOBS = 3.0, 20_000
-"""Sooner, if about so many jobs have ended since: each leaves two or three dead rows."""
+HORIZON_S_MIN, HORIZON_JOBS = 2.0, 20_000
+"""Sooner, if about so many jobs have ended since: each leaves two or three dead rows. Or if it is a session that does nothing."""
 
 HELD = {
     "paused": "paused",
@@ -89,9 +89,12 @@ def eaters(subworkers: Iterable[SubworkerView], growth: dict[int, float]) -> Ite
         yield f"{one.name} of lane {one.lane} {holds}: {_jobs(one.jobs)}"
 
 
-def horizon_hurts(age_s: float, rate: float, horizon_s: float) -> bool:
-    """Tell whether what has held the horizon for so long is to be told of, while so many jobs a second end."""
-    return age_s >= horizon_s or (age_s >= HORIZON_S_MIN and age_s * rate >= HORIZON_JOBS)
+def horizon_hurts(age_s: float, rate: float, *, idle: bool) -> bool:
+    """Tell whether what has held the horizon for so long is to be told of, while so many jobs a second end.
+
+    idle: a session that has left its transaction open and does nothing: who comes back after a moment is not meant.
+    """
+    return age_s >= HORIZON_S or (age_s >= HORIZON_S_MIN and (idle or age_s * rate >= HORIZON_JOBS))
 
 
 def horizon_notice(holder: str, age_s: float) -> str:

@@ -89,7 +89,7 @@ class Panorama:
             "short_of_memory": self._short_of_memory(),
             "depths": None if depths is None else {"age_s": depths.age_s, "queues": [queue._asdict() for queue in depths.queues]},
             "hosts": None if seen is None else {"age_s": now - seen.at, "hosts": _json(seen.hosts[:HOSTS_MAX])},
-            "horizon": [] if seen is None else [{"holder": str(one), "age_s": one.age_s} for one in seen.holders],
+            "horizon": [] if seen is None else [{"holder": str(one), "age_s": one.age_s, "idle": one.idle} for one in seen.holders],
             "lanes": [self._lane(posts) for posts in self._crew.posts],
         }
 

@@ -81,7 +81,7 @@ def live(make_farm: MakeFarm) -> RunningFarm:
 
 @pytest.fixture
 def source(live: RunningFarm, dsn: str) -> Iterator[LiveSource]:
-    source = LiveSource(live.home, "live", open_session=opener(dsn), horizon_s=1.0)
+    source = LiveSource(live.home, "live", open_session=opener(dsn))
     yield source
     source.close()
     assert mapped() == []

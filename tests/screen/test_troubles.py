@@ -72,10 +72,11 @@ def test_a_subworker_near_its_limit_is_told_of_with_its_job() -> None:
 
 
 def test_the_horizon_hurts_after_a_while_or_after_many_jobs() -> None:
-    assert horizon_hurts(31.0, 0.0, 30.0)
-    assert not horizon_hurts(29.0, 100.0, 30.0)
-    assert horizon_hurts(4.0, 6_000.0, 30.0)
-    assert not horizon_hurts(1.0, 60_000.0, 30.0), "a moment is nothing"
+    assert horizon_hurts(31.0, 0.0, idle=False)
+    assert not horizon_hurts(29.0, 100.0, idle=False)
+    assert horizon_hurts(4.0, 6_000.0, idle=False)
+    assert horizon_hurts(2.0, 0.0, idle=True)
+    assert not horizon_hurts(1.0, 60_000.0, idle=True), "a moment is nothing"
 
 
 def test_the_horizon_in_words() -> None:
