@@ -24,6 +24,11 @@ MAY_ASK = {
     "supervisor/logs.py": "the lines of the log",
     "embedded/keeper.py": "the lines of its log",
     "supervisor/boot.py": "the name of a run, by which runs are taken over in order",
+    "supervisor/exposition.py": "when it was started, as monitoring wants to have it",
+    "subworker/output.py": "the lines that jobs log",
+    "screen/source.py": "the clock in the corner",
+    "screen/hosts.py": "the same",
+    "doctor/server.py": "how far it is from the database's",
 }
 
 

@@ -106,6 +106,7 @@ def test_over_their_memory(lanes: RunningFarm, ledger: Ledger, tmp_path: Path) -
     for job_id, limit in ((programs, 64), (large, 64), (alone, 150)):
         assert ledger.error(job_id).startswith(f"MemoryError: memory limit of {limit} MB reached; peak ")
         assert ledger.failures(job_id) == ["memory"]
-    assert ledger.error(programs).endswith(" more of its processes")
+    # Who is quicker: we, or the kernel where they have a control group.
+    assert ledger.error(programs).endswith((" more of its processes", "(one of its processes was ended by the kernel)"))
     farm.stop()
     ledger.check_all_ended()
