@@ -6,8 +6,8 @@ for it: what reads them as JSON fails, and only then somebody looks closer. Jobs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 from farm.ports import Job
@@ -51,9 +51,8 @@ class Traced:
         return run_traced
 
 
-@contextmanager
-def span_of(job: Job, traceparent: str, *, lane: str) -> Iterator[None]:
-    """Be in a span of the job's own, below the one that it was enqueued in. Where OpenTelemetry is not installed, nothing happens.
+def span_of(job: Job, traceparent: str, *, lane: str) -> AbstractContextManager[Any]:
+    """Return a span of the job's own to be in, below the one that it was enqueued in; where OpenTelemetry is not installed, it is nothing.
 
     What the job raises is noted in the span and goes on.
     """
@@ -61,8 +60,8 @@ def span_of(job: Job, traceparent: str, *, lane: str) -> Iterator[None]:
         from opentelemetry.trace import SpanKind, get_tracer
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
     except ImportError:
-        yield
-        return
+        # Nothing of the job's runs in here: its own errors would speak of this one.
+        return nullcontext()
     parent = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
     attributes: dict[str, str | int] = {
         "messaging.system": "farm",
@@ -72,5 +71,4 @@ def span_of(job: Job, traceparent: str, *, lane: str) -> Iterator[None]:
         "farm.lane": lane,
         "farm.attempt": job.attempt,
     }
-    with get_tracer(TRACER).start_as_current_span(job.task, context=parent, kind=SpanKind.CONSUMER, attributes=attributes):
-        yield
+    return get_tracer(TRACER).start_as_current_span(job.task, context=parent, kind=SpanKind.CONSUMER, attributes=attributes)
