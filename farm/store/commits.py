@@ -13,6 +13,7 @@ import psycopg
 
 from farm.errors import StoreError, StoreUnavailable
 from farm.failpoints import passing
+from farm.joblog import in_ascii
 from farm.model import CommitReport, FailedAttempt, Outcome, OutcomeKind, Outcomes
 from farm.retry import Policies
 from farm.store.connection import DeadlineConnection
@@ -86,6 +87,9 @@ class CommitStore:
     def _commit_apart(self, outcomes: Outcomes, now_ns: int, again: bool, error: psycopg.Error) -> CommitReport:
         """Commit the halves of a batch that was refused, down to the outcome at fault, which fails its job instead."""
         if len(outcomes) == 1:
+            # Where the database is not in UTF-8 some characters cannot be stored. No job fails for those of its log.
+            if (plain := outcomes.with_logs(in_ascii)) is not None:
+                return self.commit(plain, now_ns=now_ns, again=again)
             return self._commit_unstorable(*outcomes.only(), now_ns, again, error)
         reports: list[CommitReport] = []
         refused: StoreError | None = None
