@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import psycopg
@@ -50,7 +51,12 @@ def copy_database(source: Session, target: Session, *, progress: Progress) -> Co
     """
     schema.require(source)
     schema.migrate(target)
-    return source.run(lambda old: target.run(lambda new: _copy(old, new, progress)))
+    copied = source.run(lambda old: target.run(lambda new: _copy(old, new, progress)))
+    if copied.rows:
+        # It is all there. What the planner has to know comes by itself, too, only later.
+        with suppress(StoreError):
+            target.run(lambda new: _analyze(new, copied.rows))
+    return copied
 
 
 def _copy(old: DeadlineConnection, new: DeadlineConnection, progress: Progress) -> Copied:
@@ -68,16 +74,20 @@ def _copy(old: DeadlineConnection, new: DeadlineConnection, progress: Progress) 
         copied = _copy_rows(old, new, tables, progress)
         for (name,) in old.execute(load("list_sequences")).fetchall():
             _copy_sequence(old, new, name)
-        new.execute("COMMIT")
+        # In this order: if the old one cannot say that all was read in one moment, nothing stands in the new one.
         old.execute("COMMIT")
+        new.execute("COMMIT")
     except BaseException:
         for connection in (new, old):
             if not connection.broken and not connection.closed:
                 connection.rollback()
         raise
-    filled = [sql.Identifier(SCHEMA, table) for table in copied.rows]
-    new.execute(sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(filled)))
     return copied
+
+
+def _analyze(new: DeadlineConnection, tables: Iterable[str]) -> None:
+    filled = [sql.Identifier(SCHEMA, table) for table in tables]
+    new.execute(sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(filled)))
 
 
 def _begin(connection: DeadlineConnection) -> None:
