@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import orjson
 
+from farm import linux
 from farm.errors import FarmError
 from farm.model import OutcomeKind
 from farm.replay.order import ENDED, NOT_SET_UP, READY, ReplayOrder
@@ -64,8 +65,10 @@ def replay(order: ReplayOrder, *, timeout_s: float, pass_on: Callable[[bytes], N
     """Run the job now, in a process of its own, and wait for its end. Under the debugger nothing limits its time.
 
     timeout_s: 0 for no limit. pass_on: gets what it prints, as it comes. Raises FarmError if it could not be set up. Ctrl-C ends the job;
-    so does whatever else ends us. Main thread only.
+    so does whatever else ends us. From now on this process tells others nothing of its memory and environment. Main thread only.
     """
+    # There the DSN may stand, and the job's code has never been told of it.
+    linux.hide_memory()
     with _leaving_in_order(), _Process(order) as process:
         if not order.debugger:
             return process.watch(timeout_s, pass_on)

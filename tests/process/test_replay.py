@@ -197,6 +197,13 @@ def test_what_runs_ends_with_whoever_has_it_run(number: signal.Signals, tmp_path
         process.wait()
 
 
+def test_the_job_cannot_look_into_whoever_has_it_run() -> None:
+    """Its database's DSN may stand in that one's environment."""
+    script = f"{WITHOUT_FARM}\nimport ctypes\nprint('dumpable', ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    done = subprocess.run([sys.executable, "-c", script, str(CHORES), "who"], capture_output=True, text=True, timeout=40, check=False)
+    assert done.stdout.splitlines()[-1] == "dumpable 0", done.stderr
+
+
 def test_a_signal_without_a_name_and_one_that_prints_on_for_ever(tmp_path: Path) -> None:
     """What has left the group of the job, and prints on, does not hold up the answer."""
     gone = tmp_path / "gone"
