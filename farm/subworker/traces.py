@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
+from inspect import iscoroutine
 from typing import Any, Final
 
 from farm.ports import Job
@@ -46,7 +47,9 @@ class Traced:
 
         def run_traced(job: Job) -> Any:
             with span_of(job, self._traceparent, lane=self._lane):
-                return run(job)
+                value = run(job)
+            # A function that only makes what is to be awaited, as a decorated one may: the job begins there.
+            return self.awaited(value) if iscoroutine(value) else value
 
         return run_traced
 

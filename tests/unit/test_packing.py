@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from farm.model import Claim, JobRow, Share
 from farm.shm.spill import Spill
-from farm.supervisor.packing import Packer, Refusals, Timeouts
+from farm.supervisor.packing import Packer
+from farm.supervisor.refusals import Refusals
+from farm.supervisor.timeouts import Timeouts
 
 SINCE = -2
 """Where a packed job says since when it could be claimed."""
