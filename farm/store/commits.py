@@ -116,10 +116,11 @@ class CommitStore:
         try:
             if isinstance(error, psycopg.errors.UniqueViolation) and job_id == outcome.job_id:
                 raise error
-            # Times that the table has refused are not offered again.
-            known = b"" if isinstance(error, psycopg.errors.CheckViolation) else moments
-            return self._commit(Outcomes([failed]), now_ns, again, known)
+            return self._commit(Outcomes([failed]), now_ns, again, moments)
         except (psycopg.DataError, psycopg.IntegrityError) as still:
+            if moments and still is not error:
+                # Its times may be nonsense, too.
+                return self._commit_unstorable(outcome, b"", now_ns, again, error)
             # A job that has its result already: a mistake of ours, to be heard of, but not one that should stop every other job.
             once = partial(_commit_once, policies=self.policies, outcomes=Outcomes([failed]), now_ns=now_ns, rows_wanted=False)
             self._session.run(once)

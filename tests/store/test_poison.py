@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from contextlib import closing
 from itertools import cycle
 
@@ -13,7 +14,7 @@ from farm.store import schema
 from farm.store.invariants import check
 from farm.store.session import Session
 from tests.servers import Server
-from tests.store.bench import NOW_NS, Bench, outcome, outcomes
+from tests.store.bench import NOW_NS, Bench, batch_of, outcome, outcomes
 
 BATCH = 100
 POISONS = (b'"a\\u0000b"', b'"\\ud800"', b"[" * 7000, b"NaN", b"1e200000", b"\xff", b"", b'{"a": 1')
@@ -61,6 +62,19 @@ def test_many_in_a_batch(bench: Bench) -> None:
     assert bench.commit(batch) == CommitReport(BATCH, 0, 0, 0, 0)
     assert bench.rows("SELECT status, count(*) FROM farm.result GROUP BY 1 ORDER BY 1") == [(1, BATCH - len(bad)), (2, len(bad))]
     assert bench.commit(batch, again=True) == CommitReport(0, 0, 0, BATCH, 0)
+    assert check(bench.session) == []
+
+
+def test_one_of_which_everything_is_wrong(bench: Bench) -> None:
+    """A success whose number of columns, times and value are no good: it fails its job, which is somewhere all the same."""
+    bench.enqueue(2, max_attempts=1)
+    claim = bench.claim(bench.host(), 2)
+    batch = batch_of(outcomes(claim))
+    for place, columns in enumerate((9, 11)):
+        batch.heads[place] = struct.pack(">hiqiqiq", columns, 8, claim.job_ids[place], 8, 5, 8, -5)
+        batch.values[place] = b"{"
+    assert bench.commits.commit(batch, now_ns=NOW_NS) == CommitReport(2, 0, 0, 0, 0)
+    assert bench.rows("SELECT status, error->>'type' FROM farm.result") == [(2, "UnstorableResult")] * 2
     assert check(bench.session) == []
 
 
