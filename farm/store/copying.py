@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import psycopg
@@ -47,7 +47,8 @@ def copy_database(source: Session, target: Session, *, progress: Progress) -> Co
     """Copy all rows and sequences; what is in the new database stands there in whole, or not at all.
 
     The sessions are used by nobody else and have a deadline of COPY_S_MAX. While it lasts nothing can be written to the old database,
-    and reading goes on. Raises StoreError if hosts are at work there, if the new one is not empty, or if both are the same.
+    and reading goes on. Raises StoreError if hosts are at work there, if the new one is not empty or does not take a row, or if both are
+    the same.
     """
     schema.require(source)
     schema.migrate(target)
@@ -139,7 +140,7 @@ def _copy_rows(old: DeadlineConnection, new: DeadlineConnection, tables: list[Ta
         what = sql.SQL("{} ({})").format(
             sql.Identifier(SCHEMA, table.name), sql.SQL(", ").join(sql.Identifier(column) for column in table.columns)
         )
-        with old.cursor() as reading, new.cursor() as writing:
+        with old.cursor() as reading, new.cursor() as writing, _told_where(table):
             with (
                 reading.copy(sql.SQL("COPY {} TO STDOUT (FORMAT binary)").format(what)) as source,
                 writing.copy(sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(what)) as sink,
@@ -156,6 +157,16 @@ def _copy_rows(old: DeadlineConnection, new: DeadlineConnection, tables: list[Ta
         before += table.size_bytes
         progress(before, total)
     return Copied(rows, copied)
+
+
+@contextmanager
+def _told_where(table: Table) -> Iterator[None]:
+    """Say of which table a row is refused, such as by a database in another encoding, which has no character for some."""
+    try:
+        yield
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        reason = error.diag.message_primary or str(error)
+        raise StoreError(f"the new database does not take a row of farm.{table.name}: {reason}") from error
 
 
 def _copy_sequence(old: DeadlineConnection, new: DeadlineConnection, name: str) -> None:
