@@ -113,12 +113,14 @@ class CommitStore:
         # The number in the frame may be nonsense itself: the process that wrote it also runs foreign code.
         job_id = (found[0][0] if found else None) or outcome.job_id
         failed = outcome._replace(job_id=job_id, kind=kind, payload=payload, peak_bytes=0)
+        # Times that the table has refused are not offered again.
+        known = b"" if isinstance(error, psycopg.errors.CheckViolation) else moments
         try:
             if isinstance(error, psycopg.errors.UniqueViolation) and job_id == outcome.job_id:
                 raise error
-            return self._commit(Outcomes([failed]), now_ns, again, moments)
+            return self._commit(Outcomes([failed]), now_ns, again, known)
         except (psycopg.DataError, psycopg.IntegrityError) as still:
-            if moments and still is not error:
+            if known and still is not error:
                 # Its times may be nonsense, too.
                 return self._commit_unstorable(outcome, b"", now_ns, again, error)
             # A job that has its result already: a mistake of ours, to be heard of, but not one that should stop every other job.

@@ -50,7 +50,7 @@ new_tuple, loads = tuple.__new__, orjson.loads
 STARTS_MAX = 256
 """Jobs started in one turn: what runs already waits for no more than that."""
 AT_ONCE = b'{"after_s": 0}'
-FARM_FRAMES = 2
+FARM_FRAMES = 3
 """Frames of the farm on top of the traceback of a job that could not be set going."""
 
 
