@@ -11,7 +11,20 @@ NAMES = (
     "drain_cost", "takeover", "hogs", "backlog", "open_transaction", "breadth", "producer",
 )  # fmt: skip
 """In this order, so that the short ones are seen first."""
-ONLY_BY_NAME = ("answers", "capture", "lanes", "many_lanes", "recycle", "reloads", "retention", "scrape", "screen", "stealing", "watched")
+ONLY_BY_NAME = (
+    "answers",
+    "capture",
+    "lanes",
+    "many_lanes",
+    "recycle",
+    "reloads",
+    "retention",
+    "scrape",
+    "screen",
+    "stealing",
+    "tallies",
+    "watched",
+)
 """Those that would make all of them together too long."""
 
 

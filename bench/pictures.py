@@ -2,7 +2,7 @@
 
 A shop's farm of its own works for half a minute; then three things go wrong at once: a slow task takes all slots of a lane, a job wants
 more and more memory, and somebody leaves a transaction open. Each moment is one SVG, and the page of a failed job another one, as rich
-draws them. Beside each stands the same as text. It is also said how long each trouble took until the screen told of it.
+draws them; each is printed as text as well. It is also said how long each trouble took until the screen told of it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ runners: {{python: {{allow: ["shop:*"], path: [{JOBS}]}}}}
 lanes:
   thumbs: {{queues: [thumbs], subworkers: 2, memory: 128MB}}
   mail: {{queues: [mail], subworkers: 3, memory: 128MB}}
-  reports: {{queues: [reports, mail], subworkers: 2, memory: 256MB}}
+  reports: {{queues: [reports], subworkers: 2, memory: 256MB}}
+  exports: {{queues: [exports], subworkers: 1, memory: 256MB}}
   legacy: {{queues: [old], subworkers: 1, memory: 128MB}}
 tasks: {{"shop:send_mail": {{retry: 5s to 10m}}}}
 """
@@ -87,8 +88,8 @@ def _film(client: Client, server: Server, source: Source, directory: Path) -> No
         connection.execute("SELECT pg_current_xact_id()")
         troubles = [
             Trouble("a transaction left open", "keeps all"),
-            Trouble("a slow task", "newsletter"),
-            Trouble("a job's memory", "export"),
+            Trouble("a slow task", "shop:newsletter"),
+            Trouble("a job's memory", "shop:export"),
         ]
         _keep_looking(source, HORIZON_S - 12.0, meanwhile=shop.trickle)
         troubles[1].begin(shop.send_newsletters)
@@ -138,7 +139,7 @@ class Shop:
 
     def open(self) -> None:
         """File what a shop has to do for a while."""
-        self._client.enqueue_many({"task": "shop:report", "args": [month, 18.0], "queue": "reports"} for month in range(1, 9))
+        self._client.enqueue_many({"task": "shop:report", "args": [month, 12.0 + month], "queue": "reports"} for month in range(1, 13))
         self._client.enqueue_many({"task": "shop:resize", "args": [image], "queue": "old"} for image in range(17))
 
     def trickle(self) -> None:
@@ -146,7 +147,7 @@ class Shop:
         numbers = range(self._number, self._number + 20)
         self._number += 20
         self._client.enqueue_many({"task": "shop:send_mail", "args": [number], "queue": "mail"} for number in numbers)
-        images = 120 + 60 * (self._number // 200 % 2)
+        images = 40 + 30 * (self._number // 200 % 2)
         self._client.enqueue_many({"task": "shop:resize", "args": [image], "queue": "thumbs"} for image in range(images))
 
     def send_newsletters(self) -> None:
@@ -155,7 +156,7 @@ class Shop:
 
     def export(self) -> None:
         """File what takes the memory of its process."""
-        self._client.enqueue("shop:export", [45, 60.0], queue="reports", priority=0)
+        self._client.enqueue("shop:export", [40, 60.0], queue="exports", priority=0)
 
 
 @contextmanager
@@ -182,15 +183,21 @@ def _keep_looking(
 
 def _looked_up(source: Source, view: View, action: Action) -> View:
     assert action.do is Do.OPEN
-    return replace(view, page=JobPage(action.job_id, job=source.job(action.job_id)))
+    job = source.job(action.job_id)
+    for attempt in job["attempts"]:
+        # Where this clone stands is nobody's business.
+        if isinstance(attempt["error"], dict) and "traceback" in attempt["error"]:
+            attempt["error"]["traceback"] = attempt["error"]["traceback"].replace(str(JOBS), "/srv/shop")
+    return replace(view, page=JobPage(action.job_id, job=job))
 
 
 def _save(path: Path, seen: Snapshot, view: View, *, width: int = WIDTH, height: int = HEIGHT) -> None:
-    """Write a frame as SVG and as text."""
+    """Write a frame as SVG, and print it as text."""
     rows = draw(seen, width, height, view, UNICODE)
     path.with_suffix(".svg").write_text(picture(rows, width), encoding="utf-8")
-    path.with_suffix(".txt").write_text("".join(plain(row).rstrip() + "\n" for row in rows), encoding="utf-8")
-    print(f"{path.with_suffix('.svg')}")
+    print(f"\n{path.with_suffix('.svg')}")
+    for row in rows:
+        print(plain(row).rstrip())
 
 
 def picture(rows: list[Row], width: int) -> str:

@@ -22,9 +22,9 @@ def resize(image: int) -> int:
 def send_mail(number: int) -> None:
     """Wait for somebody else, who sometimes does not answer."""
     time.sleep(random.uniform(0.01, 0.05))
-    if number % 50 == 7:
+    if number % 170 == 7:
         raise ConnectionError("503 from mail.example.com: try again later")
-    if number % 173 == 9:
+    if number % 410 == 9:
         raise ValueError(f"customer {number} has no address")
 
 

@@ -1,5 +1,5 @@
--- Do what hot statements do to the tables that retention locks, one row of each: file a job and look for its end.
-WITH filed AS (
-    SELECT farm.enqueue('farm.demo:noop', runner => 'nobody') AS id
-)
-SELECT f.id FROM filed AS f WHERE NOT EXISTS (SELECT FROM farm.result AS r WHERE r.shard = 0 AND r.job_id = 1 OFFSET 0)
+-- Read a row of each of the tables that retention locks, as hot statements do, by keys and within one partition.
+SELECT
+    (SELECT j.id FROM farm.job AS j WHERE j.shard = 0 AND j.id = 1),
+    (SELECT r.status FROM farm.result AS r WHERE r.shard = 0 AND r.job_id = 1),
+    EXISTS (SELECT FROM farm.failure AS f WHERE f.shard = 0 AND f.job_id = 1)

@@ -29,7 +29,7 @@ STATES = (State.SCHEDULED, State.READY, State.RETRYING, State.CLAIMED, State.RUN
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `farm cancel`."""
-    from farm.cli.database import add_database_arguments
+    from farm.cli.opening import add_database_arguments
 
     parser.epilog = EPILOG
     add_selection_arguments(parser, STATES)
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Cancel the jobs, and say what became of how many."""
     check_selection(args)
-    from farm.cli.database import announce, open_database, open_session
+    from farm.cli.opening import announce, open_database, open_session
     from farm.store.cancels import Cancelled, CancelStore
     from farm.store.selections import HELD, WAITING
 

@@ -27,7 +27,7 @@ def change(
 ) -> int:
     """Change the jobs that the command line means; what is None stays. done: what they then are. Returns the exit code."""
     check_selection(args)
-    from farm.cli.database import announce, open_database, open_session
+    from farm.cli.opening import announce, open_database, open_session
     from farm.store.cancels import CancelStore, Changed
 
     with open_database(args) as database, open_session(database) as session:

@@ -1,106 +1,97 @@
-"""The database of a command: which one, started if it is the embedded one, and said in words that never hold a password."""
+"""`farm database copy --to DSN`: from the embedded PostgreSQL, or any other database, to one of one's own."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from farm.config.database import DSN_VARIABLE, choose_database
-from farm.config.model import Database
-from farm.dsn import describe_dsn
+from farm.units import format_size
 
 if TYPE_CHECKING:
-    from farm.store.session import Session
+    from farm.store.copying import Progress
 
-CALL_S = 30.0
-"""How long a reading command waits for an answer: long enough for a busy database, short enough for a person."""
+EPILOG = """\
+examples:
+  farm database copy --to postgresql://farm@db-1/farm
+"""
+COPY_EPILOG = """\
+Everything goes along: jobs, those that wait and those that have ended, results, attempts, leases, and the numbers from which ids
+go on. What is in the new database afterwards stands there in whole or, if anything goes wrong, not at all; the old one is only
+read. While it lasts nothing can be enqueued in the old one. No farm may be at work on it: stop those first. The new one has to
+exist and to be empty; its schema is made. Afterwards everybody has to use the new one: `database:` in configurations, FARM_DSN.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenDatabase:
-    """A database that answers at `dsn`; label names it for people."""
-
-    dsn: str = field(repr=False)
-    pooled: bool
-    label: str
-    embedded: bool
-
-
-def add_database_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --dsn and --config, which say where the jobs are."""
-    group = parser.add_argument_group("which database")
-    group.add_argument("--dsn", metavar="DSN", help="a PostgreSQL DSN, such as postgresql://user@host/farm, or `embedded`")
-    group.add_argument("--config", metavar="FILE", help="use the database of this configuration")
+examples:
+  farm stop && farm database copy --to postgresql://farm@db-1/farm
+  farm database copy --dsn postgresql://farm@old/farm --to postgresql://farm@new/farm
+"""
 
 
-@contextmanager
-def open_database(args: argparse.Namespace) -> Iterator[OpenDatabase]:
-    """Open the database that the command line, FARM_DSN or nobody names (then the embedded one). Raises FarmError."""
-    with open_chosen(chosen_database(args)) as opened:
-        yield opened
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `farm database`."""
+    from farm.cli.opening import add_database_arguments
+
+    parser.epilog = EPILOG
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    copy = actions.add_parser(
+        "copy",
+        help="copy everything to another database",
+        description="Copy everything to another database.",
+        epilog=COPY_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    copy.add_argument("--to", metavar="DSN", required=True, help="the new database, such as postgresql://user@host/farm")
+    copy.add_argument("--json", action="store_true", help="print a JSON object with `rows` (by table) and `copied_bytes`")
+    add_database_arguments(copy)
 
 
-def chosen_database(args: argparse.Namespace) -> Database:
-    """Return the database of a command: --dsn, --config, FARM_DSN, embedded, in this order. Raises ConfigError."""
-    if args.dsn is None and getattr(args, "config", None) is not None:
-        from farm.config import load
-
-        return load(args.config, to_run=False).database
-    return choose_database(args.dsn, None, os.environ)
-
-
-@contextmanager
-def open_chosen(database: Database) -> Iterator[OpenDatabase]:
-    """Open a database that has been chosen; the embedded one is started and runs at least until this ends. Raises FarmError."""
-    if database.dsn is not None:
-        yield OpenDatabase(dsn=database.dsn, pooled=database.pooled, label=describe_dsn(database.dsn), embedded=False)
-        return
-    from farm.embedded import open_server
-    from farm.home import farm_home
-
-    home = farm_home()
-    with open_server(home, log=_to_stderr) as server:
-        label = f"embedded PostgreSQL {server.version} in {home}"
-        yield OpenDatabase(dsn=server.dsn, pooled=False, label=label, embedded=True)
-
-
-@contextmanager
-def open_session(database: OpenDatabase, *, prepared: bool = True) -> Iterator[Session]:
-    """Open a session and, if `prepared`, see that its schema is this farm's: the embedded one is migrated, any other is checked."""
-    from farm.errors import SchemaMismatch
+def run(args: argparse.Namespace) -> int:
+    """Copy, and say what there was."""
+    from farm.cli.opening import chosen_database, open_chosen
+    from farm.cli.plain import as_json
+    from farm.config.database import database_from
+    from farm.errors import FarmError
     from farm.store import schema
+    from farm.store.copying import COPY_S_MAX, copy_database
     from farm.store.session import Session
 
-    session = Session(database.dsn, application_name="farm command", deadline_s=CALL_S, pooled=database.pooled)
-    try:
+    target = database_from(args.to, "--to")
+    if target.dsn is None:
+        raise FarmError("--to: expected a PostgreSQL DSN, such as postgresql://user@host/farm: there is no second embedded database")
+    with open_chosen(chosen_database(args)) as old, open_chosen(target) as new:
+        source = Session(old.dsn, application_name="farm database copy", deadline_s=COPY_S_MAX, pooled=old.pooled)
+        sink = Session(new.dsn, application_name="farm database copy", deadline_s=COPY_S_MAX, pooled=new.pooled)
         try:
-            if prepared:
-                schema.require(session)
-        except SchemaMismatch:
-            if not database.embedded:
-                raise
-            schema.migrate(session)
-        yield session
-    finally:
-        session.close()
+            if old.embedded:
+                schema.migrate(source)
+            with _shown_progress() as progress:
+                copied = copy_database(source, sink, progress=progress)
+        finally:
+            source.close()
+            sink.close()
+    if args.json:
+        print(as_json({"rows": copied.rows, "copied_bytes": copied.copied_bytes}))
+        return 0
+    jobs = copied.rows.get("job", 0)
+    print(f"copied {jobs:,} jobs ({sum(copied.rows.values()):,} rows in all, {format_size(copied.copied_bytes)})")
+    print(f"  from {old.label}")
+    print(f"  to   {new.label}")
+    print("from now on everybody has to use the new one (`database:` in configurations, FARM_DSN): the old one is as it was")
+    return 0
 
 
-def announce(database: OpenDatabase) -> None:
-    """Say on a terminal which database is used: a job in the wrong one looks like a job that is never run."""
-    if sys.stderr.isatty():
-        print(f"database: {database.label}", file=sys.stderr)
+@contextmanager
+def _shown_progress() -> Iterator[Progress]:
+    """Give what shows how far it is: a bar on a terminal, else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda _copied, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-
-def differs_from_environment(database: Database) -> bool:
-    """Say whether FARM_DSN names another database than the one chosen."""
-    named = os.environ.get(DSN_VARIABLE)
-    return bool(named) and named != (database.dsn or "embedded")
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    columns = (TextColumn("copying"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("copying", total=None)
+        yield lambda copied, total: bar.update(task, completed=copied, total=total)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from farm.cli.database import OpenDatabase
+    from farm.cli.opening import OpenDatabase
     from farm.demo.burst import Burst
     from farm.demo.run import DemoRun, Found
     from farm.home import StateDir
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Enqueue a run or take one up, run a farm until it is done, and print what was found."""
-    from farm.cli.database import chosen_database, open_chosen, open_session
+    from farm.cli.opening import chosen_database, open_chosen, open_session
     from farm.cli.platform import require_linux
     from farm.filelock import FileLock
     from farm.home import StateDir, farm_home

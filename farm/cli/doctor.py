@@ -64,7 +64,7 @@ def _examine(args: argparse.Namespace) -> Iterator[Finding]:
 
 def _examine_database(database: Database) -> Iterator[Finding]:
     """Look at the database; one that cannot be reached is a finding, not the end."""
-    from farm.cli.database import open_chosen
+    from farm.cli.opening import open_chosen
     from farm.doctor.embedded import examine_embedded, is_made
     from farm.doctor.finding import wrong
     from farm.doctor.server import examine_database

@@ -41,7 +41,7 @@ say, the command line says for all.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `farm enqueue`."""
-    from farm.cli.database import add_database_arguments
+    from farm.cli.opening import add_database_arguments
 
     parser.epilog = EPILOG
     parser.add_argument("task", metavar="TASK", nargs="?", help="what to run; for the python runner `module:function`")
@@ -123,7 +123,7 @@ def _run_file(args: argparse.Namespace) -> int:
 def _client(args: argparse.Namespace) -> Iterator[Client]:
     """Open the client of the database that the command line means."""
     import farm
-    from farm.cli.database import announce, open_database, open_session
+    from farm.cli.opening import announce, open_database, open_session
 
     with open_database(args) as database:
         announce(database)

@@ -22,7 +22,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `farm jobs`."""
-    from farm.cli.database import add_database_arguments
+    from farm.cli.opening import add_database_arguments
 
     parser.epilog = EPILOG
     parser.add_argument("--state", choices=[str(state) for state in State], metavar="S", help=f"only these: {', '.join(State)}")
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the jobs."""
-    from farm.cli.database import open_database, open_session
+    from farm.cli.opening import open_database, open_session
     from farm.cli.plain import as_json
     from farm.cli.table import Table
     from farm.store.reads import ReadStore

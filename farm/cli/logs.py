@@ -38,7 +38,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `farm logs`."""
-    from farm.cli.database import add_database_arguments
+    from farm.cli.opening import add_database_arguments
 
     parser.epilog = EPILOG
     parser.add_argument("id", metavar="ID", type=job_id, help="the number that `farm enqueue` and `farm jobs` print")
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the log."""
-    from farm.cli.database import open_database, open_session
+    from farm.cli.opening import open_database, open_session
     from farm.errors import FarmError
     from farm.store.reads import ReadStore
 

@@ -47,9 +47,6 @@ COMMANDS = {
     "demo": "see a farm at work on the Python files of this machine",
 }
 
-MODULES = {"database": "databases"}
-"""Of commands whose module is not called like them."""
-
 EPILOG = """\
 which database: --dsn, else the configuration's, else $FARM_DSN, else an embedded PostgreSQL below $FARM_HOME
 
@@ -117,7 +114,7 @@ def _run(arguments: list[str]) -> int:
     parser, subparsers = _parser()
     command: Command | None = None
     if name is not None:
-        command = import_module(f"farm.cli.{MODULES.get(name, name)}")
+        command = import_module(f"farm.cli.{name}")
         command.add_arguments(subparsers[name])
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
@@ -132,7 +129,7 @@ def every_parser() -> dict[str, argparse.ArgumentParser]:
     """Return the parsers of all commands, whole: imports all of them."""
     _, subparsers = _parser()
     for name, parser in subparsers.items():
-        import_module(f"farm.cli.{MODULES.get(name, name)}").add_arguments(parser)
+        import_module(f"farm.cli.{name}").add_arguments(parser)
     return dict(subparsers)
 
 

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Apply the migrations that are missing."""
-    from farm.cli.database import open_database, open_session
+    from farm.cli.opening import open_database, open_session
     from farm.store import schema
 
     with open_database(args) as database, open_session(database, prepared=False) as session:

@@ -74,7 +74,7 @@ class Look(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `farm prune`."""
-    from farm.cli.database import add_database_arguments
+    from farm.cli.opening import add_database_arguments
 
     parser.epilog = EPILOG
     parser.add_argument("--succeeded", metavar="AGE", type=_age, help="remove jobs that succeeded longer ago than this")
@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look, say what would go, ask, and remove it."""
-    from farm.cli.database import announce, open_database, open_session
+    from farm.cli.opening import announce, open_database, open_session
     from farm.cli.selection import ask
     from farm.store.prunes import PruneStore
 

@@ -35,7 +35,7 @@ SHOWN_LINES = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `farm replay`."""
-    from farm.cli.database import add_database_arguments
+    from farm.cli.opening import add_database_arguments
 
     parser.epilog = EPILOG
     parser.add_argument("id", metavar="ID", type=job_id, help="the number that `farm enqueue` and `farm jobs` print")
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the job again, and compare."""
-    from farm.cli.database import open_database, open_session
+    from farm.cli.opening import open_database, open_session
     from farm.cli.platform import require_linux
     from farm.config import load
     from farm.replay.plan import attempt_of, lane_of, order_of, timeout_s_of

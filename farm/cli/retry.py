@@ -33,8 +33,8 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `farm retry`."""
-    from farm.cli.database import add_database_arguments
     from farm.cli.job import job_id
+    from farm.cli.opening import add_database_arguments
 
     parser.epilog = EPILOG
     parser.add_argument("ids", metavar="ID", type=job_id, nargs="*", help="the number of a job")
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = any(option is not None for option in (args.queue, args.task, args.failed_since))
     if bool(args.ids) == chosen:
         raise FarmError("expected either IDs, or --queue, --task or --failed-since, which find them (farm retry --help says more)")
-    from farm.cli.database import announce, open_database, open_session
+    from farm.cli.opening import announce, open_database, open_session
 
     with open_database(args) as database, open_session(database) as session:
         announce(database)

@@ -26,7 +26,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `farm set`."""
-    from farm.cli.database import add_database_arguments
+    from farm.cli.opening import add_database_arguments
 
     parser.epilog = EPILOG
     parser.add_argument("--priority", type=int, metavar="0-9", help="0 is the most urgent")

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load the configuration and run the farm."""
-    from farm.cli.database import differs_from_environment
+    from farm.cli.opening import differs_from_environment
     from farm.cli.platform import require_linux
     from farm.config import Sources
     from farm.dsn import describe_dsn

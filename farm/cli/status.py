@@ -37,7 +37,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `farm status`."""
-    from farm.cli.database import add_database_arguments
+    from farm.cli.opening import add_database_arguments
 
     parser.epilog = EPILOG.format(subjects="\n".join(f"  {name:<10} {subject.means}" for name, subject in SUBJECTS.items()))
     parser.add_argument("--fail-if", metavar="CONDITIONS", action="append", default=[], help="exit with 1 if one of them holds; repeatable")
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what is going on."""
-    from farm.cli.database import open_database, open_session
+    from farm.cli.opening import open_database, open_session
     from farm.cli.plain import as_json
     from farm.store.reads import ReadStore
 

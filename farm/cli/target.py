@@ -29,7 +29,7 @@ Answers = Mapping[int, Mapping[str, Any]]
 
 def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --instance, --host, --all-hosts, --timeout, and --dsn and --config for what goes through a database."""
-    from farm.cli.database import add_database_arguments
+    from farm.cli.opening import add_database_arguments
 
     group = parser.add_argument_group("which farm", "without any of these: the one that runs on this machine, below FARM_HOME")
     group.add_argument("--instance", metavar="NAME", help="the one on this machine that runs under this name (host.name)")
@@ -89,7 +89,7 @@ def here(args: argparse.Namespace) -> Iterator[Connection]:
 @contextmanager
 def elsewhere(args: argparse.Namespace) -> Iterator[Others]:
     """Open the database, and find the hosts that are meant. Raises FarmError."""
-    from farm.cli.database import announce, open_database, open_session
+    from farm.cli.opening import announce, open_database, open_session
     from farm.store.requests import RequestStore
 
     with open_database(args) as database, open_session(database) as session:

@@ -58,7 +58,7 @@ def open_source(
                 connect(home, instance).close()
             secret = None if secret_fd is None else _read_secret(secret_fd)
             return LiveSource(home, instance, open_session=lambda told: _session_of(told, secret), version=__version__)
-    from farm.cli.database import chosen_database
+    from farm.cli.opening import chosen_database
     from farm.dsn import describe_dsn
     from farm.screen.hosts import HostsSource
 
@@ -75,7 +75,7 @@ def _session_of(told: Mapping[str, Any], secret: Secret | None) -> AbstractConte
 def _opener(choose: Callable[[], Database]) -> Callable[[], AbstractContextManager[Session]]:
     @contextmanager
     def opened() -> Iterator[Session]:
-        from farm.cli.database import open_chosen, open_session
+        from farm.cli.opening import open_chosen, open_session
 
         with open_chosen(choose()) as database, open_session(database) as session:
             yield session

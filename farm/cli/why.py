@@ -16,8 +16,8 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `farm why`."""
-    from farm.cli.database import add_database_arguments
     from farm.cli.job import job_id
+    from farm.cli.opening import add_database_arguments
 
     parser.epilog = EPILOG
     parser.add_argument("id", metavar="ID", type=job_id, help="the number that `farm enqueue` and `farm jobs` print")
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the reason, and a command that changes it where there is one."""
     from farm.answers.why import why
-    from farm.cli.database import open_database, open_session
+    from farm.cli.opening import open_database, open_session
     from farm.cli.plain import as_json, one_line
     from farm.store.circumstances import CircumstanceStore
 

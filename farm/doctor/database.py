@@ -107,7 +107,7 @@ def judge_schema(found: int, known: int, *, embedded: bool) -> Finding:
 def judge_connections(limit: int, reserved: int, used: int) -> Finding:
     """Say whether there is room for one more host's connections."""
     room = max(0, limit - reserved - used)
-    text = f"{used:,} of {counted(limit, 'connection')} in use, {reserved:,} of them reserved"
+    text = f"{used:,} of {counted(limit, 'connection')} in use, {reserved:,} kept for superusers"
     if room < CONNECTIONS_OF_HOST:
         return wrong("connections", text, f"raise max_connections: a host takes {CONNECTIONS_OF_HOST}, and {room} are left")
     if room < CONNECTIONS_OF_HOST + CONNECTIONS_SPARE:

@@ -58,8 +58,8 @@ def examine_database(dsn: str, *, pooled: bool = False, listen: str | None = Non
         yield database.judge_pooling(pooling, said_pooled=pooled, has_listen=listen is not None)
         yield database.judge_clock(clock.offset_s, clock.round_trip_s / 2)
         yield database.judge_schema(schema.found_version(session), migrations()[-1].version, embedded=embedded)
-        # Ours are gone in a moment.
-        yield database.judge_connections(limit, reserved, max(0, used - 3))
+        # Of ours there was one by then, and it is gone in a moment.
+        yield database.judge_connections(limit, reserved, used - 1)
         yield from database.judge_settings(dict(session.fetch("list_settings", {"names": SETTINGS})), embedded=embedded)
         yield database.judge_horizon(horizon(session))
 

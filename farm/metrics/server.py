@@ -26,6 +26,10 @@ ASK_S = 5.0
 READ_S = 10.0
 """Within this its answer must be taken."""
 TICK_S_MAX = 5.0
+REST_FACTOR, REST_S_MAX = 9.0, 0.25
+"""After a page none is made for so many times as long as it took: whoever asks without a pause gets a tenth of the time."""
+FULL_S = 0.1
+"""Where no more descriptors are to be had, so long nobody is taken in."""
 _CHUNK_BYTES = 1 << 16
 
 log = logging.getLogger("farm")
@@ -40,7 +44,14 @@ class Answer(NamedTuple):
 
 
 Page = Callable[[], Answer]
-_REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 500: "Internal Server Error", 503: "Not Ready"}
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
 
 
 @dataclass(slots=True)
@@ -61,7 +72,7 @@ class Server:
         self._listener = _listen(host, port)
         self._pages = pages
         self._look = tick
-        self._tick_at = 0.0
+        self._tick_at = self._rest_until = 0.0
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -118,6 +129,7 @@ class Server:
         try:
             connection, _address = self._listener.accept()
         except OSError:
+            time.sleep(FULL_S)
             return
         if len(self._clients) >= CLIENTS_MAX:
             connection.close()
@@ -165,7 +177,7 @@ class Server:
         elif (page := self._pages.get(path)) is None:
             answer = Answer(404, f"there are {', '.join(self._pages)}\n".encode())
         else:
-            answer = _made(page)
+            answer = self._made(page)
         head = (
             f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}\r\nContent-Type: {answer.content_type}\r\n"
             f"Content-Length: {len(answer.body)}\r\nCache-Control: no-store\r\nConnection: close\r\n"
@@ -174,19 +186,23 @@ class Server:
             head += "Allow: GET, HEAD\r\n"
         return head.encode() + b"\r\n" + (b"" if method == "HEAD" else answer.body)
 
+    def _made(self, page: Page) -> Answer:
+        time.sleep(max(0.0, self._rest_until - time.monotonic()))
+        begun = time.monotonic()
+        try:
+            return page()
+        except Exception:
+            log.exception("a page of the metrics server could not be made")
+            return Answer(500, b"the log says why this page could not be made\n")
+        finally:
+            now = time.monotonic()
+            self._rest_until = now + min(REST_FACTOR * (now - begun), REST_S_MAX)
+
     def _drop(self, client: _Client) -> None:
         self._clients.pop(client.socket.fileno(), None)
         with suppress(KeyError, ValueError):
             self._selector.unregister(client.socket)
         client.socket.close()
-
-
-def _made(page: Page) -> Answer:
-    try:
-        return page()
-    except Exception:
-        log.exception("a page of the metrics server could not be made")
-        return Answer(500, b"the log says why this page could not be made\n")
 
 
 def _request(asked: bytes) -> tuple[str, str]:

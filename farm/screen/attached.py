@@ -31,6 +31,10 @@ class Attached:
         """Count the jobs that run."""
         return self._file.slots.count_running()
 
+    def started_before(self, moment_ns: int) -> int:
+        """Count the jobs that run and have started before that moment (CLOCK_MONOTONIC)."""
+        return self._file.slots.count_older(moment_ns)
+
     def longest(self, most: int) -> list[Slot]:
         """Return the slots of jobs that run, the longest first, at most so many."""
         return self._file.slots.longest(most)

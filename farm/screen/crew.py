@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -89,8 +90,18 @@ class LaneWatch:
         return [member for member in self.members.values() if member.told["phase"] == "serving"]
 
     @property
+    def leaving(self) -> int:
+        """Those that end what they run and take no more; each goes, or is replaced, after that."""
+        return sum(member.told["phase"] == "leaving" for member in self.members.values())
+
+    @property
     def running(self) -> int:
         return sum(member.attached.running() for member in self.members.values())
+
+    def running_longer(self, seconds: float) -> int:
+        """Count the jobs that have run for longer than that."""
+        before_ns = time.monotonic_ns() - int(seconds * 1e9)
+        return sum(member.attached.started_before(before_ns) for member in self.members.values())
 
     @property
     def capacity(self) -> int:

@@ -13,6 +13,7 @@ LOOK_S = 1.0
 """A processor's time is counted in hundredths of a second."""
 LOOKS_MAX = 100
 """Processes measured in one look: of a thousand each comes round in ten seconds."""
+THREADS_MAX = 16
 GROWTH_S = 5.0
 """Over which growth is taken."""
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
@@ -55,7 +56,7 @@ class Processes:
         return self._usages
 
     def _measure(self, pid: int, now: float) -> None:
-        tree = tree_of(pid)
+        tree = _tree(pid)
         held = sum(map(held_bytes, tree))
         sizes = self._sizes.setdefault(pid, deque())
         sizes.append((now, held))
@@ -69,6 +70,23 @@ class Processes:
         cpu = max(0.0, taken_s - taken_before_s) / (now - looked_at) if now > looked_at else None
         self._times[pid] = now, taken_s
         self._usages[pid] = Usage(held, cpu, growth)
+
+
+def _tree(pid: int) -> list[int]:
+    """Return a process and its descendants. Of one with very many threads those alone that its first one has started: each thread has a
+    list of its own, and a subworker may have thousands."""
+    try:
+        threads = os.stat(f"/proc/{pid}/task").st_nlink - 2
+    except OSError:
+        return []
+    if threads <= THREADS_MAX:
+        return tree_of(pid)
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
+            children = [int(child) for child in file.read().split()]
+    except OSError:
+        children = []
+    return [pid, *(one for child in children for one in tree_of(child))]
 
 
 def cpu_s(pid: int) -> float:

@@ -75,29 +75,35 @@ class Recent(NamedTuple):
     """Over the whole minute."""
 
 
+NOTHING = Recent(Quantiles(), Quantiles(), None, None)
+
+
 class Minute:
     """The tallies of the last minute, in steps of a second or more."""
 
     def __init__(self) -> None:
         self._steps: deque[tuple[float, Figures]] = deque()
+        self._sum: Figures = 0
+        self._known: tuple[int, Recent] | None = None
 
     def note(self, now: float, figures: Figures) -> None:
         """Take in what was counted since the last call; now in seconds."""
         if figures:
             self._steps.append((now, figures))
+            self._sum += figures
+            self._known = None
         while self._steps and self._steps[0][0] <= now - MINUTE_S:
-            self._steps.popleft()
-
-    def plus(self, other: Minute) -> Minute:
-        """Return both together."""
-        both = Minute()
-        both._steps = deque(sorted((*self._steps, *other._steps)))
-        return both
+            self._sum -= self._steps.popleft()[1]
 
     def recent(self, now: float) -> Recent:
-        """Return what it came to."""
+        """Return what it came to. Worked out anew once a second, and when there is news: screens ask several times."""
+        if self._known is None or self._known[0] != int(now):
+            self._known = int(now), self._recent(now) if self._steps else NOTHING
+        return self._known[1]
+
+    def _recent(self, now: float) -> Recent:
         lately = tally_of("", sum(figures for at, figures in self._steps if at > now - RECENT_S))
-        minute = tally_of("", sum(figures for _at, figures in self._steps))
+        minute = tally_of("", self._sum)
         ended = sum(count for kind, count in minute.ended.items() if kind is not OutcomeKind.RELEASED)
         failed = sum(count for kind, count in minute.ended.items() if kind not in GOOD)
         return Recent(quantiles(lately.queue), quantiles(lately.run), failed / ended if ended else None, minute.run.quantile(0.5))

@@ -53,7 +53,7 @@ class LiveSource:
         self, home: Path, instance: str | None, *, open_session: OpenSessionOf, version: str = "", horizon_s: float = troubles.HORIZON_S
     ) -> None:
         """instance: None for the only farm that runs below this home. open_session: called when a key first needs the database.
-        horizon_s: from when on it is told that something keeps the database from cleaning up."""
+        horizon_s: from when on it is told in any case that something keeps the database from cleaning up."""
         self._home = home
         self._instance = instance
         self._version = version
@@ -258,9 +258,12 @@ class LiveSource:
         serving, run = lane.serving, lane.running
         buffered = int(of["buffered"])
         jobs = [job for name in lane.members for job in self._jobs.get(name, ())]
-        starved_by = troubles.starved(troubles.Slots(lane.capacity, run, jobs), waiting=queued + buffered, median_s=recent.median_run_s)
+        slow = lane.running_longer(troubles.slow_s(recent.median_run_s)) if run >= lane.capacity else 0
+        starved_by = troubles.starved(
+            troubles.Slots(lane.capacity, run, slow, jobs), waiting=queued + buffered, median_s=recent.median_run_s
+        )
         trouble = troubles.trouble_of(
-            of["held_by"], missing=of["missing"], serving=len(serving), full=of["subworkers"], starved_by=starved_by
+            of["held_by"], missing=of["missing"], serving=len(serving) + lane.leaving, full=of["subworkers"], starved_by=starved_by
         )
         return LaneView(
             name=lane.name,
@@ -305,7 +308,15 @@ class LiveSource:
 
     def _horizon(self, told: Told, age_s: float) -> Horizon | None:
         """Return what keeps the database from cleaning up, if it has done so for long enough to hurt."""
-        held = next((one for one in told["horizon"] if one["age_s"] is not None and one["age_s"] + age_s >= self._horizon_s), None)
+        rate = self._rate.per_second
+        held = next(
+            (
+                one
+                for one in told["horizon"]
+                if one["age_s"] is not None and troubles.horizon_hurts(one["age_s"] + age_s, rate, self._horizon_s)
+            ),
+            None,
+        )
         return None if held is None else Horizon(holder=printable(held["holder"]), age_s=held["age_s"] + age_s)
 
     def _notices(

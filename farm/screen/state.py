@@ -74,9 +74,12 @@ class Opened:
     at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class JobPage:
-    """A job that was looked up: what `Source.job` has returned, or why it has not. Both empty: it is being looked up."""
+    """A job that was looked up: what `Source.job` has returned, or why it has not. Both empty: it is being looked up.
+
+    Each is another one, however equal: what was drawn of one is kept.
+    """
 
     job_id: int
     job: Mapping[str, Any] | None = None

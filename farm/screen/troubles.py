@@ -17,12 +17,16 @@ TAKEN_SHARE = 0.75
 """So many of a lane's slots taken by slow jobs are what keeps it from the others."""
 NEAR_SHARE = 0.75
 """Of a subworker's limit: from here on it is told of, if it grows."""
+SOON_SHARE, SOON_S = 0.4, 10.0
+"""From here on, if it would reach its limit within so long."""
 FULL_SHARE = 0.92
 """From here on in any case."""
 GROWS = 1e6
 """Bytes a second."""
 HORIZON_S = 30.0
-"""What has kept the database from cleaning up for so long is told of: with 10,000 jobs a second 600,000 dead rows."""
+"""What has kept the database from cleaning up for so long is told of."""
+HORIZON_S_MIN, HORIZON_JOBS = 3.0, 20_000
+"""Sooner, if about so many jobs have ended since: each leaves two or three dead rows."""
 
 HELD = {
     "paused": "paused",
@@ -36,19 +40,27 @@ class Slots(NamedTuple):
 
     capacity: int
     running: int
+    slow: int
+    """Jobs that have run for longer than slow_s()."""
     jobs: Sequence[JobRun]
     """Those that run, or of very many the longest."""
+
+
+def slow_s(median_s: float | None) -> float:
+    """Return from when on a job is slow, where half of its lane's jobs take median_s or less."""
+    return max(SLOW_S, SLOW_FACTOR * (median_s or 0.0))
 
 
 def starved(slots: Slots, *, waiting: int, median_s: float | None) -> str:
     """Say which slow task has taken the slots of a lane while others wait; "" if none has."""
     if not slots.capacity or not waiting or slots.running < slots.capacity:
         return ""
-    limit_s = max(SLOW_S, SLOW_FACTOR * (median_s or 0.0))
-    slow = [job for job in slots.jobs if job.running_s >= limit_s]
-    if not slow or len(slow) < TAKEN_SHARE * len(slots.jobs):
+    slow = [job for job in slots.jobs if job.running_s >= slow_s(median_s)]
+    if not slow or slots.slow < TAKEN_SHARE * slots.capacity:
         return ""
-    task, count = Counter(job.task for job in slow).most_common(1)[0]
+    task, listed = Counter(job.task for job in slow).most_common(1)[0]
+    # Of very many some are looked at, and stand for the others.
+    count = round(slots.slow * listed / len(slow))
     longest_s = max(job.running_s for job in slow if job.task == task)
     of = f"{count} of {slots.capacity} slots" if slots.capacity > 1 else "its only slot"
     return f"{of} taken by {task or 'slow jobs'} for up to {format_duration(longest_s)} while {more_than(waiting)} wait"
@@ -68,11 +80,18 @@ def eaters(subworkers: Iterable[SubworkerView], growth: dict[int, float]) -> Ite
     for one in subworkers:
         share = one.rss_bytes / one.limit_bytes if one.limit_bytes else 0.0
         grows = growth.get(one.pid, 0.0)
-        if share < NEAR_SHARE or (share < FULL_SHARE and grows < GROWS):
+        left_s = (one.limit_bytes - one.rss_bytes) / grows if grows >= GROWS else float("inf")
+        near = (share >= NEAR_SHARE and grows >= GROWS) or (share >= SOON_SHARE and left_s <= SOON_S)
+        if not near and share < FULL_SHARE:
             continue
         by = f", and grows by {format_size(grows)} a second" if grows >= GROWS else ""
         holds = f"holds {format_size(one.rss_bytes)} of at most {format_size(one.limit_bytes)}{by}"
         yield f"{one.name} of lane {one.lane} {holds}: {_jobs(one.jobs)}"
+
+
+def horizon_hurts(age_s: float, rate: float, horizon_s: float) -> bool:
+    """Tell whether what has held the horizon for so long is to be told of, while so many jobs a second end."""
+    return age_s >= horizon_s or (age_s >= HORIZON_S_MIN and age_s * rate >= HORIZON_JOBS)
 
 
 def horizon_notice(holder: str, age_s: float) -> str:

@@ -129,6 +129,11 @@ class SlotTable:
         """Return the CLOCK_MONOTONIC of the last start, 0 if there was none. Cheap: one pass over one column."""
         return int(max(self.words[_STARTED_COLUMN * self.count : _DEADLINE_COLUMN * self.count].tolist()))
 
+    def count_older(self, moment_ns: int) -> int:
+        """Count the jobs that run and have started before that moment (CLOCK_MONOTONIC). In one pass over two columns."""
+        started_ns = self.words[_STARTED_COLUMN * self.count : _DEADLINE_COLUMN * self.count].tolist()
+        return sum(state == RUNNING and at < moment_ns for state, at in zip(self.states.tolist(), started_ns, strict=True))
+
     def longest(self, most: int) -> list[Slot]:
         """Read the rows whose job runs, the longest ones first, at most so many. Of many slots it looks at two columns and no more rows."""
         started_ns = self.words[_STARTED_COLUMN * self.count : _DEADLINE_COLUMN * self.count].tolist()

@@ -169,7 +169,7 @@ class TallyTable:
         """Return how many jobs have ended here, whatever they came to."""
         words = self.words[_ENDED_AT : _ENDED_AT + self._rows * KINDS].tolist()
         words[::KINDS] = [0] * self._rows
-        return sum(count for count in words if count <= WORD_MAX)
+        return sum(words) if max(words, default=0) <= WORD_MAX else sum(count for count in words if count <= WORD_MAX)
 
     def ended(self) -> bytes:
         """Return ENDED_BYTES for each row in use: while these are the same, so is what figures() says of that row."""

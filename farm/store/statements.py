@@ -40,5 +40,5 @@ def migrations() -> tuple[Migration, ...]:
     for path in sorted((SQL_DIRECTORY / "migrations").glob("*.sql")):
         version, _, name = path.stem.partition("_")
         found.append(Migration(int(version), name, path.read_bytes()))
-    assert len({m.version for m in found}) == len(found), "each has a number of its own"
+    assert [m.version for m in found] == list(range(1, len(found) + 1)), "migrations are numbered without gaps"
     return tuple(found)

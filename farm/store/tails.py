@@ -22,6 +22,7 @@ from farm.store.statements import compose
 LOOKBACK_S = 10.0
 ENDS_MAX = 1000
 """In one look: nobody reads more."""
+XID_MAX = (1 << 32) - 1
 STATES = {SUCCEEDED: "succeeded", FAILED: "failed", CANCELLED: "cancelled"}
 
 
@@ -87,7 +88,9 @@ class TailStore:
         """Return what was committed since the last look that was answered."""
         assert self._seen_at is not None, "begin() comes first"
         since = self._seen_at if self._seen is None else self._seen_at - timedelta(seconds=LOOKBACK_S)
-        params: dict[str, Any] = {"seen": self._seen, "seen_at": self._seen_at, "since": since, "limit": ENDS_MAX + 1, **self._filters}
+        oldest = None if self._seen is None else str(int(self._seen.partition(":")[0]) & XID_MAX)
+        times = {"seen_at": self._seen_at, "since": since}
+        params: dict[str, Any] = {"seen": self._seen, "oldest": oldest, "limit": ENDS_MAX + 1, **times, **self._filters}
         ((snapshot, now),), rows = self._session.run(lambda connection: send(connection, self._message, params))
         self._seen, self._seen_at = snapshot, now
         ends = [NewEnd(job_id, STATES[status], *rest) for job_id, status, *rest in rows[:ENDS_MAX]]

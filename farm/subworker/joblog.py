@@ -47,7 +47,7 @@ class JobLog:
         self._tails = tails
         self._words = memoryview(bytearray(16)).cast("Q") if tails is None else tails.words
         self._line = 0 if tails is None else tails.line_of(slot)
-        self._memory = memoryview(b"")
+        self._memory = memoryview(bytearray())
         self._grown_to = 0
         """How much of the tail is taken."""
         self._free_to = 0

@@ -49,8 +49,6 @@ class Front:
         """Put the screen in front. Where it cannot be started the log says so, and goes on as it was."""
         try:
             self._before = termios.tcgetattr(0)
-            # To give it the terminal, and to take that back: whoever is in the background is stopped for it otherwise.
-            signal.signal(signal.SIGTTOU, signal.SIG_IGN)
             self._logs.to_file(self._log_path)
             self._redirect()
             self._spawn()
@@ -102,7 +100,7 @@ class Front:
             assert self._kept is not None
             terminal = self._kept[0]
             self._pid = spawn("farm.cli.main", arguments, {0: 0, 1: terminal, 2: terminal, SECRET_FD: theirs}, known, leads_group=True)
-            os.tcsetpgrp(0, self._pid)
+            _give_terminal_to(self._pid)
             if self._database is not None:
                 os.write(ours, json.dumps(self._database).encode())
         finally:
@@ -125,7 +123,7 @@ class Front:
                 os.close(kept)
             self._kept = None
         with suppress(OSError):
-            os.tcsetpgrp(0, os.getpgrp())
+            _give_terminal_to(os.getpgrp())
         if killed and self._before is not None:
             with suppress(OSError, termios.error):
                 termios.tcsetattr(0, termios.TCSANOW, self._before)
@@ -143,6 +141,16 @@ def can_be_in_front() -> bool:
         return all(map(os.isatty, (0, 1, 2))) and os.tcgetpgrp(0) == os.getpgrp() and os.environ.get("TERM", "dumb") != "dumb"
     except OSError:
         return False
+
+
+def _give_terminal_to(group: int) -> None:
+    """Put a process group in the foreground. Whoever is not in it itself is stopped for that, unless it blocks the signal; to ignore it
+    would be inherited."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    try:
+        os.tcsetpgrp(0, group)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _wait(pid: int) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from farm.dsn import without_passwords
 
-ALIKE_MAX = 30
+ALIKE_MAX = 100
 """Lines of one kind that are let through within WINDOW_S."""
 WINDOW_S = 10.0
 KINDS_MAX = 1_000

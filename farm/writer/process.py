@@ -101,7 +101,7 @@ class WriterProcess:
             if WAKE_FD in ready:
                 with suppress(BlockingIOError):
                     os.eventfd_read(WAKE_FD)
-            if self._control.fileno() in ready and not self._hear():
+            if self._control.fileno() in ready and not self._hear_all():
                 poll.unregister(self._control)
                 self._orphan = Orphan(drain_timeout_s=self._drain_timeout_s, now_ns=time.monotonic_ns())
         self._dropped.tell(time.monotonic(), at_last=True)
@@ -135,6 +135,15 @@ class WriterProcess:
         for source in self._sources.values():
             source.ring.disarm()
 
+    def _hear_all(self) -> bool:
+        """Obey all messages that are there, before more is committed: they tell whose rings are read. False when the supervisor is gone."""
+        more = select.poll()
+        more.register(self._control, select.POLLIN)
+        while self._hear():
+            if not more.poll(0):
+                return True
+        return False
+
     def _hear(self) -> bool:
         """Obey one message; False when the supervisor is gone."""
         received = messages.receive(self._control)
@@ -142,6 +151,9 @@ class WriterProcess:
             return False
         match received:
             case Attach() as attach, descriptors:
+                if attach.lane:
+                    # Of one that is buried already, too: the desk tells of its jobs.
+                    self._lanes[attach.number] = attach.lane
                 try:
                     self._sources[attach.name] = self._attached(attach, descriptors)
                 except FileNotFoundError:
@@ -174,8 +186,6 @@ class WriterProcess:
         file = GenerationFile.open(path) if attach.of_subworker else RingFile.open(path)
         if attach.desk and isinstance(file, RingFile):
             self._desk = file
-        if attach.lane:
-            self._lanes[attach.number] = attach.lane
         wake_fd = descriptors[0] if descriptors else None
         ring = RingConsumer(
             file.result_ring if isinstance(file, GenerationFile) else file.ring,

@@ -86,3 +86,17 @@ def test_a_doctor_looks_at_host_and_database(empty_dsn: str, farm_home: Path, ca
     assert "WRONG           database: cannot connect to PostgreSQL /nonexistent: there is no such socket" in shown
     assert "s3cret" not in shown
     assert not any(farm_home.iterdir())
+
+
+def test_a_doctor_names_the_session_that_keeps_the_database_from_cleaning_up(
+    dsn: str, farm_home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farm.doctor.database.HOLD_S", 0.0)
+    with psycopg.connect(dsn, application_name="somebody's psql") as forgotten:
+        forgotten.execute("SELECT pg_current_xact_id()")
+        main(["doctor", "--dsn", dsn, "--json"])
+        (finding,) = [finding for finding in json.loads(capsys.readouterr().out) if finding["check"] == "cleaning up"]
+        pid = forgotten.info.backend_pid
+    assert finding["level"] == "advice"
+    assert f"a transaction of somebody's psql of farm (backend {pid}, idle in transaction) has been in its way for " in finding["text"]
+    assert finding["advice"].endswith(f"SELECT pg_terminate_backend({pid})")

@@ -11,6 +11,7 @@ from farm.config import Config, Database, Lane, Recycle, WriterOptions, load
 from farm.config.machine import Machine
 from farm.errors import ConfigError
 from farm.joblog import Logs
+from farm.model import KEEP_ALL
 
 MACHINE = Machine(cores=4, memory_bytes=8_000_000_000)
 BASE = """\
@@ -46,6 +47,15 @@ def test_what_is_not_said_has_the_documented_default(tmp_path: Path) -> None:
     assert (config.drain_timeout_s, config.claim_max, config.spill_bytes_max) == (30.0, 4000, 10**9)
     assert config.runners == {"python": {"allow": ["farm.demo:*"], "path": []}}
     assert config.gate_s == pytest.approx(8.0)
+
+
+def test_nothing_is_removed_unless_the_file_says_so(tmp_path: Path) -> None:
+    day_s = 86400.0
+    assert load_text(tmp_path, BASE).retention == KEEP_ALL
+    assert load_text(tmp_path, BASE + "retention: {succeeded: 7d, failed: 30d}\n").retention == (7 * day_s, 30 * day_s, 30 * day_s)
+    assert load_text(tmp_path, BASE + "retention: {failed: 30d, cancelled: never}\n").retention == (None, 30 * day_s, None)
+    assert load_text(tmp_path, BASE + "retention: {cancelled: 1h}\n").retention == (None, None, 3600.0)
+    assert ": retention.succeeded: " in problems(tmp_path, BASE + "retention: {succeeded: 0s}\n")[0]
 
 
 def test_what_is_said_counts(tmp_path: Path) -> None:

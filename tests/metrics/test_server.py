@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pytest
 
 from farm.errors import FarmError
 from farm.metrics import server as module
-from farm.metrics.server import CLIENTS_MAX, REQUEST_BYTES_MAX, Answer, Server
+from farm.metrics.server import CLIENTS_MAX, REQUEST_BYTES_MAX, REST_FACTOR, REST_S_MAX, Answer, Server
 from tests.process.crew import wait_for
 
 BIG = b"x" * 20_000_000
@@ -113,3 +115,22 @@ def test_it_listens_where_it_is_told(host: str, shown: str) -> None:
     assert server.url.startswith(f"http://{shown}:")
     assert ask(server, "/small") == (200, b"here\n")
     server.close()
+
+
+def test_whoever_asks_without_a_pause_gets_a_share_of_the_time() -> None:
+    """Pages that take a while are made with rests between them, nine times as long."""
+    spans: list[tuple[float, float]] = []
+
+    def slow() -> Answer:
+        begun = time.monotonic()
+        time.sleep(0.01)
+        spans.append((begun, time.monotonic()))
+        return Answer(200, b"")
+
+    server = Server("127.0.0.1", 0, pages={"/slow": slow}, tick=lambda: None)
+    server.start()
+    for _ in range(4):
+        assert ask(server, "/slow")[0] == 200
+    server.close()
+    for (begun, ended), (following, _) in pairwise(spans):
+        assert following - ended >= min(REST_FACTOR * (ended - begun), REST_S_MAX)

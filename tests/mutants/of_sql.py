@@ -6,6 +6,7 @@ from tests.mutants.mutation import Mutation
 
 SQL, CLAIM, CANCEL = "farm/sql", "farm/sql/migrations/0010_claim.sql", "farm/sql/migrations/0013_cancel.sql"
 CLAIMS, COMMITS, UPKEEP = "tests/store/test_claims.py", "tests/store/test_commits.py", "tests/store/test_upkeep.py"
+RETENTION, PRUNES = "farm/sql/migrations/0018_retention.sql", "tests/store/test_prunes.py"
 ORDERS, RETRIES, CANCELS = "tests/store/test_interleavings.py", "tests/store/test_retries.py", "tests/store/test_cancels.py"
 
 OF_SQL = (
@@ -141,5 +142,19 @@ OF_SQL = (
         "        EXISTS (SELECT FROM farm.result AS o WHERE o.shard = 0 AND o.job_id = c.job_id",
         "        true OR EXISTS (SELECT FROM farm.result AS o WHERE o.shard = 0 AND o.job_id = c.job_id",
         f"{CANCELS}::test_a_request_stands_until_its_job_has_ended_or_come_back",
+    ),
+    Mutation(
+        "what changes of jobs that retention has copied is not copied again",
+        RETENTION,
+        "WHERE n.job_id < pruning.next_id",
+        "WHERE n.job_id < 0",
+        f"{PRUNES}::test_what_changes_while_it_is_copied_is_not_lost",
+    ),
+    Mutation(
+        "failed jobs are kept no longer than those that have succeeded",
+        RETENTION,
+        "pruning.succeeded_before, pruning.failed_before, pruning.cancelled_before);",
+        "pruning.succeeded_before, pruning.succeeded_before, pruning.cancelled_before);",
+        f"{PRUNES}::test_a_mix_of_everything",
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 from farm.cli.main import main
+from farm.screen.deeds import Deeds
+from farm.store.session import Session
 from tests.process import crew
 from tests.process.conftest import MakeFarm
 from tests.process.crew import wait_for
@@ -112,6 +115,11 @@ def test_logs_of_every_kind_of_job(  # noqa: PLR0915 - one farm for all of it
         assert follower.stdout is not None
         for line in range(30):
             assert follower.stdout.readline() == f"step {line}\n"
+        # The page of a job that the screen shows has it as well.
+        deeds = Deeds(lambda: closing(Session(dsn, application_name="tests")))
+        assert deeds.job(held)["logs"].startswith("\x1b[31mstep\x07 0\n")
+        assert deeds.job(failed)["logs"] == "twice\n"
+        deeds.close()
         gone.unlink()
         *_, last = follower.stdout.readlines()
         assert last == "the end\n"
@@ -138,11 +146,11 @@ def test_logs_of_every_kind_of_job(  # noqa: PLR0915 - one farm for all of it
 def test_a_log_is_committed_once_with_its_outcome_whoever_is_killed(make_farm: MakeFarm, ledger: Ledger) -> None:
     """Writer and subworkers are killed while hundreds of jobs print: what comes of each has what it printed, and nothing else."""
     farm = make_farm(lanes={"default": {"queues": ["*"], "subworkers": 2}}, runners=RUNNERS, writer={"age_max": "5ms"})
-    jobs = dict(enumerate(ledger.enqueue_all([("talking:number", (number,)) for number in range(3000)])))
+    jobs = dict(enumerate(ledger.enqueue_all([("talking:number", (number,)) for number in range(2000)])))
     farm.start()
     assert farm.state is not None
     lock = farm.state.crew_lock_path
-    for share in (200, 800, 1400, 2000):
+    for share in (200, 700, 1200):
         wait_for(partial(_settled, ledger, share), f"{share} results")
         for pid in crew.writers(lock)[:1] + crew.subworkers(lock)[:1]:
             crew.kill(pid)

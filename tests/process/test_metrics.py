@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
@@ -18,7 +15,7 @@ from farm.client import connect
 from farm.metrics.families import FAMILIES, Kind
 from farm.model import OutcomeKind
 from farm.shm.failures import FailureFile
-from tests.metrics.queries import GRAFANA, as_rules, complaints, exposed, queries
+from tests.metrics.queries import GRAFANA, as_rules, complaints, exposed, find_promtool, queries
 from tests.process.crew import wait_for
 from tests.process.running import RunningFarm
 
@@ -27,14 +24,7 @@ LANES = {"fast": {"queues": ["fast"], "subworkers": 1}, "slow": {"queues": ["slo
 
 @pytest.fixture
 def promtool() -> str:
-    """The path of promtool; where FARM_TEST_PG names what must be tested, it must be there too."""
-    found = shutil.which("promtool", path=f"{os.environ['PATH']}:{Path(sys.executable).parent}")
-    if found is None:
-        message = "no promtool on this machine: `make test` gets it where there is apt, else install Prometheus"
-        if os.environ.get("FARM_TEST_PG"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+    return find_promtool()
 
 
 @pytest.fixture

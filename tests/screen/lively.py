@@ -176,7 +176,10 @@ class LivelySource:
             "attempts": [
                 {"attempt": 1, "kind": "failed", "started_at": NOON, "finished_at": NOON, "took_s": 1.5, "host": "prod-a",
                  "peak_bytes": 9e7,
-                 "error": {"type": "KeyError", "message": "'customer'", "traceback": 'Traceback:\n  File "a.py", line 88\nKeyError: 1'}},
+                 "error": {"type": "KeyError", "message": "'customer'", "traceback": 'Traceback:\n  File "a.py", line 88\nKeyError: 1'},
+                 "log": "opening\nreading 17\n"},
+                {"attempt": 2, "kind": "failed", "started_at": NOON, "finished_at": NOON, "took_s": 2.5, "host": "prod-a",
+                 "error": {"type": "KeyError", "message": "'customer'"}, "log": "not shown twice"},
             ],
             "logs": "".join(f"line {number}\n" for number in range(60)),
         }  # fmt: skip

@@ -85,7 +85,7 @@ json_like = st.recursive(
 job_names = st.sampled_from(
     ["state", "task", "args", "attempt", "max_attempts", "error", "attempts", "logs", "result", "progress", "memory_bytes"]
 )
-attempts = st.dictionaries(st.sampled_from(["attempt", "kind", "error", "took_s", "host", "started_at", "peak_bytes"]), json_like)
+attempts = st.dictionaries(st.sampled_from(["attempt", "kind", "error", "took_s", "host", "started_at", "peak_bytes", "log"]), json_like)
 
 
 def _check(rows: list[Row], width: int, height: int, *, ascii_only: bool) -> None:

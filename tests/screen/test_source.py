@@ -161,6 +161,10 @@ def test_it_outlives_every_process_of_the_farm(live: RunningFarm, source: LiveSo
     os.kill(live.writer(), signal.SIGKILL)
     looking.until(lambda snapshot: ledger.settled() == 1_000 and snapshot.flow.backlog == 0, "the end of all jobs")
     looking.until(lambda snapshot: snapshot.flow.commit_size is not None, "the new writer's commits")
+    lane = looking.until(lambda snapshot: (lane := looking.lane(faults.EATER_LANE)).run_time.p50_s is not None and lane, "what they took")
+    assert lane.failure_share is not None
+    assert (looking.last.run_time.p99_s, looking.last.queue_time.p99_s) != (None, None)
+    assert sum(one.ended for one in looking.last.subworkers if one.lane == lane.name) <= 1_000
 
     text = live.config.read_text()
     live.config.write_text(text.replace(f"  {faults.STARVED_LANE}:\n", "  other:\n"))

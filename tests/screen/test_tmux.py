@@ -29,9 +29,7 @@ def _terminal(width: int = 120, height: int = 40, command: str | None = None) ->
 def _playing(options: str = "", width: int = 120, height: int = 40) -> Iterator[Terminal]:
     """A shell in which the screen runs; when it has ended, its exit code is seen."""
     with _terminal(width, height) as terminal:
-        # The first line of stty says how large the terminal is.
-        look = "stty -a | tail -n +2"
-        terminal.type(f"{look} >$HOME/before; {PLAYED} {options}; echo {TOP} $?; {look} | diff - $HOME/before && echo as before")
+        terminal.type(f"stty -g >$HOME/before; {PLAYED} {options}; echo {TOP} $?; stty -g | diff - $HOME/before && echo as before")
         terminal.wait_for("─ Hosts")
         yield terminal
 

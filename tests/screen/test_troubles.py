@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from farm.screen.model import JobRun, SubworkerView
-from farm.screen.troubles import Slots, eaters, horizon_notice, starved, trouble_of
+from farm.screen.troubles import Slots, eaters, horizon_hurts, horizon_notice, starved, trouble_of
 
 
 def runs(*seconds: float, task: str = "reports:slow") -> list[JobRun]:
@@ -15,21 +15,21 @@ def runs(*seconds: float, task: str = "reports:slow") -> list[JobRun]:
 
 
 def test_a_slow_task_that_takes_all_slots_is_named() -> None:
-    slots = Slots(2, 2, runs(40.0, 12.0))
+    slots = Slots(2, 2, 2, runs(40.0, 12.0))
     assert starved(slots, waiting=1204, median_s=0.01) == "2 of 2 slots taken by reports:slow for up to 40s while 1,204 wait"
     assert starved(slots, waiting=10_001, median_s=None).endswith("while more than 10,000 wait")
-    one = starved(Slots(1, 1, runs(3.0, task="")), waiting=1, median_s=None)
+    one = starved(Slots(1, 1, 1, runs(3.0, task="")), waiting=1, median_s=None)
     assert one == "its only slot taken by slow jobs for up to 3s while 1 wait"
 
 
 @pytest.mark.parametrize(
     ("slots", "waiting", "median_s"),
     [
-        (Slots(2, 2, runs(40.0, 12.0)), 0, None),
-        (Slots(3, 2, runs(40.0, 12.0)), 9, None),
-        (Slots(2, 2, runs(40.0, 0.1)), 9, None),
-        (Slots(2, 2, runs(40.0, 41.0)), 9, 30.0),
-        (Slots(0, 0, []), 9, None),
+        (Slots(2, 2, 2, runs(40.0, 12.0)), 0, None),
+        (Slots(3, 2, 2, runs(40.0, 12.0)), 9, None),
+        (Slots(2, 2, 1, runs(40.0, 0.1)), 9, None),
+        (Slots(2, 2, 0, runs(40.0, 41.0)), 9, 30.0),
+        (Slots(0, 0, 0, []), 9, None),
     ],
     ids=["nobody waits", "a slot is free", "half of it moves", "they always take so long", "no slots"],
 )
@@ -62,8 +62,20 @@ def test_a_subworker_near_its_limit_is_told_of_with_its_job() -> None:
         "w1 of lane rest holds 260 MB of at most 320 MB, and grows by 40 MB a second: job 1 (greedy:eat)"
     ]
     assert list(eaters([one], {7: 0.0})) == [], "it may need that much"
+    soon = replace(one, rss_bytes=150_000_000)
+    assert list(eaters([soon], {7: 40e6})) == [
+        "w1 of lane rest holds 150 MB of at most 320 MB, and grows by 40 MB a second: job 1 (greedy:eat)"
+    ], "at that rate it has four seconds"
+    assert list(eaters([soon], {7: 4e6})) == []
     full = replace(one, rss_bytes=310_000_000, jobs=(*one.jobs, *one.jobs))
     assert list(eaters([full], {})) == ["w1 of lane rest holds 310 MB of at most 320 MB: job 1 (greedy:eat) and 1 more jobs"]
+
+
+def test_the_horizon_hurts_after_a_while_or_after_many_jobs() -> None:
+    assert horizon_hurts(31.0, 0.0, 30.0)
+    assert not horizon_hurts(29.0, 100.0, 30.0)
+    assert horizon_hurts(4.0, 6_000.0, 30.0)
+    assert not horizon_hurts(1.0, 60_000.0, 30.0), "a moment is nothing"
 
 
 def test_the_horizon_in_words() -> None:

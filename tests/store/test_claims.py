@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from farm.model import OutcomeKind, Share
-from farm.store.claims import ClaimStore, Late, Work
+from farm.store.claims import EACH_JOBS_MAX, SAMPLE_MASK, ClaimStore, Late, Work
 from farm.store.session import Session
 from farm.store.statements import compose
 from tests.store.bench import Bench, outcome, outcomes
@@ -265,6 +265,22 @@ def test_jobs_are_read_in_the_order_asked_for_with_gaps_or_without(bench: Bench,
     for wanted in (ids[:4], ids[3:6], [ids[2], ids[1], ids[0]], ids[::3], [ids[7]], [ids[4]], [*ids[:3], *ids[4:10]], [*ids, 10**12]):
         there = [job_id for job_id in wanted if job_id in ids and job_id != ids[4]]
         assert [row[:4] for row in store.read_jobs(wanted)] == [(job_id, b"tests:job", b"[]", 250) for job_id in there]
+    session.close()
+
+
+@pytest.mark.parametrize("keeps_plans", [False, True])
+def test_jobs_tell_when_they_were_filed(bench: Bench, keeps_plans: bool) -> None:
+    """Each of a few; of many one in 64, whether their ids have gaps or not."""
+    session = Session(bench.dsn, application_name="tests", keeps_plans=keeps_plans)
+    store = ClaimStore(session)
+    ids = bench.enqueue(EACH_JOBS_MAX + 100)
+    since_2000 = "created_at - '2000-01-01 00:00:00+00'"
+    created_us = bench.value(f"SELECT (extract(epoch FROM {since_2000}) * 1000000)::bigint FROM farm.job WHERE id = %s", ids[0])  # noqa: S608
+    for few in (ids[:3], ids[::100], ids[:EACH_JOBS_MAX]):
+        assert [row.created_us for row in store.read_jobs(few)] == [created_us] * len(few)
+    for many in (ids, [*ids[:100], *ids[101:]]):
+        asked = [created_us if job_id % (SAMPLE_MASK + 1) == 0 else None for job_id in many]
+        assert [row.created_us for row in store.read_jobs(many)] == asked
     session.close()
 
 

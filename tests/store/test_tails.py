@@ -100,6 +100,7 @@ def test_looks_go_by_the_index_on_time(bench: Bench, end: Callable[..., int]) ->
     statement = b"EXPLAIN " + compose("list_new_ends")
     params = {
         "seen": None,
+        "oldest": None,
         "seen_at": None,
         "since": "2026-01-01",
         "statuses": None,

@@ -1,52 +1,74 @@
-"""Claimed jobs on their way into a ring."""
+"""Claims become jobs on their way into rings, each with the time since which it could be claimed, as far as that is known."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
 from farm.model import Claim, JobRow, Share
+from farm.shm.frames import HeldJob, pack_jobs, unpack_jobs
 from farm.shm.spill import Spill
 from farm.supervisor.packing import Packer
 from farm.supervisor.refusals import Refusals
 from farm.supervisor.timeouts import Timeouts
 
-SINCE = -2
-"""Where a packed job says since when it could be claimed."""
+SINCE = 9
 
 
-def packer() -> Packer:
-    refusals = cast(Refusals, SimpleNamespace(reason=lambda _runner, _task: None))
-    timeouts = cast(Timeouts, SimpleNamespace(of=lambda _task: 0))
-    spill = Spill(Path("/nowhere"), owner="test", bytes_max=0)
-    return Packer(runner_names=["python"], refusals=refusals, timeouts=timeouts, spill=spill, frame_bytes_max=1 << 16)
+@pytest.fixture
+def packer(tmp_path: Path) -> Packer:
+    return Packer(
+        runner_names=["python"],
+        refusals=Refusals({"python": {}}),
+        timeouts=Timeouts(of_task=lambda _task: 0.0),
+        spill=Spill(tmp_path, owner="s", bytes_max=1 << 20),
+        frame_bytes_max=1 << 16,
+    )
 
 
-@given(
-    created=st.lists(st.none() | st.integers(1, 1 << 60), min_size=1, max_size=40)
-    | st.lists(st.integers(1, 1 << 60), min_size=1, max_size=9),
-    returned=st.integers(0, 40),
-    answered=st.booleans(),
-    one_is_gone=st.booleans(),
-)
-def test_since_when_each_could_be_claimed(created: list[int | None], returned: int, answered: bool, one_is_gone: bool) -> None:
-    """What has come back has no such time; of the others those that nobody asked for were filed with the one before, or else the next."""
-    jobs, returned = len(created), min(returned, len(created))
-    rows = [JobRow(place + 1, b"jobs:one", b"[]", 0, at) for place, at in enumerate(created)]
-    shares = (Share(1, jobs - returned, jobs, returned, returned),) if answered else ()
-    claim = Claim(1 << 32, [row[0] for row in rows], [0] * jobs, None, shares)
-    fresh = [None] * returned + created[returned:] if answered else [None] * jobs
-    if one_is_gone:
-        del rows[-1]
-        fresh[-1] = None
-    packed = packer().pack(claim, rows, "python").jobs
-    latest = next((at for at in fresh if at is not None), 0)
-    expected = []
-    for place, at in enumerate(fresh[: len(rows)]):
-        latest = latest if at is None else at
-        expected.append(latest if answered and place >= returned else 0)
-    assert [job[SINCE] for job in packed] == expected
+def claim(created_us: list[int | None], *, returned: int, share: bool = True) -> tuple[Claim, list[JobRow]]:
+    job_ids = list(range(100, 100 + len(created_us)))
+    shares = (Share(1, len(job_ids) - returned, 0, returned, 0),) if share else ()
+    rows = [JobRow(job_id, b"m:f", b"[]", 0, us) for job_id, us in zip(job_ids, created_us, strict=True)]
+    return Claim(1 << 32, job_ids, [0] * len(job_ids), None, shares), rows
+
+
+def sinces(jobs: list[HeldJob]) -> list[object]:
+    return [job[SINCE] for job in jobs]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_jobs_beside_each_other_were_filed_together(packer: Packer, monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    """One whose time was not asked for has that of the one before it, or of the first whose time was; those that have come back, none."""
+    monkeypatch.setattr(Refusals, "reason", lambda *_: None)
+    cases: list[tuple[list[int | None], int, list[int]]] = [
+        ([5, 6, 7], 0, [5, 6, 7]),
+        ([None, 6, None, None, 9, None], 0, [6, 6, 6, 6, 9, 9]),
+        ([1, 2, None, 6, None], 2, [0, 0, 6, 6, 6]),
+        ([1, None, None], 1, [0, 0, 0]),
+        ([1, 2], 2, [0, 0]),
+    ]
+    for created_us, returned, expected in cases:
+        packed = packer.pack(*claim(created_us, returned=returned), "python", first=first)
+        assert sinces(packed.jobs) == expected[first:]
+
+
+def test_nobody_knows_what_a_claim_brought_whose_answer_was_lost(packer: Packer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Refusals, "reason", lambda *_: None)
+    assert sinces(packer.pack(*claim([5, 6], returned=0, share=False), "python").jobs) == [0, 0]
+
+
+def test_a_job_whose_row_is_gone_moves_no_time(packer: Packer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Refusals, "reason", lambda *_: None)
+    made, rows = claim([5, 6, 7], returned=0)
+    packed = packer.pack(made, [rows[0], rows[2]], "python")
+    assert (sinces(packed.jobs), len(packed.refused)) == ([5, 7], 1)
+
+
+@pytest.mark.parametrize(("times_us", "expected"), [([5], 5), ([5, 6, 9], 7), ([0, 6, 9], 0), ([0, 0], 0)])
+def test_a_frame_has_one_time_for_its_jobs(times_us: list[int], expected: int) -> None:
+    """That in the middle; none if a job among them has come back, which stands first."""
+    held: list[HeldJob] = [(0, 1, number, number, 0, 0, 0, 0, b"m:f", us, b"[]") for number, us in enumerate(times_us)]
+    ((_flags, payload, count),) = pack_jobs(held, 1)
+    assert (unpack_jobs(payload).since_us, count) == (expected, len(times_us))

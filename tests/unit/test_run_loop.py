@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import runners
+from farm.model import OutcomeKind
 from farm.ports import Job
 from farm.shm.frames import pack_jobs
 from farm.shm.generation import GenerationFile
 from farm.shm.ring import RingConsumer, RingProducer
 from farm.shm.slots import FREE, RUNNING
 from farm.shm.successes import SuccessProducer
+from farm.shm.tallies import bucket_of
+from farm.subworker import process
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.process import Subworker
 
@@ -64,9 +69,9 @@ class Bed:
         self._subworker = Subworker(order, descriptors, generation)
         self._jobs = RingProducer(generation.job_ring)
 
-    def run(self, *all_args: bytes) -> None:
-        """Hand it a job with each of these arguments, and have it run them."""
-        held = [(0, 1 << 32, 10 + index, index, 0, 0, 0, 0, b"m:f", 0, args) for index, args in enumerate(all_args)]
+    def run(self, *all_args: bytes, since_us: int = 0) -> None:
+        """Hand it a job with each of these arguments, which could be claimed since then, and have it run them."""
+        held = [(0, 1 << 32, 10 + index, index, 0, 0, 0, 0, b"m:f", since_us, args) for index, args in enumerate(all_args)]
         self._jobs.put_frames([(0, flags, payload) for flags, payload, _count in pack_jobs(held, 1)])
         self._subworker._run_all(self._subworker._jobs.take(16))
 
@@ -133,3 +138,35 @@ def was_woken(descriptor: int) -> bool:
         return os.eventfd_read(descriptor) > 0
     except BlockingIOError:
         return False
+
+
+def test_jobs_are_counted_with_their_times(generation: GenerationFile, bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short ones count with their mean, together; one that takes 0.2 ms or more, or fails, for itself. Nothing is lost or counted twice."""
+    now_ns = 10**12
+
+    def work(job: Job) -> None:
+        nonlocal now_ns
+        now_ns += abs(job.args) * 1000
+        assert job.args > 0
+
+    monkeypatch.setattr(process, "monotonic_clock", lambda: now_ns)
+    Watching.look = staticmethod(work)
+    # The mean of ten is 11; the two behind them are longer than a look is away, the last of all longer than publishing closely takes.
+    times_us = [10, 12] * 5 + [500] + [10] * 3 + [300, -10, 10, -4000, 20, 20, 5000]
+    bed.run(*(b"%d" % time_us for time_us in times_us), since_us=10**15 + 10**9 - 7_000_000)
+    tally = generation.tallies.read()["m:f"]
+    assert tally.ended == {OutcomeKind.SUCCEEDED: 19, OutcomeKind.FAILED: 2}
+    expected = Counter(map(bucket_of, [11] * 10 + [500] + [10] * 3 + [300, 10, 10, 4000, 20, 20, 5000]))
+    assert {bucket: count for bucket, count in enumerate(tally.run.counts) if count} == expected
+    assert tally.run.sum_s == pytest.approx(sum(map(abs, times_us)) / 1e6)
+    # Each had waited for seven seconds and for those before it, less what the start of its stretch is early.
+    starts_us = list(accumulate(map(abs, times_us), initial=0))[:-1]
+    assert tally.queue.count == len(times_us)
+    assert tally.queue.sum_s == pytest.approx(sum(7 + start_us / 1e6 for start_us in starts_us), abs=len(times_us) * 0.0002)
+
+
+def test_of_jobs_that_come_back_no_wait_is_counted(generation: GenerationFile, bed: Bed) -> None:
+    Watching.look = staticmethod(lambda _job: None)
+    bed.run(b"1", b"2")
+    tally = generation.tallies.read()["m:f"]
+    assert (tally.run.count, tally.queue.count) == (2, 0)

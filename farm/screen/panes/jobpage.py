@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from farm.screen.columns import filled
@@ -27,11 +28,14 @@ LABELS = {"memory_bytes": "memory", "created_at": "created", "run_at": "due", "e
           "started_at": "started", "finished_at": "finished"}  # fmt: skip
 LOG_LINES_MAX = 2_000
 """The last lines of the logs are those that tell why."""
+OLD_LINES_MAX = 10
+"""Of an earlier attempt: `farm logs` has all of it."""
 STATES = {"succeeded": "good", "failed": "bad", "cancelled": "warning", "retrying": "warning", "running": "busy", "claimed": "busy"}
 
 
+@lru_cache(maxsize=2)
 def job_page(job_id: int, page: JobPage | None, width: int, glyphs: Glyphs) -> list[Row]:
-    """Return the page; page: what was looked up last, perhaps of another job."""
+    """Return the page; page: what was looked up last, perhaps of another job. Thousands of lines of a log are made once, not each frame."""
     rows = [title_row("Job", (str(job_id),), "", width, glyphs, focused=True)]
     if page is None or page.job_id != job_id or (page.job is None and not page.error):
         return [*rows, filled([(f" looking{glyphs.ellipsis}", "dim")], width, glyphs)]
@@ -49,9 +53,11 @@ def job_page(job_id: int, page: JobPage | None, width: int, glyphs: Glyphs) -> l
     if job.get("error"):
         rows += labelled("error", _error(job["error"], glyphs), width, glyphs)
     attempts = job.get("attempts")
-    for attempt in attempts if isinstance(attempts, list) else ():
-        if isinstance(attempt, Mapping):
-            rows += _attempt(attempt, width, glyphs)
+    known = [attempt for attempt in attempts if isinstance(attempt, Mapping)] if isinstance(attempts, list) else []
+    for attempt in known:
+        rows += _attempt(attempt, width, glyphs)
+        if attempt is not known[-1]:
+            rows += _printed(attempt.get("log"), width, glyphs)
     rows += _logs(job.get("logs"), width, glyphs)
     return rows
 
@@ -78,6 +84,18 @@ def _attempt(attempt: Mapping[str, Any], width: int, glyphs: Glyphs) -> list[Row
     traceback = error.get("traceback") if isinstance(error, Mapping) else None
     lines = clean_lines(str(traceback), ascii_only=glyphs.ascii_only) if traceback else [_error(error, glyphs)]
     return rows + _block(lines, width, glyphs)
+
+
+def _printed(log: object, width: int, glyphs: Glyphs) -> list[Row]:
+    """Return the end of what an earlier attempt has printed."""
+    if not log:
+        return []
+    lines = clean_lines(str(log), ascii_only=glyphs.ascii_only)
+    shown = lines[-OLD_LINES_MAX:]
+    return [
+        filled([(f"  it printed, the last {len(shown)} of {len(lines):,} lines:", "dim")], width, glyphs),
+        *_block(shown, width, glyphs),
+    ]
 
 
 def _logs(logs: object, width: int, glyphs: Glyphs) -> list[Row]:

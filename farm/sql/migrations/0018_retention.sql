@@ -260,7 +260,8 @@ DECLARE
 BEGIN
     FOREACH parent IN ARRAY ARRAY['job', 'result', 'failure'] LOOP
         key := CASE parent WHEN 'job' THEN 'id' ELSE 'job_id' END;
-        -- Of the results each says itself what becomes of it. Failures are few, and looked up one by one (OFFSET 0).
+        -- Of the results each says itself what becomes of it. Failures are few, as are jobs that are named: looked up one by one (OFFSET 0),
+        -- where a join would read all results between them.
         EXECUTE format(
             'INSERT INTO farm.%I SELECT k.* FROM farm.%I AS k WHERE k.shard = 0 AND k.%I %s%s AND NOT %s',
             farm.partition_table(parent, pruning.numbers[cardinality(pruning.numbers)], pruning.revision), parent, key, within,
@@ -269,7 +270,7 @@ BEGIN
                 WHEN 'result' THEN format(goes, 'k', 'k')
                 ELSE format(
                     'EXISTS (SELECT FROM farm.result AS r WHERE r.shard = 0 AND r.job_id = k.%I AND r.job_id %s AND %s%s)',
-                    key, within, format(goes, 'r', 'r'), CASE parent WHEN 'failure' THEN ' OFFSET 0' END)
+                    key, within, format(goes, 'r', 'r'), CASE WHEN parent = 'failure' OR ids IS NOT NULL THEN ' OFFSET 0' END)
             END);
         GET DIAGNOSTICS copied = ROW_COUNT;
         IF parent = 'job' THEN
@@ -284,6 +285,7 @@ $$;
 CREATE FUNCTION farm.copy_changes(pruning farm.pruning) RETURNS int
 LANGUAGE plpgsql
 SET search_path = pg_catalog
+SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $$
 DECLARE
