@@ -51,6 +51,11 @@ def storable(log: bytes) -> bytes:
     return log.decode("utf-8", "replace").replace("\0", _REPLACED).encode()
 
 
+def in_ascii(log: bytes) -> bytes:
+    """Return a log that a database of any encoding takes: what is not ASCII as `\\u2713` and the like."""
+    return storable(log).decode().encode("ascii", "backslashreplace")
+
+
 def _marker(bytes_left_out: int, where: str) -> bytes:
     return f"[... {bytes_left_out:,} bytes left out {where}]\n".encode()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum, StrEnum
 from itertools import compress, groupby
 from typing import Any, NamedTuple
@@ -189,6 +189,13 @@ class Outcomes:
             return self.others[0], b""
         fields = (self.lease_ids[0], self.positions[0], self.job_ids()[0], 0, OutcomeKind.SUCCEEDED, 0, 0, self.values[0])
         return Outcome(*fields, log=self.logs[0] if self.logs else b""), self.heads[0][14:]
+
+    def with_logs(self, change: Callable[[bytes], bytes]) -> Outcomes | None:
+        """Return the same outcomes with their logs changed, None if there is nothing to change."""
+        changed = self._part(slice(None), slice(None))
+        changed.logs = [change(log) for log in self.logs]
+        changed.others = [outcome._replace(log=change(outcome.log)) for outcome in self.others]
+        return changed if (changed.logs, changed.others) != (self.logs, self.others) else None
 
     def _part(self, successes: slice, others: slice) -> Outcomes:
         part = Outcomes(self.others[others])

@@ -1,6 +1,6 @@
 """The process that runs one job again: set up as a subworker of its lane is, it runs that job, says what it came to, and ends.
 
-Arguments: the descriptors that it reads its order from, and writes its answers to.
+Arguments: the descriptors that it reads its order from, and writes its answers to, and the process that it ends with.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import faulthandler
 import io
 import os
+import signal
 import sys
 import time
 from contextlib import suppress
 from typing import Any
 
 import runners
+from farm import linux
 from farm.model import OutcomeKind
 from farm.ports import Job, SubworkerContext
 from farm.replay.order import ENDED, NOT_SET_UP, READY, ReplayOrder, answer, decoded
@@ -35,7 +37,11 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)
-    order_fd, answer_fd = map(int, sys.argv[1:])
+    order_fd, answer_fd, parent = map(int, sys.argv[1:])
+    # Nobody would end it at its time any more, or hear what it came to.
+    linux.signal_at_parent_death(signal.SIGKILL)
+    if os.getppid() != parent:
+        return NOT_SET_UP
     os.set_inheritable(answer_fd, False)
     with open(order_fd, "rb") as orders:
         order = decoded(orders.read())

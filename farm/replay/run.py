@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import orjson
 
+from farm import linux
 from farm.errors import FarmError
 from farm.model import OutcomeKind
 from farm.replay.order import ENDED, NOT_SET_UP, READY, ReplayOrder
@@ -25,6 +27,8 @@ from farm.supervisor.spawn import SINGLE_THREADED, child_environment
 from farm.units import format_duration
 
 LOOK_S = 0.05
+LAST_WORDS_S = 1.0
+"""How long what it has printed is read after its end."""
 OUTPUT_BYTES_MAX = 64 << 10
 """So much of what a job prints is kept, to be shown beside what it printed before; all of it is passed on."""
 
@@ -60,9 +64,12 @@ class Replayed:
 def replay(order: ReplayOrder, *, timeout_s: float, pass_on: Callable[[bytes], None]) -> Replayed:
     """Run the job now, in a process of its own, and wait for its end. Under the debugger nothing limits its time.
 
-    timeout_s: 0 for no limit. pass_on: gets what it prints, as it comes. Raises FarmError if it could not be set up. Ctrl-C ends the job.
+    timeout_s: 0 for no limit. pass_on: gets what it prints, as it comes. Raises FarmError if it could not be set up. Ctrl-C ends the job;
+    so does whatever else ends us. From now on this process tells others nothing of its memory and environment. Main thread only.
     """
-    with _Process(order) as process:
+    # There the DSN may stand, and the job's code has never been told of it.
+    linux.hide_memory()
+    with _leaving_in_order(), _Process(order) as process:
         if not order.debugger:
             return process.watch(timeout_s, pass_on)
         # Ctrl-C is meant for the job, or its debugger. Ignored only now: what is ignored when it starts, it would ignore too.
@@ -71,6 +78,21 @@ def replay(order: ReplayOrder, *, timeout_s: float, pass_on: Callable[[bytes], N
             return process.watch(0.0, pass_on)
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _leaving_in_order() -> Iterator[None]:
+    """Have the signals that would end us at once be heard as Ctrl-C is: what the job has started would go on without us."""
+
+    def leave(number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Process:
@@ -92,7 +114,7 @@ class _Process:
         if not self._order.debugger:
             self._prints, print_in = os.pipe()
             standard = {"stdin": subprocess.DEVNULL, "stdout": print_in, "stderr": print_in, "start_new_session": True}
-        command = [sys.executable, "-P", "-m", "farm.replay.child", str(order_out), str(answer_in)]
+        command = [sys.executable, "-P", "-m", "farm.replay.child", str(order_out), str(answer_in), str(os.getpid())]
         self._process = subprocess.Popen(
             command, env={**child_environment(), **SINGLE_THREADED}, pass_fds=(order_out, answer_in), **standard
         )
@@ -100,7 +122,7 @@ class _Process:
         os.close(answer_in)
         if self._prints >= 0:
             os.close(print_in)
-        with open(order_in, "wb") as orders, suppress(BrokenPipeError):
+        with suppress(BrokenPipeError), open(order_in, "wb") as orders:
             orders.write(self._order.encoded())
         return self
 
@@ -125,11 +147,13 @@ class _Process:
         return self._outcome()
 
     def _watch(self, selector: selectors.BaseSelector, timeout_s: float) -> None:
-        alive = True
-        while selector.get_map() and (alive or len(selector.get_map()) > 1):
+        alive, until = True, float("inf")
+        # Who has left its group, and prints on, is none of ours any more.
+        while time.monotonic() < until and (alive or selector.get_map()):
             for key, _events in selector.select(LOOK_S if alive else 0.2):
                 if key.data is None:
-                    alive = False
+                    alive, until = False, time.monotonic() + LAST_WORDS_S
+                    selector.unregister(key.fd)
                     # What it has left running holds its pipes: that has no more to say.
                     self._kill()
                 elif not key.data():
@@ -160,8 +184,10 @@ class _Process:
         if self._order.debugger:
             self._process.kill()
             return
+        # Once it is reaped, its number may be another's.
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            if self._process.returncode is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def _hear(self) -> bool:
         piece = os.read(self._answers, 1 << 16)
@@ -214,4 +240,8 @@ def _error_of(kind: OutcomeKind, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _told(status: int) -> str:
-    return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit code {status}"
+    if status >= 0:
+        return f"ended with exit code {status}"
+    # Those for real time have no names.
+    named = {number.value: number.name for number in signal.Signals}
+    return f"was killed by {named.get(-status, f'signal {-status}')}"

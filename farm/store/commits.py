@@ -13,6 +13,7 @@ import psycopg
 
 from farm.errors import StoreError, StoreUnavailable
 from farm.failpoints import passing
+from farm.joblog import in_ascii
 from farm.model import CommitReport, FailedAttempt, Outcome, OutcomeKind, Outcomes
 from farm.retry import Policies
 from farm.store.connection import DeadlineConnection
@@ -86,6 +87,9 @@ class CommitStore:
     def _commit_apart(self, outcomes: Outcomes, now_ns: int, again: bool, error: psycopg.Error) -> CommitReport:
         """Commit the halves of a batch that was refused, down to the outcome at fault, which fails its job instead."""
         if len(outcomes) == 1:
+            # Where the database is not in UTF-8 some characters cannot be stored. No job fails for those of its log.
+            if (plain := outcomes.with_logs(in_ascii)) is not None:
+                return self.commit(plain, now_ns=now_ns, again=again)
             return self._commit_unstorable(*outcomes.only(), now_ns, again, error)
         reports: list[CommitReport] = []
         refused: StoreError | None = None
@@ -109,13 +113,16 @@ class CommitStore:
         # The number in the frame may be nonsense itself: the process that wrote it also runs foreign code.
         job_id = (found[0][0] if found else None) or outcome.job_id
         failed = outcome._replace(job_id=job_id, kind=kind, payload=payload, peak_bytes=0)
+        # Times that the table has refused are not offered again.
+        known = b"" if isinstance(error, psycopg.errors.CheckViolation) else moments
         try:
             if isinstance(error, psycopg.errors.UniqueViolation) and job_id == outcome.job_id:
                 raise error
-            # Times that the table has refused are not offered again.
-            known = b"" if isinstance(error, psycopg.errors.CheckViolation) else moments
             return self._commit(Outcomes([failed]), now_ns, again, known)
         except (psycopg.DataError, psycopg.IntegrityError) as still:
+            if known and still is not error:
+                # Its times may be nonsense, too.
+                return self._commit_unstorable(outcome, b"", now_ns, again, error)
             # A job that has its result already: a mistake of ours, to be heard of, but not one that should stop every other job.
             once = partial(_commit_once, policies=self.policies, outcomes=Outcomes([failed]), now_ns=now_ns, rows_wanted=False)
             self._session.run(once)

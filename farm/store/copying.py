@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import psycopg
@@ -46,11 +47,17 @@ def copy_database(source: Session, target: Session, *, progress: Progress) -> Co
     """Copy all rows and sequences; what is in the new database stands there in whole, or not at all.
 
     The sessions are used by nobody else and have a deadline of COPY_S_MAX. While it lasts nothing can be written to the old database,
-    and reading goes on. Raises StoreError if hosts are at work there, if the new one is not empty, or if both are the same.
+    and reading goes on. Raises StoreError if hosts are at work there, if the new one is not empty or does not take a row, or if both are
+    the same.
     """
     schema.require(source)
     schema.migrate(target)
-    return source.run(lambda old: target.run(lambda new: _copy(old, new, progress)))
+    copied = source.run(lambda old: target.run(lambda new: _copy(old, new, progress)))
+    if copied.rows:
+        # It is all there. What the planner has to know comes by itself, too, only later.
+        with suppress(StoreError):
+            target.run(lambda new: _analyze(new, copied.rows))
+    return copied
 
 
 def _copy(old: DeadlineConnection, new: DeadlineConnection, progress: Progress) -> Copied:
@@ -68,16 +75,20 @@ def _copy(old: DeadlineConnection, new: DeadlineConnection, progress: Progress) 
         copied = _copy_rows(old, new, tables, progress)
         for (name,) in old.execute(load("list_sequences")).fetchall():
             _copy_sequence(old, new, name)
-        new.execute("COMMIT")
+        # In this order: if the old one cannot say that all was read in one moment, nothing stands in the new one.
         old.execute("COMMIT")
+        new.execute("COMMIT")
     except BaseException:
         for connection in (new, old):
             if not connection.broken and not connection.closed:
                 connection.rollback()
         raise
-    filled = [sql.Identifier(SCHEMA, table) for table in copied.rows]
-    new.execute(sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(filled)))
     return copied
+
+
+def _analyze(new: DeadlineConnection, tables: Iterable[str]) -> None:
+    filled = [sql.Identifier(SCHEMA, table) for table in tables]
+    new.execute(sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(filled)))
 
 
 def _begin(connection: DeadlineConnection) -> None:
@@ -129,7 +140,7 @@ def _copy_rows(old: DeadlineConnection, new: DeadlineConnection, tables: list[Ta
         what = sql.SQL("{} ({})").format(
             sql.Identifier(SCHEMA, table.name), sql.SQL(", ").join(sql.Identifier(column) for column in table.columns)
         )
-        with old.cursor() as reading, new.cursor() as writing:
+        with old.cursor() as reading, new.cursor() as writing, _told_where(table):
             with (
                 reading.copy(sql.SQL("COPY {} TO STDOUT (FORMAT binary)").format(what)) as source,
                 writing.copy(sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(what)) as sink,
@@ -146,6 +157,16 @@ def _copy_rows(old: DeadlineConnection, new: DeadlineConnection, tables: list[Ta
         before += table.size_bytes
         progress(before, total)
     return Copied(rows, copied)
+
+
+@contextmanager
+def _told_where(table: Table) -> Iterator[None]:
+    """Say of which table a row is refused, such as by a database in another encoding, which has no character for some."""
+    try:
+        yield
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        reason = error.diag.message_primary or str(error)
+        raise StoreError(f"the new database does not take a row of farm.{table.name}: {reason}") from error
 
 
 def _copy_sequence(old: DeadlineConnection, new: DeadlineConnection, name: str) -> None:

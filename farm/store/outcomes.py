@@ -146,11 +146,16 @@ class Rows:
         """
         cells = _Cells(lease_id)
         sizes = map(len, values)
-        if attempts is None and not logs:
-            middles: Iterable[bytes] = map(cells.__getitem__, sizes)
+        if attempts is None:
+            # Nearly all are alike, and most have printed nothing: those share their cells.
+            middles: Iterable[bytes] = (
+                [cells.of(size, 1, log) if log else cells[size] for size, log in zip(sizes, logs, strict=True)]
+                if logs
+                else map(cells.__getitem__, sizes)
+            )
         else:
-            used = repeat(0) if attempts is None else (attempts[position] for position in positions)
-            middles = [cells.of(size, before + 1, log) for size, before, log in zip(sizes, used, logs or repeat(b""), strict=False)]
+            used = [attempts[position] + 1 for position in positions]
+            middles = map(cells.of, sizes, used, logs or repeat(b""))
         self.results.extend(chain.from_iterable(zip(heads, middles, values, strict=True)))
 
     def add_other(self, held: Held, asked: Asked = NOTHING_ASKED, policy: Policy = NO_POLICY, crashes: int = 0) -> None:

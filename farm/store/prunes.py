@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+from time import monotonic
 from typing import NamedTuple
 
 from farm.model import Retention, TableUser
@@ -106,10 +108,16 @@ class PruneStore:
         """Take the turn to look for what is due; False: some host has, in the last every_s."""
         return bool(self._session.fetch("take_look", {"every_s": every_s}))
 
-    def begin_due(self, retention: Retention) -> bool:
-        """Begin with the oldest partition of which enough may go; False: there is none, or somebody is in the way."""
+    def begin_due(self, retention: Retention, *, looking_s: float = inf) -> bool:
+        """Begin with the oldest partition of which enough may go; False: there is none, or somebody is in the way.
+
+        looking_s: after so long no further partition is looked at. What was read from a slow disk is read from memory the next time.
+        """
         before: Partition | None = None
+        until = monotonic() + looking_s
         for partition in self.partitions():
+            if monotonic() > until:
+                break
             if partition.closed and self.sample(partition, retention).due:
                 return self.begin(mergeable(before) or partition, partition, retention)
             before = partition

@@ -6,8 +6,9 @@ for it: what reads them as JSON fails, and only then somebody looks closer. Jobs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
+from inspect import iscoroutine
 from typing import Any, Final
 
 from farm.ports import Job
@@ -46,14 +47,15 @@ class Traced:
 
         def run_traced(job: Job) -> Any:
             with span_of(job, self._traceparent, lane=self._lane):
-                return run(job)
+                value = run(job)
+            # A function that only makes what is to be awaited, as a decorated one may: the job begins there.
+            return self.awaited(value) if iscoroutine(value) else value
 
         return run_traced
 
 
-@contextmanager
-def span_of(job: Job, traceparent: str, *, lane: str) -> Iterator[None]:
-    """Be in a span of the job's own, below the one that it was enqueued in. Where OpenTelemetry is not installed, nothing happens.
+def span_of(job: Job, traceparent: str, *, lane: str) -> AbstractContextManager[Any]:
+    """Return a span of the job's own to be in, below the one that it was enqueued in; where OpenTelemetry is not installed, it is nothing.
 
     What the job raises is noted in the span and goes on.
     """
@@ -61,8 +63,8 @@ def span_of(job: Job, traceparent: str, *, lane: str) -> Iterator[None]:
         from opentelemetry.trace import SpanKind, get_tracer
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
     except ImportError:
-        yield
-        return
+        # Nothing of the job's runs in here: its own errors would speak of this one.
+        return nullcontext()
     parent = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
     attributes: dict[str, str | int] = {
         "messaging.system": "farm",
@@ -72,5 +74,4 @@ def span_of(job: Job, traceparent: str, *, lane: str) -> Iterator[None]:
         "farm.lane": lane,
         "farm.attempt": job.attempt,
     }
-    with get_tracer(TRACER).start_as_current_span(job.task, context=parent, kind=SpanKind.CONSUMER, attributes=attributes):
-        yield
+    return get_tracer(TRACER).start_as_current_span(job.task, context=parent, kind=SpanKind.CONSUMER, attributes=attributes)

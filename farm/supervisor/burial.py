@@ -74,7 +74,8 @@ def exhausted(generation: Generation) -> Doom | None:
     """Return why a subworker has ended that had no memory for its own work, or that the kernel has ended at the limit of its control
     group; None if neither is why. Its jobs alone can have taken it."""
     code, group = None if generation.exit_status is None else os.waitstatus_to_exitcode(generation.exit_status), generation.group
-    by_kernel = code == -signal.SIGKILL and group is not None and group.kills > 0
+    # One of a program that an earlier job had left was heard of before: whoever has killed this one, it was not for that.
+    by_kernel = code == -signal.SIGKILL and group is not None and group.new_kills() > 0
     if code != EXHAUSTED and not by_kernel:
         return None
     running = generation.running()

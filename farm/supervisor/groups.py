@@ -146,6 +146,9 @@ class Groups:
         # Where it cannot be written the farm has other troubles, and what a killed run has left is empty groups.
         with suppress(OSError):
             if homes:
-                self._notes.write_text("".join(f"{home}\n" for home in homes), "utf-8")
+                # Killed in the middle of this, we must have lost none of them: nobody else knows where they are.
+                fresh = self._notes.with_name(f"{NOTES}.new")
+                fresh.write_text("".join(f"{home}\n" for home in homes), "utf-8")
+                fresh.replace(self._notes)
             else:
                 self._notes.unlink(missing_ok=True)

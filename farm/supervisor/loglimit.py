@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 from farm.dsn import without_passwords
 
@@ -30,6 +31,13 @@ class Limited(logging.Handler):
         self._ends_at = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on, or count it. One that cannot be put into words is a mistake of ours that stops nobody."""
+        try:
+            self._pass(record)
+        except Exception:
+            self.handleError(record)
+
+    def _pass(self, record: logging.LogRecord) -> None:
         now = self._clock()
         if now >= self._ends_at:
             self._begin_again(now)
@@ -61,9 +69,19 @@ class Limited(logging.Handler):
 
 
 def _without_secrets(record: logging.LogRecord) -> logging.LogRecord:
-    """Return a record with `***` for what may be a password: nothing should hold one, and this is the last place to see to it."""
+    """Return a record with `***` for what may be a password, in its text and in what goes along with it: nothing should hold one, and this
+    is the last place to see to it. The formatters do the same for an exception's text, which they make."""
+    given = {name: record.__dict__[name] for name in ("rows", "fields") if name in record.__dict__}
     text = record.getMessage()
-    clean = without_passwords(text)
+    clean, along = without_passwords(text), _clean(given)
     if clean != text:
-        record = logging.makeLogRecord({**record.__dict__, "msg": clean, "args": None})
-    return record
+        along |= {"msg": clean, "args": None}
+    return record if along == given else logging.makeLogRecord({**record.__dict__, **along})
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_passwords(value)
+    if isinstance(value, dict):
+        return {name: _clean(item) for name, item in value.items()}
+    return type(value)(map(_clean, value)) if type(value) in (list, tuple) else value

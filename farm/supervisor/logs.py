@@ -13,9 +13,11 @@ import sys
 import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import orjson
 
+from farm.dsn import without_passwords
 from farm.supervisor.loglimit import Limited
 
 WAIT_S = 0.2
@@ -26,7 +28,13 @@ FILE_BYTES_MAX = 8 << 20
 """A log file that has become so long is put aside as `NAME.1`, in the place of the one before."""
 
 
-class TextFormatter(logging.Formatter):
+class _Formatter(logging.Formatter):
+    def formatException(self, ei: Any) -> str:
+        """Return a traceback without passwords: somebody else's error may have one in it."""
+        return without_passwords(super().formatException(ei))
+
+
+class TextFormatter(_Formatter):
     """`12:04:31.250 WARNING text`; the level only where it is not INFO. A record's `rows` stand below it, a line each."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -37,7 +45,7 @@ class TextFormatter(logging.Formatter):
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_Formatter):
     """One object a line: time (UTC), level, logger, event, message, a record's own `fields`, exception: where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, compress, count, repeat
 from operator import itemgetter, sub
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from farm.model import Claim, JobRow, Outcome, OutcomeKind
 from farm.shm.frames import JOB_COLUMNS_BYTES, JOB_HEAD, SPILLED, HeldJob
@@ -131,6 +131,8 @@ def _sinces(claim: Claim, created_us: Sequence[int | None]) -> Iterator[int]:
     returned = sum(share.returned for share in claim.shares) if claim.shares else len(created_us)
     fresh = created_us[returned:]
     known = list(compress(count(), fresh))
+    if len(known) == len(fresh):
+        return chain(repeat(0, returned), cast(Sequence[int], fresh))
     # Nothing is done here for each job: the lengths of the stretches are all that is reckoned.
     lengths = map(sub, [*known[1:], len(fresh)], [0, *known[1:]]) if known else [len(fresh)]
     times_us = [fresh[place] or 0 for place in known] or [0]

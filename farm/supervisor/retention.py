@@ -14,6 +14,9 @@ from farm.units import counted, format_duration
 
 LOOK_EVERY_S = 5.0
 """For what somebody else has begun."""
+LOOKING_S_MAX = 10.0
+"""So long a look may take at the most: a hundred partitions on a slow disk hold up all else that its thread does, and look like a thread
+that is stuck."""
 TURN_S = 60.0
 """So often some host looks for partitions of which enough may go."""
 AGAIN_S = 600.0
@@ -70,7 +73,7 @@ class PruneStore(Protocol):
     def drop(self) -> bool: ...
     def take_look(self, every_s: float) -> bool: ...
     def begin_next(self, older_than_s: float) -> bool: ...
-    def begin_due(self, retention: Retention) -> bool: ...
+    def begin_due(self, retention: Retention, *, looking_s: float) -> bool: ...
 
 
 class Pruner:
@@ -123,7 +126,7 @@ class Pruner:
             return LOOK_EVERY_S
         if self._store.begin_next(max(PARTITION_AGE_S_MIN, shortest_s / PARTS_OF_AGE)):
             log.info("new jobs go into another partition: old ones will be removed with theirs")
-        return 0.0 if self._store.begin_due(self._retention) else LOOK_EVERY_S
+        return 0.0 if self._store.begin_due(self._retention, looking_s=LOOKING_S_MAX) else LOOK_EVERY_S
 
     def _prune(self) -> float:
         passing("retention.before_copy")

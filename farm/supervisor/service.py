@@ -9,17 +9,19 @@ import os
 import socket
 import time
 from collections.abc import Callable, MutableMapping
-from contextlib import suppress
 
 STATUS_CHARS_MAX = 200
 FEEDS = 3
 """The watchdog is fed so often within the time that it has patience for."""
+OWED_S = 0.2
+"""How soon a word is said again for which there was no room: a manager that never hears that we are ready ends us."""
 TALK_S_MAX = 10.0
 """How often the manager is told anew how the farm does, if that has changed."""
 
 
 class Service:
-    """Speaks to the service manager. A message that cannot be sent is lost: a farm does not stop for that.
+    """Speaks to the service manager. A farm does not stop for a message that cannot be sent: it is lost, or, if it says that the farm is
+    ready, said again.
 
     Modes: starting; ready; reloading, for a moment; stopping, for good.
     """
@@ -38,7 +40,9 @@ class Service:
         self._feed_s = int(patience_us) / 1e6 / FEEDS if self._address and is_ours and patience_us.isdecimal() else 0.0
         self._feed_at = 0.0
         self._talk_at = 0.0
-        self._status = ""
+        self._status = self._stuck = ""
+        self._owed: tuple[str, ...] = ()
+        """What is to be said again."""
         self._stopping = False
 
     @property
@@ -49,7 +53,8 @@ class Service:
     def tell_ready(self, status: str) -> None:
         """Say that work is taken, or that a reload is done."""
         if not self._stopping:
-            self._send("READY=1", f"STATUS={_line(status)}")
+            self._owed = ("READY=1", f"STATUS={_line(status)}")
+            self._pay()
 
     def tell_reloading(self) -> None:
         """Say that the configuration is being read again. tell_ready() follows, whatever comes of it."""
@@ -58,7 +63,7 @@ class Service:
 
     def tell_stopping(self, status: str, left_s: float) -> None:
         """Say that the farm leaves, and within which time: the manager has that much more patience."""
-        self._stopping = True
+        self._stopping, self._owed = True, ()
         self._send("STOPPING=1", f"EXTEND_TIMEOUT_USEC={round(left_s * 1e6)}", f"STATUS={_line(status)}")
 
     def step(self, now: float, status: Callable[[], str], stuck: Callable[[], str]) -> float:
@@ -69,16 +74,19 @@ class Service:
         """
         if self._socket is None:
             return float("inf")
+        self._pay()
         if self._feed_s and now >= self._feed_at:
             self._feed_at = now + self._feed_s
-            if why := stuck():
-                self._tell_status(f"stuck: {why}")
-            else:
+            before, self._stuck = self._stuck, stuck()
+            if self._stuck != before:
+                self._talk_at = now
+            if not self._stuck:
                 self._send("WATCHDOG=1")
         if now >= self._talk_at:
             self._talk_at = now + TALK_S_MAX
-            self._tell_status(status())
-        return min(self._talk_at, self._feed_at if self._feed_s else float("inf")) - now
+            self._tell_status(f"stuck: {self._stuck}" if self._stuck else status())
+        next_at = min(self._talk_at, self._feed_at if self._feed_s else float("inf"))
+        return min(next_at - now, OWED_S) if self._owed else next_at - now
 
     def close(self) -> None:
         """Say nothing any more; may be called again."""
@@ -91,10 +99,21 @@ class Service:
             self._status = status
             self._send(f"STATUS={_line(status)}")
 
-    def _send(self, *lines: str) -> None:
+    def _pay(self) -> None:
+        if self._owed and self._send(*self._owed):
+            self._owed = ()
+
+    def _send(self, *lines: str) -> bool:
+        """Send a message; False if that may be tried again."""
         if self._socket is not None:
-            with suppress(OSError):
+            try:
                 self._socket.sendto("\n".join(lines).encode(), self._address)
+            except BlockingIOError:
+                return False
+            except OSError:
+                # Nobody is there to hear it.
+                return True
+        return True
 
 
 def _address(named: str) -> bytes:

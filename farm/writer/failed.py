@@ -60,10 +60,10 @@ class Failed:
 def why(failed: FailedAttempt) -> str:
     """Say in one line what an attempt came to: the name of the error and its message, or the message where the kind says the rest."""
     error = _error(failed.outcome.payload)
-    message = " ".join(str(error.get("message") or "").split())
+    message = " ".join(_text(error, "message").split())
     if failed.outcome.kind != OutcomeKind.FAILED:
         return message
-    name = str(error.get("type") or "").rpartition(".")[2]
+    name = _text(error, "type").rpartition(".")[2]
     return f"{name}: {message}" if name and message else name or message
 
 
@@ -74,6 +74,12 @@ def _error(payload: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return error if isinstance(error, dict) else {}
+
+
+def _text(error: dict[str, Any], name: str) -> str:
+    """Return a text of an error; whatever else stands there is none, and may be of any depth."""
+    text = error.get(name)
+    return text if isinstance(text, str) else ""
 
 
 def _at(failure: Failure) -> int:

@@ -160,6 +160,61 @@ def test_under_the_debugger_it_stops_in_the_function_and_where_it_failed(make_fa
         os.close(ours)
 
 
+WITHOUT_FARM = """
+import sys
+from farm.replay.order import ReplayOrder
+from farm.replay.run import replay
+from farm.subworker.order import ForkOrder
+
+fork = ForkOrder(
+    name="replay", path="", lane="default", concurrency=1, memory_bytes=64_000_000,
+    runners=(("python", {"path": [sys.argv[1]], "allow": ["chores:*"]}),), env={}, cpus=(), nice=0, setup="", spill_directory="",
+    spill_owner="", spill_bytes_max=0, supervisor_pid=0,
+)
+order = ReplayOrder(fork=fork, job_id=1, task="chores:" + sys.argv[2], args=sys.argv[3:], attempt=1, debugger=False)
+came_to = replay(order, timeout_s=0.0, pass_on=lambda piece: None)
+print(came_to.kind, came_to.error)
+"""
+CHORES = Path(__file__).parent / "tasks"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_what_runs_ends_with_whoever_has_it_run(number: signal.Signals, tmp_path: Path) -> None:
+    """And only a kill leaves what it has started: to that nobody can say anything before."""
+    effects, gone = tmp_path / "effects", tmp_path / "gone"
+    process = subprocess.Popen([sys.executable, "-c", WITHOUT_FARM, str(CHORES), "start_and_wait", str(effects), str(gone)])
+    try:
+        wait_for(lambda: effects.exists() and effects.read_text().endswith("\n"), "the job's start")
+        job, program = map(int, effects.read_text().split())
+        process.send_signal(number)
+        process.wait(30)
+        wait_for(lambda: not Path(f"/proc/{job}").exists(), "the job's end")
+        if number is not signal.SIGKILL:
+            wait_for(lambda: not Path(f"/proc/{program}").exists(), "the end of what it has started")
+    finally:
+        gone.touch()
+        process.kill()
+        process.wait()
+
+
+def test_the_job_cannot_look_into_whoever_has_it_run() -> None:
+    """Its database's DSN may stand in that one's environment."""
+    script = f"{WITHOUT_FARM}\nimport ctypes\nprint('dumpable', ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    done = subprocess.run([sys.executable, "-c", script, str(CHORES), "who"], capture_output=True, text=True, timeout=40, check=False)
+    assert done.stdout.splitlines()[-1] == "dumpable 0", done.stderr
+
+
+def test_a_signal_without_a_name_and_one_that_prints_on_for_ever(tmp_path: Path) -> None:
+    """What has left the group of the job, and prints on, does not hold up the answer."""
+    gone = tmp_path / "gone"
+    command = [sys.executable, "-c", WITHOUT_FARM, str(CHORES), "leave_printer", str(gone)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=40, check=False)
+    finally:
+        gone.touch()
+    assert done.stdout.startswith("crashed {'type': 'Crashed', 'message': 'its process was killed by signal 40'"), done.stderr
+
+
 def _read_until(fd: int, mark: bytes, *, to_the_end: bool = False) -> str:
     shown = b""
     while to_the_end or mark not in shown:

@@ -140,6 +140,8 @@ def batch_of(outcomes: Sequence[Outcome]) -> Outcomes:
         batch.positions.append(one.position)
         batch.heads.append(struct.pack(">hiqiqiq", 10, 8, one.job_id, 8, started_us, 8, finished_us))
         batch.values.append(one.payload)
+        if one.log:
+            batch.add_log(one.log)
     return batch
 
 

@@ -275,3 +275,20 @@ def test_the_last_of_what_failed_can_be_asked_for_once(bench: Bench) -> None:
     assert {(one.task, one.attempt, one.delay_s is None) for one in failed[:9]} == {("tests:job", 1, False)}
     assert {(one.task, one.attempt, one.delay_s) for one in failed[10:]} == {("", 1, None)}
     assert bench.commits.take_failed() == []
+
+
+def test_logs_stay_with_their_jobs(bench: Bench) -> None:
+    """Of two leases, one of them at a second attempt, where some have printed something, and the same outcomes in halves."""
+    bench.enqueue(4)
+    host = bench.host()
+    first = bench.claim(host, 4)
+    bench.commit(outcomes(first, OutcomeKind.FAILED))
+    bench.enqueue(4)
+    claims = [bench.claim(host, 4), bench.claim(host, 4)]
+    assert {attempt for claim in claims for attempt in claim.attempts} == {0, 1}
+    batch = [one for claim in claims for one in outcomes(claim)]
+    batch = [one._replace(log=b"said by %d" % one.job_id if place in (1, 2, 6) else b"") for place, one in enumerate(batch)]
+    batch[4] = batch[4]._replace(payload=b"{")
+    assert bench.commit(batch) == CommitReport(8, 0, 0, 0, 0)
+    said = dict(bench.rows("SELECT job_id, log FROM farm.result WHERE status = 1"))
+    assert said == {one.job_id: one.log.decode() or None for place, one in enumerate(batch) if place != 4}

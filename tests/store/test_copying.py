@@ -116,7 +116,7 @@ def test_a_copy_that_fails_leaves_nothing(bench: Bench, dsn: str, empty_dsn: str
         schema.migrate(target)
         with psycopg.connect(empty_dsn, autocommit=True) as sql:
             sql.execute("ALTER TABLE farm.scheduled ADD CONSTRAINT unwilling CHECK (attempt < 0)")
-            with pytest.raises(psycopg.IntegrityError):
+            with pytest.raises(StoreError, match=r"^the new database does not take a row of farm.scheduled: .*unwilling"):
                 copy_database(source, target, progress=lambda *_: None)
             assert {name for name, rows in contents(empty_dsn).items() if rows} == {"depth", "partition", "pruning_look"}
             sql.execute("ALTER TABLE farm.scheduled DROP CONSTRAINT unwilling")
@@ -174,3 +174,29 @@ def test_what_retention_has_done_is_copied_and_what_it_is_at_is_not(bench: Bench
         assert [row[0] for row in new.rows("SELECT id FROM farm.jobs ORDER BY id")] == kept
     finally:
         new.close()
+
+
+def test_an_interrupt_leaves_nothing_and_holds_nothing(bench: Bench, dsn: str, empty_dsn: str) -> None:
+    bench.enqueue(50)
+
+    def interrupt(copied: int, _total: int) -> None:
+        if copied:
+            raise KeyboardInterrupt
+
+    with closing(Session(empty_dsn, application_name="test")) as target, closing(Session(dsn, application_name="test")) as source:
+        with pytest.raises(KeyboardInterrupt):
+            copy_database(source, target, progress=interrupt)
+        bench.enqueue()
+        assert contents(empty_dsn)["job"] == []
+        assert copy_database(source, target, progress=lambda *_: None).rows["job"] == 51
+
+
+def test_statistics_that_cannot_be_made_cost_no_copy(bench: Bench, dsn: str, empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.enqueue(5)
+
+    def refuse(*_: object) -> None:
+        raise psycopg.OperationalError("the connection was lost")
+
+    monkeypatch.setattr("farm.store.copying._analyze", refuse)
+    assert copy(dsn, empty_dsn).rows["job"] == 5
+    assert contents(empty_dsn) == contents(dsn)

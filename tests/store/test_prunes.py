@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections.abc import Callable
@@ -247,6 +248,18 @@ def test_partitions_of_which_too_little_may_go_stay(bench: Bench) -> None:
     assert not store.begin_due(WEEK)
     assert store.sample(partition, Retention(DAY_S / 2)).due
     assert not store.sample(partition, Retention(None, 1.0, 1.0)).due
+
+
+def test_a_look_that_takes_too_long_ends(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish(bench, 20, days=1)
+    store = PruneStore(bench.session)
+    assert store.begin_next(0.0)
+    finish(bench, 20)
+    assert store.begin_next(0.0)
+    clock = itertools.count()
+    monkeypatch.setattr("farm.store.prunes.monotonic", lambda: next(clock))
+    assert not store.begin_due(WEEK, looking_s=1)
+    assert store.begin_due(WEEK, looking_s=2)
 
 
 def test_two_at_it_and_one_that_dies(bench: Bench) -> None:

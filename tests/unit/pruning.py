@@ -51,7 +51,7 @@ class FakePrunes:
         self.asked.append(("begin_next", older_than_s))
         return False
 
-    def begin_due(self, retention: Retention) -> bool:
+    def begin_due(self, retention: Retention, *, looking_s: float) -> bool:
         if self.due:
             self.due -= 1
             self.states, self.finishes = ["copying", "copying", "copied"], ["pruned"]

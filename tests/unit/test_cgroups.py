@@ -250,3 +250,19 @@ def test_joining_takes_a_group() -> None:
     """A directory that is none is told so, and nothing is made in it."""
     with pytest.raises(OSError, match="No such file"):
         cgroups.join("/proc/self/fdinfo")
+
+
+def test_notes_are_never_half_written(kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run has noted is there until what the next one notes stands in its place as a whole."""
+    kernel.be_in("/a", version=1)
+    groups_of(kernel, tmp_path).open()
+    before = text(tmp_path / NOTES)
+    assert before
+
+    def die(_path: Path, _target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", die)
+    with pytest.raises(KeyboardInterrupt):
+        groups_of(kernel, tmp_path, run="2").open()
+    assert text(tmp_path / NOTES) == before

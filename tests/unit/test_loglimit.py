@@ -88,3 +88,20 @@ def test_fields_and_rows_go_along(log: Log) -> None:
     record.fields, record.rows = {"n": 1}, ("row",)
     log.handler.handle(record)
     assert (kept[0].getMessage(), kept[0].fields, kept[0].rows) == ("at postgresql://a:***@c/d", {"n": 1}, ("row",))  # type: ignore[attr-defined]
+
+
+def test_no_password_stands_in_what_goes_along(log: Log) -> None:
+    kept: list[logging.LogRecord] = []
+    log.kept.emit = kept.append  # type: ignore[assignment,method-assign]
+    record = logging.LogRecord("farm", logging.INFO, "", 0, "gone", (), None)
+    record.fields, record.rows = {"why": "no postgresql://a:b@c", "of": ["password=b", 1], "n": None}, ("password=b",)
+    log.handler.handle(record)
+    assert kept[0].fields == {"why": "no postgresql://a:***@c", "of": ["password=***", 1], "n": None}  # type: ignore[attr-defined]
+    assert kept[0].rows == ("password=***",)  # type: ignore[attr-defined]
+
+
+def test_a_line_that_cannot_be_put_into_words_stops_nobody(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    log.say("%d jobs", "many")
+    log.say("ready")
+    assert log.lines == ["INFO ready"]

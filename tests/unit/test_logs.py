@@ -67,3 +67,14 @@ def _read(fd: int) -> bytes:
         return os.read(fd, 1 << 16)
     except BlockingIOError:
         return b""
+
+
+def test_a_traceback_holds_no_password() -> None:
+    try:
+        raise ValueError("cannot connect to postgresql://ada:secret@db/farm")
+    except ValueError as error:
+        told = logging.LogRecord("farm", logging.ERROR, "", 0, "broken", None, (type(error), error, error.__traceback__))
+    for formatter in (logs.TextFormatter(), logs.JsonFormatter()):
+        text = formatter.format(told)
+        assert "postgresql://ada:***@db/farm" in text
+        assert "secret" not in text

@@ -93,10 +93,9 @@ def test_one_that_its_control_group_has_ended(tmp_path: Path, slots: int, culpri
     for seq in range(1, slots + 1):
         assert subject.start(seq, slot=seq - 1)
     subject.die(signal.SIGKILL)
-    group = SimpleNamespace(kills=0, peak_bytes=430 * MB)
-    subject.generation.group = group  # type: ignore[assignment]
+    new_kills = iter((0, 1))
+    subject.generation.group = SimpleNamespace(new_kills=lambda: next(new_kills), peak_bytes=430 * MB)  # type: ignore[assignment]
     assert exhausted(subject.generation) is None
-    group.kills = 1
     doom = exhausted(subject.generation)
     assert doom is not None
     assert (doom.kind, doom.seq) == (OutcomeKind.MEMORY, culprit)

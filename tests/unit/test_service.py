@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from farm.supervisor.service import STATUS_CHARS_MAX, Service
+from farm.supervisor.service import OWED_S, STATUS_CHARS_MAX, Service
 
 PID = 4711
 Serve = Callable[[dict[str, str]], Service]
@@ -101,7 +102,9 @@ def test_the_watchdog_is_fed_three_times_within_its_patience(service_of: Callabl
 def test_a_stuck_farm_is_not_fed_and_says_why(service_of: Callable[..., Service], manager: socket.socket) -> None:
     service = service_of(WATCHDOG_USEC="3000000")
     service.step(100.0, lambda: "fine", lambda: "no claim has ended for 120 s")
-    assert heard(manager) == [["STATUS=stuck: no claim has ended for 120 s"], ["STATUS=fine"]]
+    assert heard(manager) == [["STATUS=stuck: no claim has ended for 120 s"]]
+    service.step(101.0, lambda: "fine", fine)
+    assert heard(manager) == [["WATCHDOG=1"], ["STATUS=fine"]]
 
 
 def test_a_watchdog_of_another_process_is_not_fed(service_of: Callable[..., Service], manager: socket.socket) -> None:
@@ -143,3 +146,18 @@ def test_an_address_that_leads_nowhere_harms_nobody(serve: Serve, address: str) 
     service.tell_ready("fine")
     service.tell_stopping("leaving", 1.0)
     service.close()
+
+
+def test_that_it_is_ready_is_said_until_there_is_room_for_it(service_of: Callable[..., Service], manager: socket.socket) -> None:
+    """The manager is slow and its queue is short; of everything else the next word will do."""
+    service = service_of()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others:
+        others.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                others.sendto(b"STATUS=also here", manager.getsockname())
+    service.tell_ready("1 lane")
+    assert service.step(0.0, lambda: "1 lane", fine) <= OWED_S
+    heard(manager)
+    assert service.step(1.0, lambda: "1 lane", fine) > OWED_S
+    assert heard(manager) == [["READY=1", "STATUS=1 lane"]]

@@ -165,6 +165,19 @@ def leave_child() -> int:
     return subprocess.Popen(["sleep", "3600"]).pid
 
 
+def start_and_wait(path: str, gone: str) -> None:
+    """Start a program that ends when a file is there, tell both numbers, and wait for it."""
+    program = subprocess.Popen(["sh", "-c", 'while [ ! -e "$0" ]; do sleep 0.1; done', gone])
+    leave_line(path, f"{os.getpid()} {program.pid}")
+    program.wait()
+
+
+def leave_printer(gone: str) -> None:
+    """Leave a program in a session of its own that prints until a file is there, and die of a signal that has no name."""
+    subprocess.Popen(["sh", "-c", 'while [ ! -e "$0" ]; do echo y; done', gone], start_new_session=True)
+    os.kill(os.getpid(), 40)
+
+
 def leave_thread() -> None:
     """Leave a thread behind that never ends."""
     threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
