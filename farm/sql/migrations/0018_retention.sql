@@ -467,7 +467,9 @@ BEGIN
     END IF;
     EXECUTE format('DROP TABLE IF EXISTS farm.%I', gone);
     RETURN true;
-EXCEPTION WHEN lock_not_available THEN
+EXCEPTION WHEN lock_not_available OR internal_error THEN
+    -- The latter for a moment after the table was detached: a session may know what was committed, and not yet that this is no partition
+    -- any more (`could not find tuple for parent of relation`).
     RETURN false;
 END
 $$;
