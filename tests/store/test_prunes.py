@@ -357,3 +357,18 @@ def test_there_are_never_more_partitions_than_plans_can_bear(bench: Bench) -> No
     bench.sql.execute("SELECT farm.ensure_partitions(5000000::bigint * 90)")
     finish(bench, 1)
     assert not PruneStore(bench.session).begin_next(0.0)
+
+
+def test_a_migration_in_between_has_it_begin_anew(bench: Bench) -> None:
+    finish(bench, 60)
+    waiting = bench.enqueue(1, queue="nobody")
+    store = PruneStore(bench.session)
+    assert store.begin_next(0.0)
+    assert store.begin_due(WEEK)
+    assert store.go_on(10, 1.0).state == "copying"
+    bench.sql.execute("ALTER TABLE farm.result ADD COLUMN later int")
+    assert store.go_on(10, 1.0).state == "none"
+    assert not store.under_way().pruning
+    assert prune(bench) == 60
+    assert bench.rows("SELECT id FROM farm.job") == [(waiting[0],)]
+    assert bench.value("SELECT count(*) FROM pg_trigger WHERE tgname = 'note_change'") == 0

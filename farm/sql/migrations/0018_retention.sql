@@ -317,6 +317,37 @@ BEGIN
 END
 $$;
 
+-- Give up what is being put together, if the tables have got other columns since, as by a migration: whoever looks next begins anew. False:
+-- they have not.
+CREATE FUNCTION farm.give_up_pruning(pruning farm.pruning) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog
+SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    newest CONSTANT int := pruning.numbers[cardinality(pruning.numbers)];
+    parent text;
+    old farm.partition;
+BEGIN
+    IF (
+        SELECT count(*) = count(DISTINCT (u.parent, a.attname, a.atttypid)) * 2
+        FROM unnest(ARRAY['job', 'result', 'failure']) AS u (parent)
+        CROSS JOIN LATERAL (VALUES (u.parent), (farm.partition_table(u.parent, newest, pruning.revision))) AS t (name)
+        JOIN pg_attribute AS a ON a.attrelid = format('farm.%I', t.name)::regclass AND a.attnum > 0 AND NOT a.attisdropped
+    ) THEN
+        RETURN false;
+    END IF;
+    FOREACH parent IN ARRAY ARRAY['job', 'result', 'failure'] LOOP
+        FOR old IN SELECT * FROM farm.partition AS p WHERE p.number = ANY (pruning.numbers) LOOP
+            EXECUTE format('DROP TRIGGER note_change ON farm.%I', farm.partition_table(parent, old.number, old.revision));
+        END LOOP;
+        EXECUTE format('DROP TABLE farm.%I', farm.partition_table(parent, newest, pruning.revision));
+    END LOOP;
+    DELETE FROM farm.pruning AS p;
+    RETURN true;
+END
+$$;
+
 -- Go on with what is being put together, by up to jobs_max jobs, and rest then so long that it takes this share of the time. Returns how far
 -- it has come: `none` is under way; `copying`; `copied`: now it can take its place; `busy`: somebody else is at it. And after how
 -- long to come again.
@@ -345,6 +376,17 @@ BEGIN
         RETURN NEXT;
         RETURN;
     END IF;
+    BEGIN
+        IF farm.give_up_pruning(pruning) THEN
+            RETURN NEXT;
+            RETURN;
+        END IF;
+    EXCEPTION WHEN lock_not_available THEN
+        state := 'busy';
+        wait_s := 1;
+        RETURN NEXT;
+        RETURN;
+    END;
     jobs := pruning.jobs;
     kept := pruning.kept;
     wait_s := greatest(0, extract(epoch FROM pruning.next_step_at - began_at));
