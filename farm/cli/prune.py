@@ -104,7 +104,8 @@ def run(args: argparse.Namespace) -> int:
         code, removed = 0, 0
         under_way = any(store.under_way())
         if going or under_way:
-            if not args.yes and not ask(f"{counted(going, 'job')} would be removed for ever"):
+            begun = "; and what was begun before is gone on with" if under_way else ""
+            if not args.yes and not ask(f"{counted(going, 'job')} would be removed for ever{begun}"):
                 print("nothing was done")
                 return 1
             code, removed = _prune(store, retention)
@@ -149,32 +150,48 @@ def _prune(store: PruneStore, retention: Retention) -> tuple[int, int]:
     removed = 0
     partitions = store.partitions()
     if partitions and not partitions[-1].closed and store.sample(partitions[-1], retention).due:
-        store.begin_next(0.0)
+        deadline = time.monotonic() + PATIENCE_S
+        # Not while somebody files jobs just now.
+        while not store.begin_next(0.0) and time.monotonic() < deadline:
+            time.sleep(AGAIN_S)
     with _progress("removing", 1) as show:
         while True:
             while store.under_way().leaving and store.drop():
                 pass
-            if not store.under_way().pruning and not store.begin_due(retention):
-                return 0, removed
+            if not store.under_way().pruning and not _begin(store, retention):
+                if store.due(retention) is None:
+                    return 0, removed
+                _complain(store)
+                return 1, removed
             step = store.go_on(STEP_JOBS, 1.0)
             while step.state in ("copying", "busy"):
                 if step.state == "busy":
                     time.sleep(AGAIN_S)
                 show(step.done)
                 step = store.go_on(STEP_JOBS, 1.0)
-            if not _finish(store):
+            done = _finish(store)
+            if done == "locked":
                 _complain(store)
                 return 1, removed
-            removed += step.jobs - step.kept
+            # Else somebody else was quicker, and it is his to count.
+            removed += step.jobs - step.kept if done == "pruned" else 0
 
 
-def _finish(store: PruneStore) -> bool:
+def _begin(store: PruneStore, retention: Retention) -> bool:
+    """Begin with what is due, as soon as nobody is in the way; False: nothing is, or somebody is all the time."""
     deadline = time.monotonic() + PATIENCE_S
-    while store.finish(LOCK_MS) == "locked":
-        if time.monotonic() > deadline:
-            return False
+    while not (begun := store.begin_due(retention) or store.under_way().pruning):
+        if store.due(retention) is None or time.monotonic() > deadline:
+            break
         time.sleep(AGAIN_S)
-    return True
+    return begun
+
+
+def _finish(store: PruneStore) -> str:
+    deadline = time.monotonic() + PATIENCE_S
+    while (done := store.finish(LOCK_MS)) == "locked" and time.monotonic() < deadline:
+        time.sleep(AGAIN_S)
+    return done
 
 
 def _complain(store: PruneStore) -> None:

@@ -108,8 +108,8 @@ class PruneStore:
         """Take the turn to look for what is due; False: some host has, in the last every_s."""
         return bool(self._session.fetch("take_look", {"every_s": every_s}))
 
-    def begin_due(self, retention: Retention, *, looking_s: float = inf) -> bool:
-        """Begin with the oldest partition of which enough may go; False: there is none, or somebody is in the way.
+    def due(self, retention: Retention, *, looking_s: float = inf) -> tuple[Partition, Partition] | None:
+        """Return the oldest partition of which enough may go, behind the first of those that go along with it; None: there is none.
 
         looking_s: after so long no further partition is looked at. What was read from a slow disk is read from memory the next time.
         """
@@ -119,9 +119,14 @@ class PruneStore:
             if monotonic() > until:
                 break
             if partition.closed and self.sample(partition, retention).due:
-                return self.begin(mergeable(before) or partition, partition, retention)
+                return mergeable(before) or partition, partition
             before = partition
-        return False
+        return None
+
+    def begin_due(self, retention: Retention, *, looking_s: float = inf) -> bool:
+        """Begin with what is due(); False: nothing is, or somebody is in the way."""
+        neighbours = self.due(retention, looking_s=looking_s)
+        return neighbours is not None and self.begin(*neighbours, retention)
 
     def begin(self, first: Partition, last: Partition, retention: Retention) -> bool:
         """Begin to make one new partition of these neighbours, without what may go by now; False: not now."""

@@ -27,6 +27,8 @@ ENVIRONMENT = ("FARM_HOME", "TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES",
 RESET = b"\x1b[0m\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[?1049l\r"
 """Undoes what a screen that was killed has left: colours, a hidden cursor, the other screen."""
 LOG_NAME = "farm.log"
+HANGUP_S = 3.0
+"""For so long every SIGHUP tells of the same end of a terminal."""
 
 log = logging.getLogger("farm")
 
@@ -44,6 +46,8 @@ class Front:
         self._before: list[Any] | None = None
         self._kept: tuple[int, int] | None = None
         """Standard output and error while they go to the log's file."""
+        self._gone_since: float | None = None
+        """When the terminal was found to be gone (CLOCK_MONOTONIC)."""
 
     def start(self) -> None:
         """Put the screen in front. Where it cannot be started the log says so, and goes on as it was."""
@@ -74,12 +78,14 @@ class Front:
         log.info("the screen %s, the farm goes on: `farm top` shows it again, Ctrl-C drains it; its log is in %s, too", how, self._log_path)
         return True
 
-    @property
-    def hung_up(self) -> bool:
-        """True when the terminal is gone."""
-        poll = select.poll()
-        poll.register(0, 0)
-        return any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _fd, events in poll.poll(0))
+    def note_hangup(self, now: float) -> bool:
+        """Take a SIGHUP (now: CLOCK_MONOTONIC, in seconds); False if it does not tell that the terminal is gone, but wants a reload."""
+        if self._gone_since is None and _hung_up():
+            self._gone_since = now
+            log.info("the terminal is gone; the farm goes on")
+            return True
+        # The shell sends another one behind the kernel's.
+        return self._gone_since is not None and now - self._gone_since < HANGUP_S
 
     def close(self) -> None:
         """End the screen, since the farm ends; may be called again."""
@@ -99,7 +105,7 @@ class Front:
             arguments = ["top", "--instance", self._instance, "--secret-fd", str(SECRET_FD)]
             assert self._kept is not None
             terminal = self._kept[0]
-            self._pid = spawn("farm.cli.main", arguments, {0: 0, 1: terminal, 2: terminal, SECRET_FD: theirs}, known, leads_group=True)
+            self._pid = spawn("farm.cli.main", arguments, {0: 0, 1: terminal, 2: terminal, SECRET_FD: theirs}, known)
             _give_terminal_to(self._pid)
             if self._database is not None:
                 os.write(ours, json.dumps(self._database).encode())
@@ -141,6 +147,12 @@ def can_be_in_front() -> bool:
         return all(map(os.isatty, (0, 1, 2))) and os.tcgetpgrp(0) == os.getpgrp() and os.environ.get("TERM", "dumb") != "dumb"
     except OSError:
         return False
+
+
+def _hung_up() -> bool:
+    poll = select.poll()
+    poll.register(0, 0)
+    return any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _fd, events in poll.poll(0))
 
 
 def _give_terminal_to(group: int) -> None:

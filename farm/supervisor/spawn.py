@@ -17,18 +17,10 @@ SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM
 HIGH_FD = 100
 
 
-def spawn(
-    module: str,
-    arguments: Sequence[str],
-    descriptors: Mapping[int, int],
-    extra_env: Mapping[str, str] | None = None,
-    *,
-    leads_group: bool = False,
-) -> int:
+def spawn(module: str, arguments: Sequence[str], descriptors: Mapping[int, int], extra_env: Mapping[str, str] | None = None) -> int:
     """Run `python -m module arguments` and return its pid. descriptors: the child's number -> ours; it gets no others.
 
-    leads_group: in a process group of its own.
-
+    It is in a process group of its own: a key that sends a signal, such as Ctrl-C, is for us alone, also while the child is only starting.
     -P keeps the working directory out of sys.path: a module of the user's must not take the place of an installed one.
     """
     kept: list[int] = []
@@ -40,9 +32,7 @@ def spawn(
             actions.append((os.POSIX_SPAWN_DUP2, kept[-1], target))
         command = [sys.executable, "-P", "-m", module, *arguments]
         environment = {**child_environment(), **(extra_env or {})}
-        if leads_group:
-            return os.posix_spawn(sys.executable, command, environment, file_actions=actions, setpgroup=0)
-        return os.posix_spawn(sys.executable, command, environment, file_actions=actions)
+        return os.posix_spawn(sys.executable, command, environment, file_actions=actions, setpgroup=0)
     finally:
         for descriptor in kept:
             os.close(descriptor)

@@ -301,8 +301,8 @@ class Supervisor:
             self._reap_children()
         elif number in (signal.SIGTERM, signal.SIGINT):
             self.begin_drain()
-        elif number == signal.SIGHUP and self.front is not None and self.front.hung_up:
-            log.info("the terminal is gone; the farm goes on")
+        elif number == signal.SIGHUP and self.front is not None and self.front.note_hangup(time.monotonic()):
+            pass
         elif number == signal.SIGHUP and self._reloader is not None:
             # Why it cannot be done stands in the log; the old configuration goes on.
             with suppress(FarmError):

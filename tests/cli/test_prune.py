@@ -96,3 +96,18 @@ def test_where_somebody_is_always_at_work_it_gives_up(
     assert said.err.startswith("farm prune: somebody is at work on the tables all the time: try again later; report has had a transaction")
     assert main(["prune", "--succeeded", "7d", "--yes", "--dsn", aged]) == 0
     assert capsys.readouterr().out == "removed 90 jobs\n"
+
+
+def test_somebody_in_the_way_is_no_success(aged: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing could be begun, so nothing is complete; the one who is in the way is named."""
+    monkeypatch.setattr("farm.cli.prune.PATIENCE_S", 0.1)
+    with psycopg.connect(aged, autocommit=True) as other:
+        other.execute("SELECT farm.begin_next_partition('0')")
+        with other.transaction():
+            other.execute("UPDATE farm.job SET priority = 5 WHERE id = 91")
+            code = main(["prune", "--succeeded", "7d", "--json", "--yes", "--dsn", aged])
+            said = capsys.readouterr()
+            assert (code, said.out) == (1, '{"removed":0,"complete":false}\n')
+            assert "somebody is at work on the tables all the time" in said.err
+    assert main(["prune", "--succeeded", "7d", "--json", "--yes", "--dsn", aged]) == 0
+    assert capsys.readouterr().out == '{"removed":90,"complete":true}\n'

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from farm.control import connect
@@ -116,6 +117,7 @@ def test_the_screen_is_left_and_the_farm_goes_on_logging(start: Start) -> None:
     assert " ready\r\n" not in on.said, "the terminal is the screen's"
     with connect(on.farm.home) as farm:
         assert farm.ask("screen")["log_path"] == str(log_path)
+    assert on.pid not in {os.getpgid(child.pid) for child in psutil.Process(on.pid).children(recursive=True)}, "keys are for it alone"
     on.type(b"q")
     on.wait_said(r"the screen was left, the farm goes on: .*farm\.log, too")
     wait_for(lambda: on.screen == on.pid and on.echoes, "its terminal back")
@@ -138,6 +140,13 @@ def test_the_farm_outlives_its_screen_and_its_terminal(start: Start, ledger: Led
     wait_for(lambda: "the terminal is gone; the farm goes on\n" in log_path.read_text(), "that it noticed")
     job_id = ledger.enqueue("give_back", ("still here",))
     assert ledger.result(job_id).status == 1
+
+    def reloaded() -> bool:
+        os.kill(on.pid, signal.SIGHUP)
+        return "reload: every subworker is replaced" in log_path.read_text()
+
+    wait_for(reloaded, "that SIGHUP has it read its configuration again, as ever")
+    assert log_path.read_text().count("the terminal is gone") == 1
     with connect(on.farm.home) as farm:
         farm.ask("drain")
     assert on.wait() == 0

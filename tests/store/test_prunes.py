@@ -309,3 +309,79 @@ def test_each_ending_has_an_age_of_its_own(bench: Bench, status: int) -> None:
     ages = [9 * DAY_S if place < status else None for place in range(3)]
     prune(bench, Retention(*ages))
     assert {row[0] for row in bench.rows("SELECT status FROM farm.result")} == set(range(status + 1, 4))
+
+
+def test_a_lone_job_far_behind_does_not_speak_for_all_in_front_of_it(bench: Bench) -> None:
+    """What is looked at is jobs: ids that nobody has stand for nothing."""
+    finish(bench, 60)
+    bench.sql.execute("SELECT setval('farm.job_id_seq', 4000000)")
+    bench.enqueue(1, queue="nobody")
+    store = PruneStore(bench.session)
+    assert store.begin_next(0.0)
+    assert store.begin_due(WEEK)
+
+
+def test_who_may_only_file_jobs_can_do_so_meanwhile(bench: Bench) -> None:
+    """Changes are noted for whoever makes them, whatever else he may do."""
+    late_id = bench.value("SELECT nextval('farm.job_id_seq')")
+    finish(bench, 60)
+    store = PruneStore(bench.session)
+    assert store.begin_next(0.0)
+    assert store.begin_due(WEEK)
+    with bench.sql.transaction(force_rollback=True):
+        bench.sql.execute("CREATE ROLE farm_filer")
+        bench.sql.execute("GRANT USAGE ON SCHEMA farm TO farm_filer; GRANT INSERT ON farm.job TO farm_filer; SET LOCAL ROLE farm_filer")
+        bench.sql.execute("INSERT INTO farm.job (id, class_id, priority, task, args) VALUES (%s, 1, 4, 'tests:job', '[]')", [late_id])
+        bench.sql.execute("RESET ROLE")
+        assert bench.value("SELECT count(*) FROM farm.pruning_change WHERE job_id = %s", late_id) == 1
+
+
+def test_a_clock_that_was_ahead_holds_nothing_up(bench: Bench) -> None:
+    finish(bench, 60)
+    store = PruneStore(bench.session)
+    assert store.begin_next(0.0)
+    bench.sql.execute("UPDATE farm.pruning_look SET looked_at = now() + interval '1 month'")
+    assert store.take_look(60.0)
+    assert not store.take_look(60.0)
+    assert store.begin_due(WEEK)
+    bench.sql.execute("UPDATE farm.pruning SET next_step_at = now() + interval '1 month'")
+    assert store.go_on(10, 0.03).jobs == 10
+
+
+def test_however_much_has_changed_it_is_copied_a_little_at_a_time(bench: Bench) -> None:
+    """Nothing of it is lost where there is more than one try takes, nor done all at once."""
+    finish(bench, 60)
+    store = PruneStore(bench.session)
+    assert store.begin_next(0.0)
+    assert store.begin_due(WEEK)
+    while store.go_on(50, 1.0).state == "copying":
+        pass
+    bench.sql.execute("INSERT INTO farm.pruning_change SELECT generate_series(1, 400000) %% 60 + 1".replace("%%", "%").encode())
+    answers = [store.finish(20)]
+    while answers[-1] == "locked":
+        left = bench.value("SELECT count(*) FROM farm.pruning_change")
+        answers.append(store.finish(20))
+        assert bench.value("SELECT count(*) FROM farm.pruning_change") < left or answers[-1] == "pruned"
+    assert answers[-1] == "pruned"
+    assert len(answers) > 2
+
+
+def test_there_are_never_more_partitions_than_plans_can_bear(bench: Bench) -> None:
+    bench.sql.execute("SELECT farm.ensure_partitions(5000000::bigint * 90)")
+    finish(bench, 1)
+    assert not PruneStore(bench.session).begin_next(0.0)
+
+
+def test_a_migration_in_between_has_it_begin_anew(bench: Bench) -> None:
+    finish(bench, 60)
+    waiting = bench.enqueue(1, queue="nobody")
+    store = PruneStore(bench.session)
+    assert store.begin_next(0.0)
+    assert store.begin_due(WEEK)
+    assert store.go_on(10, 1.0).state == "copying"
+    bench.sql.execute("ALTER TABLE farm.result ADD COLUMN later int")
+    assert store.go_on(10, 1.0).state == "none"
+    assert not store.under_way().pruning
+    assert prune(bench) == 60
+    assert bench.rows("SELECT id FROM farm.job") == [(waiting[0],)]
+    assert bench.value("SELECT count(*) FROM pg_trigger WHERE tgname = 'note_change'") == 0

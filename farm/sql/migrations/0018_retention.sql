@@ -52,8 +52,10 @@ AS $$
     SELECT concat(parent, '_p', number, CASE WHEN revision > 0 THEN 'r' || revision END)
 $$;
 
+-- Whoever may change a job need have no right to this table.
 CREATE FUNCTION farm.note_change() RETURNS trigger
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog
 AS $$
 DECLARE
@@ -69,7 +71,8 @@ END
 $$;
 
 -- Have new jobs go into the next partition from now on, if the first job of this one was filed so long ago: the ids that it had left are
--- skipped. Returns whether that was so. Whoever has taken ids before may still file jobs under them.
+-- skipped. Returns whether that was so. Whoever has taken ids before may still file jobs under them. Where many partitions stand, because
+-- little of each may go, new ones are as large as ever: plans and lists look at all of them.
 CREATE FUNCTION farm.begin_next_partition(older_than interval) RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog
@@ -83,7 +86,7 @@ DECLARE
 BEGIN
     SELECT s.last_value INTO given_id FROM farm.job_id_seq AS s;
     SELECT * INTO current FROM farm.partition AS p WHERE p.lower_id <= given_id AND p.upper_id > given_id;
-    IF current.number IS NULL THEN
+    IF current.number IS NULL OR (SELECT count(*) >= 90 FROM farm.partition) THEN
         RETURN false;
     END IF;
     EXECUTE format('SELECT j.created_at FROM farm.%I AS j WHERE j.shard = 0 ORDER BY j.id LIMIT 1',
@@ -111,8 +114,8 @@ EXCEPTION WHEN lock_not_available THEN
 END
 $$;
 
--- Look at 200 jobs of a partition, evenly spread over it: how many were found, how many of them retention would remove by now, and whether
--- the partition is small.
+-- Look at up to 200 jobs of a partition, evenly spread over its ids: how many were found, how many of them retention would remove by now, and
+-- whether the partition is small. Each counts once, however many ids in front of it nobody has.
 CREATE FUNCTION farm.sample_partition(
     number int, succeeded_before timestamptz, failed_before timestamptz, cancelled_before timestamptz
 ) RETURNS TABLE (looked int, going int, is_small boolean)
@@ -135,10 +138,10 @@ BEGIN
     WHERE p.number = sample_partition.number;
     EXECUTE format(
         'SELECT count(*)::int, count(*) FILTER (WHERE r.finished_at < CASE r.status WHEN 1 THEN $1 WHEN 2 THEN $2 ELSE $3 END)::int'
-            ' FROM (SELECT min(j.id) AS low, max(j.id) AS high FROM farm.%I AS j WHERE j.shard = 0) AS b'
+            ' FROM (SELECT DISTINCT n.id FROM (SELECT min(j.id) AS low, max(j.id) AS high FROM farm.%I AS j WHERE j.shard = 0) AS b'
             ' CROSS JOIN generate_series(0, 199) AS g (place)'
             ' CROSS JOIN LATERAL (SELECT j.id FROM farm.%I AS j WHERE j.shard = 0 AND j.id >= b.low + (b.high - b.low) * g.place / 199'
-            ' ORDER BY j.id LIMIT 1) AS j'
+            ' ORDER BY j.id LIMIT 1) AS n) AS j'
             ' LEFT JOIN farm.%I AS r ON r.shard = 0 AND r.job_id = j.id',
         jobs, jobs, results)
     INTO looked, going
@@ -314,6 +317,37 @@ BEGIN
 END
 $$;
 
+-- Give up what is being put together, if the tables have got other columns since, as by a migration: whoever looks next begins anew. False:
+-- they have not.
+CREATE FUNCTION farm.give_up_pruning(pruning farm.pruning) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog
+SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    newest CONSTANT int := pruning.numbers[cardinality(pruning.numbers)];
+    parent text;
+    old farm.partition;
+BEGIN
+    IF (
+        SELECT count(*) = count(DISTINCT (u.parent, a.attname, a.atttypid)) * 2
+        FROM unnest(ARRAY['job', 'result', 'failure']) AS u (parent)
+        CROSS JOIN LATERAL (VALUES (u.parent), (farm.partition_table(u.parent, newest, pruning.revision))) AS t (name)
+        JOIN pg_attribute AS a ON a.attrelid = format('farm.%I', t.name)::regclass AND a.attnum > 0 AND NOT a.attisdropped
+    ) THEN
+        RETURN false;
+    END IF;
+    FOREACH parent IN ARRAY ARRAY['job', 'result', 'failure'] LOOP
+        FOR old IN SELECT * FROM farm.partition AS p WHERE p.number = ANY (pruning.numbers) LOOP
+            EXECUTE format('DROP TRIGGER note_change ON farm.%I', farm.partition_table(parent, old.number, old.revision));
+        END LOOP;
+        EXECUTE format('DROP TABLE farm.%I', farm.partition_table(parent, newest, pruning.revision));
+    END LOOP;
+    DELETE FROM farm.pruning AS p;
+    RETURN true;
+END
+$$;
+
 -- Go on with what is being put together, by up to jobs_max jobs, and rest then so long that it takes this share of the time. Returns how far
 -- it has come: `none` is under way; `copying`; `copied`: now it can take its place; `busy`: somebody else is at it. And after how
 -- long to come again.
@@ -342,9 +376,24 @@ BEGIN
         RETURN NEXT;
         RETURN;
     END IF;
+    BEGIN
+        IF farm.give_up_pruning(pruning) THEN
+            RETURN NEXT;
+            RETURN;
+        END IF;
+    EXCEPTION WHEN lock_not_available THEN
+        state := 'busy';
+        wait_s := 1;
+        RETURN NEXT;
+        RETURN;
+    END;
     jobs := pruning.jobs;
     kept := pruning.kept;
     wait_s := greatest(0, extract(epoch FROM pruning.next_step_at - began_at));
+    IF wait_s > 60 THEN
+        -- Nobody rests for so long: the server's clock was ahead.
+        wait_s := 0;
+    END IF;
     IF pruning.next_id < pruning.upper_id AND (wait_s = 0 OR share >= 1) THEN
         EXECUTE format(
             'SELECT max(p.id) + 1, count(*) FROM (SELECT j.id FROM farm.job AS j WHERE j.shard = 0 AND j.id BETWEEN %s AND %s ORDER BY j.id LIMIT %s) AS p',
@@ -355,7 +404,7 @@ BEGIN
         END IF;
         jobs := jobs + looked;
         kept := kept + farm.copy_kept(pruning, pruning.next_id, upto_id, NULL);
-        wait_s := extract(epoch FROM clock_timestamp() - began_at) * (1 / share - 1);
+        wait_s := least(60, extract(epoch FROM clock_timestamp() - began_at) * (1 / share - 1));
         UPDATE farm.pruning AS p
         SET next_id = upto_id, jobs = go_on_pruning.jobs, kept = go_on_pruning.kept,
             next_step_at = clock_timestamp() + make_interval(secs => wait_s);
@@ -380,6 +429,7 @@ DECLARE
     old farm.partition;
     parent text;
     old_name text;
+    began_at CONSTANT timestamptz := clock_timestamp();
     give_up_at timestamptz;
     left_ms int;
 BEGIN
@@ -391,9 +441,11 @@ BEGIN
         RETURN 'none';
     END IF;
     newest := pruning.numbers[cardinality(pruning.numbers)];
-    -- As much as can be without a lock.
-    FOR round IN 1 .. 20 LOOP
-        EXIT WHEN farm.copy_changes(pruning) = 0;
+    -- As much as can be without a lock; of very much a part, which is done with when it is tried again. There may always be a few.
+    WHILE farm.copy_changes(pruning) > 200 LOOP
+        IF clock_timestamp() > began_at + interval '200 ms' THEN
+            RETURN 'locked';
+        END IF;
     END LOOP;
     BEGIN
         FOREACH parent IN ARRAY ARRAY['job', 'result', 'failure'] LOOP
@@ -412,7 +464,7 @@ BEGIN
                 EXECUTE format('LOCK TABLE farm.%I IN ACCESS EXCLUSIVE MODE NOWAIT', old_name);
             END LOOP;
         END LOOP;
-        IF (SELECT count(*) FROM (SELECT FROM farm.pruning_change LIMIT 10001) AS c) > 10000 THEN
+        IF (SELECT count(*) FROM (SELECT FROM farm.pruning_change LIMIT 1001) AS c) > 1000 THEN
             -- Too much to be copied while everybody waits.
             RAISE lock_not_available;
         END IF;
@@ -457,7 +509,9 @@ BEGIN
     END IF;
     EXECUTE format('DROP TABLE IF EXISTS farm.%I', gone);
     RETURN true;
-EXCEPTION WHEN lock_not_available THEN
+EXCEPTION WHEN lock_not_available OR internal_error THEN
+    -- The latter for a moment after the table was detached: a session may know what was committed, and not yet that this is no partition
+    -- any more (`could not find tuple for parent of relation`).
     RETURN false;
 END
 $$;
