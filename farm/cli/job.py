@@ -15,6 +15,7 @@ from farm.store.history import RETRIED
 from farm.units import counted, format_duration, format_memory_class, format_time
 
 ID_MAX = (1 << 63) - 1
+ATTEMPT_DIGITS_MAX = 6
 
 WORDS = {
     "failed": "failed",
@@ -181,4 +182,11 @@ def job_id(text: str) -> int:
     """Read the number of a job from the command line."""
     if not text.isascii() or not text.isdigit() or len(text) > 19 or not 1 <= int(text) <= ID_MAX:
         raise argparse.ArgumentTypeError(f"expected the number of a job, got {text[:40]!r}")
+    return int(text)
+
+
+def attempt_number(text: str) -> int:
+    """Read the number of an attempt from the command line."""
+    if not text.isascii() or not text.isdigit() or len(text) > ATTEMPT_DIGITS_MAX or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected the number of an attempt, got {text[:40]!r}")
     return int(text)

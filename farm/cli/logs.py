@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from farm.cli.job import WORDS, job_id
+from farm.cli.job import WORDS, attempt_number, job_id
 from farm.cli.plain import as_json, many_lines, one_line
 from farm.model import State
 from farm.units import counted
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.epilog = EPILOG
     parser.add_argument("id", metavar="ID", type=job_id, help="the number that `farm enqueue` and `farm jobs` print")
-    parser.add_argument("--attempt", metavar="N", type=job_id, help="of this attempt; without it, of the last one")
+    parser.add_argument("--attempt", metavar="N", type=attempt_number, help="of this attempt; without it, of the last one")
     parser.add_argument(
         "--follow", "-f", action="store_true", help="go on until the job has ended, with what it prints meanwhile on this machine"
     )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from farm.cli.job import WORDS, job_id
+from farm.cli.job import WORDS, attempt_number, job_id
 from farm.errors import FarmError
 from farm.units import format_duration, format_size
 
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.epilog = EPILOG
     parser.add_argument("id", metavar="ID", type=job_id, help="the number that `farm enqueue` and `farm jobs` print")
-    parser.add_argument("--attempt", metavar="N", type=int, help="compare with this attempt (default: the last one)")
+    parser.add_argument("--attempt", metavar="N", type=attempt_number, help="compare with this attempt (default: the last one)")
     parser.add_argument("--lane", metavar="LANE", help="use the limits of this lane (default: the one that takes the job)")
     parser.add_argument("--debugger", action="store_true", help="run it under Python's debugger, on this terminal")
     parser.add_argument("--json", action="store_true", help="print a JSON object with `before` and `now`")

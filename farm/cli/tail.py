@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.epilog = EPILOG
     parser.add_argument("--state", choices=STATES, metavar="S", action="append", help=f"only these: {', '.join(STATES)}; repeatable")
-    parser.add_argument("--queue", metavar="Q", action="append", help="only those of this queue; repeatable")
+    parser.add_argument("--queue", metavar="Q", type=_queue, action="append", help="only those of this queue; repeatable")
     parser.add_argument("--task", metavar="P", help="only those of this task; * stands for any characters: 'mail:*'")
     parser.add_argument("--lane", metavar="NAME", help="only those of queues that a lane of this name takes")
     parser.add_argument("--host", metavar="NAME", help="only those that ended on this host")
@@ -117,7 +118,10 @@ def _queues_of(reads: ReadStore, name: str, queues: Sequence[str] | None) -> Seq
     taken = {queue for chain in chains for queue in chain}
     if ANY_QUEUE in taken:
         return queues
-    return sorted(taken if queues is None else taken.intersection(queues))
+    wanted = taken if queues is None else taken.intersection(queues)
+    if not wanted:
+        raise FarmError(f"lane {name} takes nothing of {', '.join(queues or ())}: it takes {', '.join(sorted(taken))}")
+    return sorted(wanted)
 
 
 def _line(end: NewEnd, *, colours: bool) -> str:
@@ -139,3 +143,11 @@ def _duration(text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _queue(text: str) -> str:
+    from farm.model import NAME_PATTERN
+
+    if re.fullmatch(NAME_PATTERN, text) is None:
+        raise argparse.ArgumentTypeError(f"no queue can be called {text[:40]!r}: expected the likes of mail or mail.eu")
+    return text

@@ -25,7 +25,7 @@ class LaneFacts:
     serving: int
     """Subworkers that take jobs."""
     free: int
-    """Slots that could start a job."""
+    """Slots that run nothing and could start a job, or have one in front of them that they do not start."""
     buffered: int
     """Jobs claimed and not started."""
     started: int

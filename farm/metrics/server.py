@@ -19,7 +19,7 @@ from typing import NamedTuple
 from farm.errors import FarmError
 
 CLIENTS_MAX = 16
-"""Who comes while so many are there is turned away."""
+"""Who comes while so many are there takes the place of whoever has said nothing for longest; where all wait for answers, nobody's."""
 REQUEST_BYTES_MAX = 8192
 ASK_S = 5.0
 """Within this a request must be here."""
@@ -132,8 +132,11 @@ class Server:
             time.sleep(FULL_S)
             return
         if len(self._clients) >= CLIENTS_MAX:
-            connection.close()
-            return
+            idle = min((client for client in self._clients.values() if client.answer is None), key=_until, default=None)
+            if idle is None:
+                connection.close()
+                return
+            self._drop(idle)
         connection.setblocking(False)
         client = _Client(connection, time.monotonic() + ASK_S)
         self._clients[connection.fileno()] = client
@@ -203,6 +206,10 @@ class Server:
         with suppress(KeyError, ValueError):
             self._selector.unregister(client.socket)
         client.socket.close()
+
+
+def _until(client: _Client) -> float:
+    return client.until
 
 
 def _request(asked: bytes) -> tuple[str, str]:

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from operator import itemgetter
 
 from farm import linux
@@ -20,11 +19,12 @@ from farm.metrics.health import Facts, Standing
 from farm.metrics.text import Text
 from farm.model import OutcomeKind
 from farm.shm.counters import Commits
-from farm.shm.tallies import UPPER_BOUNDS_S, Histogram, Tally
+from farm.shm.tallies import OCTAVE_BOUNDS_S, Figures, brief_of
 from farm.supervisor.bounds import limit_bytes
 from farm.supervisor.crew import Crew
 from farm.supervisor.depths import DepthWatch
-from farm.supervisor.figures import Figures, Reason
+from farm.supervisor.figures import Figures as PartFigures
+from farm.supervisor.figures import Reason
 from farm.supervisor.footprint import resident_bytes
 from farm.supervisor.generation import Generation
 from farm.supervisor.lane import PAUSED, SHORT_OF_MEMORY, Lane
@@ -48,17 +48,19 @@ OUTCOMES_SHOWN = {
 }
 """Of every task, whether it had any or not."""
 _SHOWN = tuple(OUTCOMES_SHOWN.values())
+_shown_of = itemgetter(*OUTCOMES_SHOWN)
+_OTHERS = tuple((int(kind), kind.name.lower()) for kind in OutcomeKind if kind not in OUTCOMES_SHOWN)
 REASONS = tuple(map(str, Reason))
 
 Lines = dict[Family, list[str]]
-_at_bounds = itemgetter(*(UPPER_BOUNDS_S.index(bound) for bound in of.JOB_BOUNDS_S), -1)
+_at_bounds: Callable[[list[int]], Sequence[int]] = itemgetter(*map(OCTAVE_BOUNDS_S.index, of.JOB_BOUNDS_S), -1)
 
 
 @dataclass(slots=True)
 class _Told:
     """The lines of one task in one lane, and what they were made of."""
 
-    tally: Tally
+    figures: Figures
     jobs: bytes
     run: bytes
     queued: bytes
@@ -72,7 +74,7 @@ class Exposition:
         *,
         crew: Crew,
         mainstays: Mainstays,
-        figures: Figures,
+        figures: PartFigures,
         depths: DepthWatch,
         commits: Callable[[], Commits],
         thread_failures: Callable[[], Mapping[str, int]],
@@ -118,12 +120,11 @@ class Exposition:
 
     def _job_blocks(self) -> dict[Family, list[bytes]]:
         """Return what is told of jobs."""
-        tallies = self._crew.tallies.read()
         before, self._told = self._told, {}
-        for pair, tally in tallies.items():
+        for pair, figures in self._crew.tallies.read().items():
             told = before.get(pair)
             # Whoever sums them up returns the same one while nothing has come.
-            self._told[pair] = told if told is not None and told.tally is tally else self._told_of(pair, tally)
+            self._told[pair] = told if told is not None and told.figures is figures else self._told_of(pair, figures)
         told_of_all = self._told.values()
         return {
             of.JOBS: [told.jobs for told in told_of_all],
@@ -131,16 +132,16 @@ class Exposition:
             of.QUEUED: [told.queued for told in told_of_all],
         }
 
-    def _told_of(self, pair: tuple[str, str], tally: Tally) -> _Told:
-        text = self._text
+    def _told_of(self, pair: tuple[str, str], figures: Figures) -> _Told:
+        text, brief = self._text, brief_of(figures)
         # What has not happened yet is 0, so that the first time counts as an increase.
-        jobs = text.lines(of.JOBS, pair, _SHOWN, [tally.ended.get(kind, 0) for kind in OUTCOMES_SHOWN])
-        for kind, count in tally.ended.items():
-            if kind not in OUTCOMES_SHOWN:
-                jobs += text.line(of.JOBS, (*pair, kind.name.lower()), count)
-        run = text.histogram(of.RUN, pair, cumulative(tally.run), tally.run.sum_s)
-        queued = text.histogram(of.QUEUED, pair, cumulative(tally.queue), tally.queue.sum_s)
-        return _Told(tally, jobs.encode(), run.encode(), queued.encode())
+        jobs = text.lines(of.JOBS, pair, _SHOWN, _shown_of(brief.ended))
+        for kind, name in _OTHERS:
+            if count := brief.ended[kind]:
+                jobs += text.line(of.JOBS, (*pair, name), count)
+        run = text.histogram(of.RUN, pair, _at_bounds(brief.run), brief.run_s)
+        queued = text.histogram(of.QUEUED, pair, _at_bounds(brief.queue), brief.queue_s)
+        return _Told(figures, jobs.encode(), run.encode(), queued.encode())
 
     def _add_depths(self, lines: Lines) -> None:
         # Asking keeps them counted: nobody would count for a farm that nobody looks at.
@@ -234,12 +235,6 @@ class Exposition:
 
     def _spread(self, lines: Lines, family: Family, cumulative: Sequence[int], total: float) -> None:
         lines[family] = [self._text.histogram(family, (), cumulative, total)]
-
-
-def cumulative(histogram: Histogram) -> Sequence[int]:
-    """Return how many times lie below each of the bounds that are told, and last, how many there are."""
-    counts: Sequence[int] = _at_bounds(list(accumulate(histogram.counts)))
-    return counts
 
 
 def _held(posts: LanePosts) -> Iterable[tuple[str, Generation]]:

@@ -215,6 +215,13 @@ class Generation:
         return 0 if unstarted >= self.slots else max(0, self.slots - self.occupied - unstarted)
 
     @property
+    def still(self) -> int:
+        """Slots that run nothing, though it takes jobs: also those for which a frame is in its ring, which it should have started."""
+        if self.phase is not Phase.SERVING or self.leaving or self._recall.active or self.reserved:
+            return 0
+        return max(0, self.slots - self.occupied)
+
+    @property
     def waiting(self) -> int:
         """Frames in its hands that wait for a running job to end."""
         unstarted = self.unstarted

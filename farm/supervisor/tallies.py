@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from farm.model import Outcome, OutcomeKind
-from farm.shm.tallies import ENDED_BYTES, OTHER, Figures, Tally, figures_of, tally_of, task_name
+from farm.shm.tallies import ENDED_BYTES, OTHER, Figures, figures_of, task_name
 from farm.supervisor.generation import Generation
 
 PAIRS_MAX = 256
@@ -34,9 +34,6 @@ class Tallies:
         self._noted: dict[str, Counter[int]] = {}
         self._living: dict[Generation, _Seen] = {}
         self._sums: dict[Pair, Figures] = {}
-        self._tallies: dict[Pair, Tally] = {}
-        self._changed: set[Pair] = set()
-        """Those whose tally is not made of their sum yet."""
 
     def add(self, generation: Generation) -> None:
         """Count what a new subworker does."""
@@ -56,22 +53,22 @@ class Tallies:
                     self._noted.setdefault(lane, Counter())[int(outcome.kind)] += 1
                     # The start is what its slot says, where a job may have written anything.
                     run_us = max(0, outcome.finished_ns - outcome.started_ns) // 1000 if outcome.started_ns else None
-                    self._add(self._pair(lane, task_name(task)), figures_of(outcome.kind, run_us))
+                    self._sums[self._pair(lane, task_name(task))] += figures_of(outcome.kind, run_us)
 
     def noted(self, lane: str) -> dict[int, int]:
         """Return how many jobs of a lane the supervisor has ended itself, by kind: what no subworker's table has."""
         with self._lock:
             return dict(self._noted.get(lane, ()))
 
-    def read(self) -> dict[Pair, Tally]:
-        """Return a tally for every lane and task, as (lane, task), of which a job has ended since the farm's start."""
+    def read(self) -> dict[Pair, Figures]:
+        """Return the figures of every lane and task, as (lane, task), of which a job has ended since the farm's start.
+
+        Those of which nothing has ended since an earlier look are the same object as then.
+        """
         with self._lock:
             for generation, seen in self._living.items():
                 self._look(generation, seen)
-            for pair in self._changed:
-                self._tallies[pair] = tally_of(pair[1], self._sums[pair])
-            self._changed.clear()
-            return self._tallies.copy()
+            return {pair: figures for pair, figures in self._sums.items() if figures}
 
     def _look(self, generation: Generation, seen: _Seen) -> None:
         """Add what has come since the last look."""
@@ -89,7 +86,7 @@ class Tallies:
             figures = table.figures(row)
             # Where a job has scribbled over it, what was right before stays.
             if figures is not None and figures != seen.figures[row]:
-                self._add(seen.pairs[row], figures - seen.figures[row])
+                self._sums[seen.pairs[row]] += figures - seen.figures[row]
                 seen.figures[row] = figures
         seen.ended = ended
 
@@ -99,7 +96,3 @@ class Tallies:
             pair = lane, OTHER
         self._sums.setdefault(pair, 0)
         return pair
-
-    def _add(self, pair: Pair, figures: Figures) -> None:
-        self._sums[pair] += figures
-        self._changed.add(pair)

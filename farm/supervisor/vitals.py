@@ -70,7 +70,7 @@ class Vitals:
             name=lane.name,
             held=bool(lane.held_by),
             serving=sum(generation.phase is Phase.SERVING and not generation.leaving for generation in lane.generations),
-            free=lane.spare,
+            free=sum(generation.still for generation in lane.generations),
             buffered=max(0, lane.buffered),
             started=lane.started,
             claims=0 if claims is None else claims.claims,

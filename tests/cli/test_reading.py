@@ -126,6 +126,15 @@ def test_what_cannot_be_a_job_is_refused(number: str, capsys: pytest.CaptureFixt
     assert "expected the number of a job" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["logs", "replay"])
+def test_an_attempt_that_cannot_be_is_refused(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in ("0", "x", "1" * 30):
+        with pytest.raises(SystemExit) as exit_info:
+            main([command, "1", "--attempt", number])
+        assert exit_info.value.code == 2
+        assert f"farm {command}: argument --attempt: expected the number of an attempt, got '{number}'" in capsys.readouterr().err
+
+
 def test_nothing_that_a_job_holds_reaches_the_terminal_raw(terminal: Callable[..., tuple[int, str]], filled: str) -> None:
     for command in (["jobs"], ["job", "2"], ["jobs", "--json"], ["job", "2", "--json"]):
         code, shown = terminal(*command, "--dsn", filled)

@@ -6,10 +6,16 @@ import json
 import signal
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
+import pytest
 
 from farm import connect
+from farm.cli.main import main
+from farm.cli.tail import _queues_of
+from farm.errors import FarmError
 from tests.cli.conftest import COMMAND
 from tests.process.crew import wait_for
 from tests.servers import Server
@@ -48,3 +54,23 @@ def test_ends_are_followed_over_a_restart_until_interrupted(server: Server, dsn:
     told = err.read_text().splitlines()
     assert [line.split("(")[0].strip() for line in told[:1]] == ["farm: the database is away"]
     assert told[-1].startswith("farm: the database is back after ")
+
+
+def test_of_a_lane_the_queues_that_it_takes_are_followed() -> None:
+    lanes = {"slow": {"queues": ["bulk", "mail"]}, "any": {"queues": ["mail", "*"]}}
+    reads: Any = SimpleNamespace(hosts=lambda: [{"state": "live", "lanes": lanes}])
+    assert _queues_of(reads, "slow", None) == ["bulk", "mail"]
+    assert _queues_of(reads, "slow", ["mail", "other"]) == ["mail"]
+    assert _queues_of(reads, "any", ["other"]) == ["other"]
+    assert _queues_of(reads, "any", None) is None
+    with pytest.raises(FarmError, match=r"^lane slow takes nothing of other: it takes bulk, mail$"):
+        _queues_of(reads, "slow", ["other"])
+    with pytest.raises(FarmError, match=r"^no host that lives has a lane 'slaw'; did you mean 'slow'\?$"):
+        _queues_of(reads, "slaw", None)
+
+
+def test_a_queue_that_cannot_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["tail", "--queue", "Mail!"])
+    assert caught.value.code == 2
+    assert "argument --queue: no queue can be called 'Mail!'" in capsys.readouterr().err

@@ -88,8 +88,19 @@ def test_a_client_that_takes_its_time_is_let_go(server: Server, monkeypatch: pyt
         assert client.recv(1) == b""
 
 
+def test_whoever_says_nothing_makes_room_for_others(server: Server) -> None:
+    """The one that has been there for longest; so nobody keeps others out by connecting."""
+    clients = [connected(server, b"GET /sm") for _ in range(CLIENTS_MAX)]
+    assert ask(server, "/small") == (200, b"here\n")
+    assert clients[0].recv(1) == b""
+    for client in clients:
+        client.close()
+
+
 def test_there_are_no_more_clients_than_it_can_have(server: Server) -> None:
-    clients = [connected(server) for _ in range(CLIENTS_MAX)]
+    """Those that read their answers are not disturbed."""
+    clients = [connected(server, b"GET /big HTTP/1.1\r\n\r\n") for _ in range(CLIENTS_MAX)]
+    wait_for(lambda: [client.answer is None for client in server._clients.values()] == [False] * CLIENTS_MAX, "all of them to read")
     with connected(server) as late:
         assert late.recv(1) == b""
     for client in clients:

@@ -9,7 +9,7 @@ import pytest
 from farm.metrics import families as of
 from farm.metrics.families import FAMILIES, Kind
 from farm.metrics.text import CACHE_MAX, Text, number
-from farm.shm.tallies import UPPER_BOUNDS_S
+from farm.shm.tallies import OCTAVE_BOUNDS_S
 from farm.spread import SIZE_BOUNDS, TIME_BOUNDS_S
 
 
@@ -83,6 +83,6 @@ def test_every_family_is_declared_as_monitoring_systems_expect() -> None:
 
 
 def test_bounds_are_some_of_those_by_which_is_counted() -> None:
-    assert set(of.JOB_BOUNDS_S) <= set(UPPER_BOUNDS_S)
+    assert set(of.JOB_BOUNDS_S) <= set(OCTAVE_BOUNDS_S)
     assert set(of.TIME_BOUNDS_S) <= set(TIME_BOUNDS_S)
     assert set(of.SIZE_BOUNDS) <= set(SIZE_BOUNDS)

@@ -173,6 +173,17 @@ def test_who_is_recalled_has_nothing_to_give_and_takes_nothing() -> None:
         assert (generation.spare, generation.waiting, generation.started) == (1, 0, 0)
 
 
+def test_who_starts_nothing_of_what_it_was_given_stands_still() -> None:
+    """A slot that runs nothing is no spare one while a frame waits for it, but whoever asks for progress has to see it."""
+    with staged(lane_config(subworkers=1)) as stage:
+        generation = stage.actors[0].generation
+        assert (generation.spare, generation.still) == (1, 1)
+        generation.give([held(0), held(1)])
+        assert (generation.spare, generation.still) == (0, 1)
+        generation.recall()
+        assert generation.still == 0
+
+
 @given(st.integers(0, 100), st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=8))
 def test_shares(jobs: int, appetites: list[tuple[int, int]]) -> None:
     """Nobody gets more than it asked for; idle slots come before buffers, and no buffer is filled while another one gets nothing."""

@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 import pytest
 
 from farm.model import Outcome, OutcomeKind
-from farm.shm.tallies import OTHER, TALLIES_BYTES, TallyTable, TallyWriter
+from farm.shm.tallies import OTHER, TALLIES_BYTES, Tally, TallyTable, TallyWriter, tally_of
 from farm.supervisor.generation import Generation
 from farm.supervisor.tallies import PAIRS_MAX, Tallies
 
@@ -40,8 +40,12 @@ def tallies() -> Tallies:
     return Tallies()
 
 
+def read(tallies: Tallies) -> dict[tuple[str, str], Tally]:
+    return {pair: tally_of(pair[1], figures) for pair, figures in tallies.read().items()}
+
+
 def counted(tallies: Tallies) -> dict[tuple[str, str], dict[OutcomeKind, int]]:
-    return {pair: dict(tally.ended) for pair, tally in tallies.read().items()}
+    return {pair: dict(tally.ended) for pair, tally in read(tallies).items()}
 
 
 def outcome(kind: OutcomeKind, *, started_ns: int = 0, finished_ns: int = 0) -> Outcome:
@@ -63,7 +67,7 @@ def test_summed_up_by_lane_and_task(tallies: Tallies) -> None:
     first.end("t", 10)
     tallies.bury(first.generation)
     second.end("t")
-    tally = tallies.read()["a", "t"]
+    tally = read(tallies)["a", "t"]
     assert tally.ended == {SUCCEEDED: 14, FAILED: 2}
     assert (tally.run.count, tally.run.sum_s) == (16, 0.016)
     assert (tally.queue.count, tally.queue.sum_s) == (16, 0.08)
@@ -77,8 +81,9 @@ def test_looks_do_not_add_up(tallies: Tallies) -> None:
     for _ in range(4):
         subworker.end("t")
         tallies.read()
-        seen.append(tallies.read()["a", "t"])
+        seen.append(read(tallies)["a", "t"])
     assert [tally.ended[SUCCEEDED] for tally in seen] == [1, 2, 3, 4]
+    assert tallies.read()["a", "t"] is tallies.read()["a", "t"]
     assert seen[3].run.minus(seen[0].run).count == 3
 
 
@@ -93,7 +98,7 @@ def test_what_the_supervisor_ends(tallies: Tallies) -> None:
         (b"", outcome(OutcomeKind.REJECTED)),
     ]
     tallies.note("a", ended)
-    tally = tallies.read()["a", "t"]
+    tally = read(tallies)["a", "t"]
     assert tally.ended == {OutcomeKind.CRASHED: 1, OutcomeKind.CANCELLED: 1, OutcomeKind.TIMED_OUT: 1}
     assert (tally.run.count, tally.run.sum_s) == (2, 2.0)
     assert set(tallies.read()) == {("a", "t"), ("a", " [2J"), ("a", OTHER)}
