@@ -204,7 +204,8 @@ def close_all(first: int, seconds: float = 0.0) -> None:
 
 def break_ring(header: int) -> None:
     """Write over the header of its subworker's file (0), or over that of its result ring (1)."""
-    (path,) = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/dev/shm/farm-" in line}
+    mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/dev/shm/farm-" in line}
+    (path,) = (name for name in mapped if not name.endswith(".log"))
     with open(path, "r+b") as file:
         file.seek(header and 4096 + 128 + 1024 + (256 << 10))
         file.write(bytes(8))
