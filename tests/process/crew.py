@@ -73,7 +73,10 @@ def name(pid: int) -> str:
 
 def zygotes(lock: Path) -> list[int]:
     """Return the zygote first; for a moment, those that it is just forking."""
-    return sorted((pid for pid in _of_zygote(lock) if _group(pid) not in (pid, 0)), key=lambda pid: linux.start_time(pid) or 0)
+    return sorted(
+        (pid for pid in _of_zygote(lock) if name(pid) == "farm zygote" or _group(pid) not in (pid, 0)),
+        key=lambda pid: linux.start_time(pid) or 0,
+    )
 
 
 def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> bool:
