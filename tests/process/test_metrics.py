@@ -66,7 +66,7 @@ def test_a_farm_tells_all_that_it_has_to_tell_as_prometheus_wants_it(
         client.enqueue_many([{"task": "chores:give_text", "args": [5], "queue": "slow"}] * 50)
         client.enqueue("chores:give_text", [5], queue="nobody")
         failed = client.enqueue("chores:fail", ["no\nway"], queue="slow", max_attempts=1)
-        client.enqueue("chores:kill_itself", [signal.SIGKILL], queue="fast", max_attempts=1)
+        client.enqueue("chores:kill_itself", [signal.SIGTRAP], queue="fast", max_attempts=1)
     for line, number in {
         'farm_writer_outcomes_total{fate="written"}': 52,
         'farm_jobs_total{lane="slow",task="chores:give_text",outcome="succeeded"}': 50,

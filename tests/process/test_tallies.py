@@ -96,4 +96,4 @@ def _look_at_times(tally: Tally, ledger: Ledger, job_ids: list[int]) -> None:
     assert (tally.run.count, tally.queue.count) == (jobs, jobs)
     # Between two jobs there is next to nothing, and that counts as the time of the one before.
     assert abs(tally.run.sum_s - row.ran_s) < 0.005 + 0.001 * jobs
-    assert abs(tally.queue.sum_s - row.waited_s) < 0.1 * jobs
+    assert abs(tally.queue.sum_s - row.waited_s) < 0.3 * jobs
