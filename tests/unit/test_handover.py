@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from farm.shm.frames import HeldJob
@@ -56,6 +56,7 @@ def test_no_job_waits_long_while_a_lane_that_may_have_it_is_idle(data: st.DataOb
         assert all(actor.recalls <= 1 + (stage.now - stage.begun) / PAUSE_S for actor in stage.actors)
 
 
+@example([0, 1, 0], 1, {1})
 @given(st.lists(st.integers(0, 4), max_size=40), st.integers(0, 10), st.sets(st.integers(0, 4)))
 def test_the_first_ones_that_are_allowed_are_taken(leases: list[int], wanted: int, allowed: set[int]) -> None:
     """In their order, no more than wanted; the others stay in theirs."""
