@@ -41,6 +41,25 @@ examples:
 """
 
 
+class Interrupts:
+    """Ctrl-C and SIGTERM from now on: they raise KeyboardInterrupt, and are remembered, since one that comes in the middle of a clean-up of
+    Python's own is lost."""
+
+    def __init__(self) -> None:
+        self._came = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def look(self) -> None:
+        """Raise KeyboardInterrupt if one has come."""
+        if self._came:
+            raise KeyboardInterrupt
+
+    def _note(self, *_: object) -> NoReturn:
+        self._came = True
+        raise KeyboardInterrupt
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `farm demo`."""
     parser.epilog = EPILOG
@@ -56,17 +75,17 @@ def run(args: argparse.Namespace) -> int:
     from farm.home import StateDir, farm_home
 
     require_linux("farm demo")
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupts = Interrupts()
     state = StateDir.create(farm_home(), "demo")
     with FileLock(state.path / "demo.lock") as lock:
         if not lock.try_exclusive():
             raise FarmError("another `farm demo` is running here")
         _await_predecessor(state)
         with open_chosen(chosen_database(args)) as database, open_session(database) as session:
-            return _run(args, state, database, session)
+            return _run(args, state, database, session, interrupts)
 
 
-def _run(args: argparse.Namespace, state: StateDir, database: OpenDatabase, session: Session) -> int:
+def _run(args: argparse.Namespace, state: StateDir, database: OpenDatabase, session: Session, interrupts: Interrupts) -> int:
     import farm
     from farm.demo.burst import Burst
     from farm.demo.run import DemoMemory
@@ -84,7 +103,7 @@ def _run(args: argparse.Namespace, state: StateDir, database: OpenDatabase, sess
     since = session.fetch("read_clock")[0][0]
     try:
         with Burst(directory=state.path, queue=run.queue, dsn=None if database.embedded else database.dsn) as burst:
-            _watch(burst, run, session)
+            _watch(burst, run, session, interrupts)
     except KeyboardInterrupt:
         print("\nstopped; run `farm demo` again to go on", file=sys.stderr)
         return 130
@@ -96,13 +115,14 @@ def _run(args: argparse.Namespace, state: StateDir, database: OpenDatabase, sess
     return 0
 
 
-def _watch(burst: Burst, run: DemoRun, session: Session) -> None:
+def _watch(burst: Burst, run: DemoRun, session: Session, interrupts: Interrupts) -> None:
     """Show how far it is until the farm has left."""
     from farm.errors import StoreUnavailable
 
     with _progress(run.jobs) as show:
         left = False
         while not left:
+            interrupts.look()
             left = burst.wait(POLL_S)
             try:
                 show(run.finished(session))
@@ -225,7 +245,3 @@ def _command() -> str:
     if shutil.which("farm") is None and os.path.basename(called) == "farm":
         return os.path.relpath(called) if len(os.path.relpath(called)) < len(called) else called
     return "farm"
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
