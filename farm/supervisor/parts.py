@@ -305,8 +305,7 @@ class Parts:
 
     def _stuck(self) -> str:
         """Say which thread does not come to the end of a step, "" if all do: none waits for a database without a deadline."""
-        now = time.monotonic()
-        names = [thread.name for thread in self._threads if thread.at_it_s(now) > STUCK_S]
+        names = [name for name, step_s in self.steps().items() if step_s > STUCK_S]
         return f"no step of {', '.join(names)} has ended for {STUCK_S:g} s" if names else ""
 
     def _timeouts(self) -> Timeouts:
