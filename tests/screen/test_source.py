@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,8 @@ def test_three_faults_are_shown_and_what_keys_do_about_them(live: RunningFarm, s
             source.job(77777)
     assert source.drain().startswith("draining: running jobs may end within ")
     looking.until(lambda snapshot: snapshot.state in (FarmState.DRAINING, FarmState.LOST), "the drain")
-    with connect(live.home) as farm:
+    # The job that was tried again may have ended by now, and the farm have left: then there is nobody to hurry.
+    with suppress(FarmError), connect(live.home) as farm:
         farm.ask("drain", hurry=True)
     assert live.wait() == 0
     gone = looking.until(lambda snapshot: snapshot.state is FarmState.LOST and snapshot, "its end")
