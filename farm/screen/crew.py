@@ -12,8 +12,8 @@ from typing import Any
 from farm.screen.attached import Attached, attach
 from farm.screen.rates import Minute, Rate
 from farm.shm.tallies import Figures
-from farm.supervisor.columns import COLUMNS
-from farm.supervisor.occupancy import Occupancy
+from farm.supervisor.lanes.occupancy import Occupancy
+from farm.supervisor.views.columns import COLUMNS
 
 FIGURES_S = 1.0
 """Between two looks at what jobs came to; how many there were is looked at each time."""

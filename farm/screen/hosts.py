@@ -13,8 +13,8 @@ from farm.model import Depths, HorizonHolder
 from farm.screen.deeds import Deeds, OpenSession
 from farm.screen.model import DatabaseView, FarmState, Horizon, HostView, LaneView, Quantiles, QueueView, Snapshot
 from farm.screen.troubles import horizon_hurts, horizon_notice
-from farm.supervisor.depths import DepthWatch
-from farm.supervisor.horizon import Since
+from farm.supervisor.upkeep.horizon import Since
+from farm.supervisor.views.depths import DepthWatch
 
 LOOK_S = 1.0
 """Between two looks at the database; snapshots in between show the last one, a little older."""

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Collection
 from typing import NamedTuple
 
-from farm.supervisor.footprint import held_bytes, tree_of
+from farm.supervisor.processes.footprint import held_bytes, tree_of
 
 LOOK_S = 1.0
 """A processor's time is counted in hundredths of a second."""

@@ -30,36 +30,36 @@ from farm.store.requests import RequestStore
 from farm.store.session import Session
 from farm.store.upkeep import UpkeepStore
 from farm.store.wakeups import Wakeups
-from farm.supervisor.cancel import Unwanted
-from farm.supervisor.claimer import Claimer
-from farm.supervisor.crew import Crew
-from farm.supervisor.depths import DepthWatch
-from farm.supervisor.desk import Desk
-from farm.supervisor.figures import Figures
-from farm.supervisor.generation import Generation
-from farm.supervisor.handover import Handover
-from farm.supervisor.heartbeat import Heartbeat, less_monotonic
-from farm.supervisor.hostrow import described
-from farm.supervisor.lane import Lane
-from farm.supervisor.lanestate import LaneStates
-from farm.supervisor.listener import Listener
-from farm.supervisor.lookout import InTurn, Lookout
-from farm.supervisor.loop import Loop
-from farm.supervisor.mainstays import Mainstays
-from farm.supervisor.packing import Packer
-from farm.supervisor.panorama import Link
-from farm.supervisor.pauses import Pauses
-from farm.supervisor.postbox import Postbox
-from farm.supervisor.refusals import Refusals
-from farm.supervisor.retention import Pruner
-from farm.supervisor.service import Service
+from farm.supervisor.claims.claimer import Claimer
+from farm.supervisor.claims.listener import Listener
+from farm.supervisor.claims.packing import Packer
+from farm.supervisor.claims.refusals import Refusals
+from farm.supervisor.claims.timeouts import Timeouts
+from farm.supervisor.control.pauses import Pauses
+from farm.supervisor.control.postbox import Postbox
+from farm.supervisor.counts.figures import Figures
+from farm.supervisor.crew.crew import Crew
+from farm.supervisor.crew.desk import Desk
+from farm.supervisor.crew.mainstays import Mainstays
+from farm.supervisor.engine.loop import Loop
+from farm.supervisor.engine.threads import Nap, PartThread
+from farm.supervisor.host.heartbeat import Heartbeat, less_monotonic
+from farm.supervisor.host.hostrow import described
+from farm.supervisor.host.lanestate import LaneStates
+from farm.supervisor.host.takeover import take_over
+from farm.supervisor.lanes.handover import Handover
+from farm.supervisor.lanes.lane import Lane
+from farm.supervisor.lanes.witness import Witness
+from farm.supervisor.limits.cancel import Unwanted
+from farm.supervisor.processes.generation import Generation
+from farm.supervisor.processes.writer import Writer
 from farm.supervisor.supervisor import Retired, Supervisor, deliverer
-from farm.supervisor.takeover import take_over
-from farm.supervisor.threads import Nap, PartThread
-from farm.supervisor.timeouts import Timeouts
-from farm.supervisor.upkeep import Upkeep
-from farm.supervisor.witness import Witness
-from farm.supervisor.writer import Writer
+from farm.supervisor.upkeep.retention import Pruner
+from farm.supervisor.upkeep.upkeep import Upkeep
+from farm.supervisor.views.depths import DepthWatch
+from farm.supervisor.views.lookout import InTurn, Lookout
+from farm.supervisor.views.panorama import Link
+from farm.supervisor.views.service import Service
 
 FRAME_SPARE_BYTES = 64
 STOP_S = 6.0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from farm.supervisor.crew import Crew
-from farm.supervisor.desk import Desk
-from farm.supervisor.exposition import Exposition
-from farm.supervisor.mainstays import Mainstays
-from farm.supervisor.monitor import Monitor
+from farm.supervisor.crew.crew import Crew
+from farm.supervisor.crew.desk import Desk
+from farm.supervisor.crew.mainstays import Mainstays
 from farm.supervisor.parts import Parts
 from farm.supervisor.supervisor import Supervisor
+from farm.supervisor.views.exposition import Exposition
+from farm.supervisor.views.monitor import Monitor
 from farm.supervisor.vitals import Vitals
 
 log = logging.getLogger("farm")

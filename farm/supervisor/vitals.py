@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 
 from farm.metrics.health import Facts, LaneFacts
 from farm.shm.counters import Commits
-from farm.supervisor.crew import Crew
-from farm.supervisor.desk import Desk
-from farm.supervisor.figures import Figures
-from farm.supervisor.generation import Phase
-from farm.supervisor.lane import Lane
-from farm.supervisor.mainstays import Mainstays
+from farm.supervisor.counts.figures import Figures
+from farm.supervisor.crew.crew import Crew
+from farm.supervisor.crew.desk import Desk
+from farm.supervisor.crew.mainstays import Mainstays
+from farm.supervisor.lanes.lane import Lane
+from farm.supervisor.processes.generation import Phase
 from farm.supervisor.supervisor import Supervisor
 
 

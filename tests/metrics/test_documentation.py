@@ -7,8 +7,8 @@ from pathlib import Path
 
 from farm.metrics.families import FAMILIES
 from farm.metrics.health import STILL_S, TURN_S
-from farm.supervisor.exposition import OUTCOMES_SHOWN, QUEUES_MAX, REASONS, SUBWORKERS_MAX
-from farm.supervisor.tallies import PAIRS_MAX
+from farm.supervisor.counts.tallies import PAIRS_MAX
+from farm.supervisor.views.exposition import OUTCOMES_SHOWN, QUEUES_MAX, REASONS, SUBWORKERS_MAX
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text()
 

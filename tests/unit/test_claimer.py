@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from farm.config.model import Lane as LaneConfig
 from farm.model import Claim, JobRow, Share
-from farm.supervisor.claimer import Arrival, Claimer
-from farm.supervisor.generation import Generation, Phase
-from farm.supervisor.lane import LEAVING, PAUSED, SHORT_OF_MEMORY, Lane
-from farm.supervisor.origins import Origin
-from farm.supervisor.witness import Witness
+from farm.supervisor.claims.claimer import Arrival, Claimer
+from farm.supervisor.lanes.lane import LEAVING, PAUSED, SHORT_OF_MEMORY, Lane
+from farm.supervisor.lanes.origins import Origin
+from farm.supervisor.lanes.witness import Witness
+from farm.supervisor.processes.generation import Generation, Phase
 
 CLASSES = {1: ("mail", "python", 0), 2: ("reports", "python", 256), 3: ("rest", "python", 0)}
 

@@ -14,10 +14,10 @@ from farm.model import CancelRequest
 from farm.shm.generation import GenerationFile
 from farm.shm.slots import FREE, MARKED, RUNNING
 from farm.store.hosts import Answer
-from farm.supervisor.generation import Generation
-from farm.supervisor.heartbeat import Heartbeat
-from farm.supervisor.progress import JOBS_MAX
-from farm.supervisor.witness import Witness
+from farm.supervisor.host.heartbeat import Heartbeat
+from farm.supervisor.host.progress import JOBS_MAX
+from farm.supervisor.lanes.witness import Witness
+from farm.supervisor.processes.generation import Generation
 
 
 class Row:

@@ -14,11 +14,11 @@ from farm.config.model import Config, Host, Lane, Recycle, WriterOptions
 from farm.config.model import Database as DatabaseOptions
 from farm.shm.generation import GenerationFile
 from farm.shm.slottime import SlotClock
-from farm.supervisor.generation import Generation, Phase
-from farm.supervisor.hostrow import described
-from farm.supervisor.lane import Lane as LaneAtWork
-from farm.supervisor.lanestate import LaneStates
-from farm.supervisor.witness import Witness
+from farm.supervisor.host.hostrow import described
+from farm.supervisor.host.lanestate import LaneStates
+from farm.supervisor.lanes.lane import Lane as LaneAtWork
+from farm.supervisor.lanes.witness import Witness
+from farm.supervisor.processes.generation import Generation, Phase
 
 S = 1_000_000_000
 FAST = Lane(name="fast", queues=("mail",), subworkers=2, concurrency=1, memory_bytes=256_000_000)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.supervisor import logs
+from farm.supervisor.log import logs
 
 
 def record(text: str) -> logging.LogRecord:

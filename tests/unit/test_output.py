@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from farm.supervisor.output import Output
+from farm.supervisor.processes.output import Output
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from farm.errors import StoreError, StoreUnavailable
 from farm.model import KEEP_ALL, Retention
-from farm.supervisor.retention import LOCK_AGAIN_S_MAX, LOCK_MS_MAX, LOOK_EVERY_S, STEP_JOBS_MIN, Pruner
+from farm.supervisor.upkeep.retention import LOCK_AGAIN_S_MAX, LOCK_MS_MAX, LOOK_EVERY_S, STEP_JOBS_MIN, Pruner
 from tests.unit.pruning import FakePrunes
 
 DAY_S = 86400.0

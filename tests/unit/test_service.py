@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.supervisor.service import OWED_S, STATUS_CHARS_MAX, Service
+from farm.supervisor.views.service import OWED_S, STATUS_CHARS_MAX, Service
 
 PID = 4711
 Serve = Callable[[dict[str, str]], Service]

@@ -8,8 +8,8 @@ import pytest
 
 from farm.model import Outcome, OutcomeKind
 from farm.shm.tallies import OTHER, TALLIES_BYTES, Tally, TallyTable, TallyWriter, tally_of
-from farm.supervisor.generation import Generation
-from farm.supervisor.tallies import PAIRS_MAX, Tallies
+from farm.supervisor.counts.tallies import PAIRS_MAX, Tallies
+from farm.supervisor.processes.generation import Generation
 
 SUCCEEDED, FAILED = OutcomeKind.SUCCEEDED, OutcomeKind.FAILED
 

@@ -9,8 +9,8 @@ import pytest
 
 from farm.errors import StoreUnavailable
 from farm.model import Beat, HorizonHolder
-from farm.supervisor.horizon import Since
-from farm.supervisor.upkeep import DUE_S_MIN, EXPIRE_MAX, PROMOTE_MAX, SWEEP_MAX, Upkeep, Watch
+from farm.supervisor.upkeep.horizon import Since
+from farm.supervisor.upkeep.upkeep import DUE_S_MIN, EXPIRE_MAX, PROMOTE_MAX, SWEEP_MAX, Upkeep, Watch
 
 UP_S = 1e6
 LEASE_S = 10.0
