@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,18 +32,26 @@ def farm_home(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def make_home(home: Path) -> None:
-    """Make FARM_HOME if it is missing: for root open to the account of PostgreSQL, else for its owner alone. Raises FarmError."""
+    """Make FARM_HOME if it is missing: for root open to the account of PostgreSQL, else for its owner alone. Raises FarmError.
+
+    Root is refused where it is closed to all but another account.
+    """
     try:
         make_directory(home, 0o755 if os.geteuid() == 0 else 0o700)
+        status = home.stat()
     except OSError as error:
         raise cannot_use(home, error) from error
+    if os.geteuid() == 0 != status.st_uid and not status.st_mode & 0o077:
+        # What root makes there, a lock or a database, its owner could never open: the farm of a service would not start any more.
+        name = _account_name(status.st_uid)
+        raise FarmError(f"{home} belongs to {name} alone: name its database (FARM_DSN), or run this as {name} (runuser -u {name} ...)")
 
 
 def cannot_use(path: Path, error: OSError) -> FarmError:
     """Return what to raise when files cannot be kept in a directory: what is in the way, and that it may be another one."""
     reason = error.strerror or str(error)
     in_the_way = next((place for place in (path, *path.parents) if place.exists()), path)
-    if not in_the_way.is_dir():
+    if isinstance(error, (FileExistsError, NotADirectoryError)) and not in_the_way.is_dir():
         reason = f"{in_the_way} is not a directory"
     elif isinstance(error, FileNotFoundError):
         reason = f"nothing can be made in {in_the_way}"
@@ -148,6 +157,14 @@ class StateDir:
         lock, self._supervisor = self._supervisor, None
         if lock is not None:
             lock.close()
+
+
+def _account_name(uid: int) -> str:
+    """Return the name of an account, or its number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _instance_path(home: Path, instance: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from farm.errors import FarmError, StateDirBusy
+from farm.embedded import open_server
+from farm.errors import EmbeddedError, FarmError, StateDirBusy
 from farm.filelock import FileLock
-from farm.home import StateDir, farm_home, make_home
+from farm.home import StateDir, cannot_use, farm_home, make_home
 
+SOMEBODY = 65534
 HOLDER = """
 import sys
 from pathlib import Path
@@ -89,6 +92,28 @@ def test_a_home_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(FarmError, match="cannot use") as caught:
         StateDir.create(tmp_path / "file", "default")
     assert "\n" not in str(caught.value)
+
+
+def test_root_makes_nothing_in_a_home_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its owner could not open what is made there. A home that others may enter is one that root may share."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(home, SOMEBODY, SOMEBODY)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(FarmError, match=f"{home} belongs to .* alone: name its database"):
+        StateDir.create(home, "default")
+    with pytest.raises(EmbeddedError, match="alone: name its database"):
+        open_server(home)
+    assert not list(home.iterdir())
+    home.chmod(0o755)
+    make_home(home)
+
+
+def test_a_file_that_may_not_be_read_is_no_missing_directory(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    assert "file: Permission denied" in str(cannot_use(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))))
 
 
 def test_one_supervisor_per_directory(tmp_path: Path) -> None:

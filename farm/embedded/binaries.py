@@ -42,7 +42,7 @@ def find_binaries(environ: dict[str, str] | None = None) -> list[Binaries]:
         return [found]
     usable = [found for found in map(probe, _candidates()) if found is not None]
     if not usable:
-        raise EmbeddedError(f"no PostgreSQL {MAJOR_MIN} or newer found: {INSTALL_HINT}")
+        raise EmbeddedError(f"no PostgreSQL {MAJOR_MIN} or newer found: name one that runs (FARM_DSN), {INSTALL_HINT}")
     return usable
 
 

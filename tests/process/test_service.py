@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from tests.process.conftest import MakeFarm
 from tests.process.crew import wait_for
 
 UNIT = Path(__file__).parents[2] / "configs" / "systemd" / "farm.service"
+OPERATOR = UNIT.with_name("farm-here")
 
 
 @pytest.fixture
@@ -93,3 +95,33 @@ def test_systemd_takes_the_unit_that_comes_with_farm(tmp_path: Path) -> None:
     unit.write_text(UNIT.read_text().replace("/opt/farm/bin/farm", "/bin/true"))
     done = subprocess.run([verify, "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_whoever_looks_after_a_service_has_its_user_its_home_and_its_database(tmp_path: Path) -> None:
+    """What stands in the environment file is taken as systemd takes it, not as a shell would."""
+    dsn = "host=db-1 user=farm password='a b' options='-c x=$HOME & exit'"
+    settings = tmp_path / "environment"
+    settings.write_text(f"# for one host\nFARM_DSN={dsn}\n\nFARM_LANES=\"fast:1 slow:2\"\nno setting\nLAST='x & y'")
+    script = tmp_path / "farm-here"
+    script.write_text(OPERATOR.read_text().replace("/etc/farm/environment", str(settings)))
+    runuser = tmp_path / "bin" / "runuser"
+    runuser.parent.mkdir()
+    runuser.write_text('#!/bin/sh\nprintf "%s\\n" "$*" "$FARM_HOME" "$FARM_DSN" "$FARM_LANES" "$LAST"\n')
+    runuser.chmod(0o755)
+    command = ["/bin/sh", str(script), "job", "17"]
+    path = f"{runuser.parent}:{os.environ['PATH']}"
+    said = ["-u farm -- /opt/farm/bin/farm job 17", "/var/lib/farm", dsn, "fast:1 slow:2", "x & y"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env={"PATH": path})
+    assert done.stdout.splitlines() == said
+    # What the unit says of these stands here once more.
+    unit = UNIT.read_text()
+    for line in (
+        "User=farm",
+        "Environment=FARM_HOME=/var/lib/farm",
+        "EnvironmentFile=-/etc/farm/environment",
+        "ExecStart=/opt/farm/bin/farm ",
+    ):
+        assert line in unit
+    settings.unlink()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env={"PATH": path})
+    assert done.stdout.splitlines() == [*said[:2], "", "", ""]
