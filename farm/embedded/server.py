@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
@@ -26,18 +28,21 @@ OPEN_S_MAX = 60.0
 RETRY_S = 0.05
 CONNECT_S = 3
 CHANCES = 3
+STOP_S_MAX = 15.0
+"""A checkpoint, as a rule far less than a second; the keeper waits 10 s for one before it hurries the server."""
 DATABASE = "farm"
 
 
 class EmbeddedServer:
     """A share of the running embedded server, held until close(): as long as anybody holds one, the server runs."""
 
-    def __init__(self, *, dsn: str, version: str, path: Path, users: FileLock) -> None:
+    def __init__(self, *, dsn: str, version: str, cluster: Cluster, users: FileLock) -> None:
         self.dsn = dsn
         self.version = version
         """For instance `18.4`."""
-        self.path = path
+        self.path = cluster.path
         """FARM_HOME/pg<major>, where its data and its log are."""
+        self._cluster = cluster
         self._users = users
 
     def revive(self) -> None:
@@ -50,6 +55,23 @@ class EmbeddedServer:
     def close(self) -> None:
         """Let go of it; the last one out has it stopped two seconds later. Does not wait, may be called again."""
         self._users.close()
+
+    def close_for_good(self) -> None:
+        """Let go of it and wait until it is stopped: for whoever leaves a place where all that is left is killed. May be called again.
+
+        While others use it, it goes on, and nobody waits.
+        """
+        self.close()
+        with FileLock(self._cluster.users_lock_path) as users, FileLock(self._cluster.keeper_lock_path) as keeper:
+            deadline = time.monotonic() + STOP_S_MAX
+            while not keeper.try_exclusive() and time.monotonic() < deadline:
+                # Whoever has it alone is the keeper, which takes it only to stop the server.
+                if users.try_shared():
+                    if not users.try_exclusive():
+                        return
+                    users.unlock()
+                    _hurry(keeper.noted_pid())
+                time.sleep(RETRY_S)
 
     def __enter__(self) -> EmbeddedServer:
         return self
@@ -102,7 +124,7 @@ class _Opening:
         except BaseException:
             users.close()
             raise
-        return EmbeddedServer(dsn=self._dsn(DATABASE), version=version, path=cluster.path, users=users)
+        return EmbeddedServer(dsn=self._dsn(DATABASE), version=version, cluster=cluster, users=users)
 
     def _choose(self, home: Path) -> Cluster:
         """Choose the data that is there; only where there is none, or FARM_PG_BIN says so, the best binaries decide."""
@@ -189,6 +211,13 @@ class _Opening:
         from psycopg.conninfo import make_conninfo
 
         return make_conninfo(host=str(self._cluster.socket_dir), port=PORT, user="farm", dbname=database)
+
+
+def _hurry(keeper: int | None) -> None:
+    """Have a keeper go without its usual pause. It holds its lock, so the number is still its own."""
+    if keeper is not None:
+        with suppress(OSError):
+            os.kill(keeper, signal.SIGTERM)
 
 
 def _version(number: int) -> str:

@@ -339,7 +339,9 @@ class Boot:
             return Answering(database.dsn, describe_dsn(database.dsn), False)
         from farm.embedded import open_server
 
-        server = self._stack.enter_context(open_server(self._home, log=lambda line: log.info("%s", line)))
+        server = open_server(self._home, log=lambda line: log.info("%s", line))
+        # With us a service or a container ends, and whoever is left in it is killed: PostgreSQL is not to be among them.
+        self._stack.callback(server.close_for_good if self._service.managed or os.getpid() == 1 else server.close)
         return Answering(server.dsn, f"embedded PostgreSQL {server.version}", True, server.revive)
 
     def _make_crew(self, lanes: list[Lane], desk: Desk, *, admit: Callable[[Generation], None]) -> Crew:

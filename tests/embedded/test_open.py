@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -50,6 +53,28 @@ def test_it_goes_on_with_its_data_after_a_stop(made_home: Path) -> None:
     wait_for_stop(made_home)
     with open_server(made_home) as server, psycopg.connect(server.dsn) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+
+def test_whoever_leaves_for_good_waits_for_its_end_unless_others_use_it(made_home: Path) -> None:
+    server = open_server(made_home)
+    with open_server(made_home) as other:
+        server.close_for_good()
+        assert answers(other.dsn)
+    other.close_for_good()
+    assert is_stopped(made_home)
+    other.close_for_good()
+    assert "database system is shut down" in (server.path / "server.log").read_text()
+
+
+def test_a_farm_under_a_service_manager_leaves_no_server_that_would_be_killed(made_home: Path, tmp_path: Path) -> None:
+    config = tmp_path / "farm.yaml"
+    config.write_text("database: embedded\nrunners: {python: {allow: ['farm.demo:*']}}\nlanes: {default: {queues: ['*'], subworkers: 1}}\n")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        command = [sys.executable, "-m", "farm.cli.main", "start", str(config), "--burst"]
+        environ = {**os.environ, "FARM_HOME": str(made_home), "NOTIFY_SOCKET": manager.getsockname()}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, env=environ)
+    assert (done.returncode, is_stopped(made_home)) == (0, True), done.stderr
 
 
 def test_a_user_who_comes_just_after_the_last_one_left_finds_it_running(made_home: Path) -> None:

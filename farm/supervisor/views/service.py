@@ -46,6 +46,11 @@ class Service:
         self._stopping = False
 
     @property
+    def managed(self) -> bool:
+        """True if a manager has started this farm, and hears it."""
+        return self._socket is not None
+
+    @property
     def watched(self) -> bool:
         """True if the manager ends a farm that it has not heard of for a while."""
         return self._feed_s > 0
