@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.supervisor.views.service import OWED_S, STATUS_CHARS_MAX, Service
+from farm.supervisor.views.service import OWED_S, PATIENCE_S, STATUS_CHARS_MAX, Service
 
 PID = 4711
 Serve = Callable[[dict[str, str]], Service]
@@ -101,17 +101,36 @@ def test_the_watchdog_is_fed_three_times_within_its_patience(service_of: Callabl
 
 def test_a_stuck_farm_is_not_fed_and_says_why(service_of: Callable[..., Service], manager: socket.socket) -> None:
     service = service_of(WATCHDOG_USEC="3000000")
+    service.tell_ready("")
+    heard(manager)
     service.step(100.0, lambda: "fine", lambda: "no claim has ended for 120 s")
     assert heard(manager) == [["STATUS=stuck: no claim has ended for 120 s"]]
     service.step(101.0, lambda: "fine", fine)
     assert heard(manager) == [["WATCHDOG=1"], ["STATUS=fine"]]
 
 
+def test_a_manager_has_patience_with_a_farm_that_starts(service_of: Callable[..., Service], manager: socket.socket) -> None:
+    """What a lane sets up may take longer than systemd waits. Each word of it is said again long before its time is over."""
+    service = service_of()
+    now = 100.0
+    while now < 400.0:
+        now += service.step(now, lambda: "1 lane", fine)
+        assert ["EXTEND_TIMEOUT_USEC=30000000"] in heard(manager)
+        assert now + service.step(now, lambda: "1 lane", fine) < now + PATIENCE_S / 2
+    service.tell_ready("1 lane")
+    heard(manager)
+    service.step(now + 100.0, lambda: "1 lane", fine)
+    service.tell_stopping("draining", 40.0)
+    service.step(now + 200.0, lambda: "draining", fine)
+    assert [message for message in heard(manager) if message[0].startswith("EXTEND")] == []
+
+
 def test_a_watchdog_of_another_process_is_not_fed(service_of: Callable[..., Service], manager: socket.socket) -> None:
     service = service_of(WATCHDOG_USEC="3000000", WATCHDOG_PID="1")
     assert not service.watched
+    service.tell_ready("")
     service.step(100.0, lambda: "fine", fine)
-    assert heard(manager) == [["STATUS=fine"]]
+    assert ["WATCHDOG=1"] not in heard(manager)
 
 
 @pytest.mark.parametrize("patience", ["", "soon", "-1", "0"])

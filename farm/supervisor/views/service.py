@@ -17,6 +17,8 @@ OWED_S = 0.2
 """How soon a word is said again for which there was no room: a manager that never hears that we are ready ends us."""
 TALK_S_MAX = 10.0
 """How often the manager is told anew how the farm does, if that has changed."""
+PATIENCE_S = 3 * TALK_S_MAX
+"""So much longer a manager is to wait for a farm that starts, told every TALK_S_MAX: what a lane sets up may take as long as it likes."""
 
 
 class Service:
@@ -43,7 +45,7 @@ class Service:
         self._status = self._stuck = ""
         self._owed: tuple[str, ...] = ()
         """What is to be said again."""
-        self._stopping = False
+        self._ready = self._stopping = False
 
     @property
     def managed(self) -> bool:
@@ -58,6 +60,7 @@ class Service:
     def tell_ready(self, status: str) -> None:
         """Say that work is taken, or that a reload is done."""
         if not self._stopping:
+            self._ready = True
             self._owed = ("READY=1", f"STATUS={_line(status)}")
             self._pay()
 
@@ -89,6 +92,8 @@ class Service:
                 self._send("WATCHDOG=1")
         if now >= self._talk_at:
             self._talk_at = now + TALK_S_MAX
+            if not (self._ready or self._stopping or self._stuck):
+                self._send(f"EXTEND_TIMEOUT_USEC={round(PATIENCE_S * 1e6)}")
             self._tell_status(f"stuck: {self._stuck}" if self._stuck else status())
         next_at = min(self._talk_at, self._feed_at if self._feed_s else float("inf"))
         return min(next_at - now, OWED_S) if self._owed else next_at - now
