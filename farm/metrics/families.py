@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from farm.spread import JOB_BOUNDS_S
+
 
 class Kind(StrEnum):
     """As Prometheus has them."""
@@ -25,8 +27,6 @@ class Family(NamedTuple):
     """Of a histogram: upper bounds, without the infinite one."""
 
 
-JOB_BOUNDS_S = tuple(2**power / 1e6 for power in (8, 10, *range(12, 21), 22, 24, 26, 28, 31))
-"""Powers of two in microseconds, since that is how times of jobs are counted: from 0.26 ms to 36 minutes."""
 TIME_BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 """Some of those of farm.spread, as all of the next."""
 SIZE_BOUNDS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0)
