@@ -19,6 +19,8 @@ class Event(StrEnum):
     RELOAD_REFUSED = "farm.reload_refused"
     ASKED = "farm.asked"
     REFUSED = "farm.refused"
+    STUCK = "farm.stuck"
+    GETS_ON = "farm.gets_on"
     TOOK_OVER = "farm.took_over"
     RETIRED = "host.retired"
     REAPED = "host.reaped"
