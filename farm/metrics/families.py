@@ -108,6 +108,7 @@ HORIZON = Family(
 )
 
 HOSTS_RETIRED = Family("farm_hosts_retired_total", _COUNTER, "Other hosts that this one has declared dead.")
+LEASES_REAPED = Family("farm_leases_reaped_total", _COUNTER, "Leases of dead hosts that this host has ended.")
 REAPED = Family("farm_jobs_reaped_total", _COUNTER, "Jobs that this host has taken back from leases of dead hosts.")
 PROMOTED = Family("farm_jobs_promoted_total", _COUNTER, "Scheduled jobs that this host has made ready.")
 EXPIRED = Family("farm_jobs_expired_total", _COUNTER, "Jobs that this host has ended because they had expired.")
@@ -125,7 +126,7 @@ FAMILIES: tuple[Family, ...] = (
     RING_FILL,
     *(RSS, LIMIT, RESTARTS, PROCESS_RSS, PROCESS_CPU, THREAD_FAILURES),
     *(UP, LATENCY, BEATS, OUTAGES, OUTAGE_TIME, HORIZON),
-    *(HOSTS_RETIRED, REAPED, PROMOTED, EXPIRED, COMMITS_ENDED),
+    *(HOSTS_RETIRED, LEASES_REAPED, REAPED, PROMOTED, EXPIRED, COMMITS_ENDED),
     SCRAPE,
 )
 """In the order of the page."""

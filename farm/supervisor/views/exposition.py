@@ -231,6 +231,7 @@ class Exposition:
         self._one(lines, of.OUTAGE_TIME, beats.outage_s(time.monotonic()))
         self._one(lines, of.HORIZON, upkeep.horizon_age_s)
         self._one(lines, of.HOSTS_RETIRED, upkeep.hosts_retired)
+        self._one(lines, of.LEASES_REAPED, upkeep.leases_reaped)
         self._one(lines, of.REAPED, upkeep.jobs_reaped)
         self._one(lines, of.PROMOTED, upkeep.jobs_promoted)
         self._one(lines, of.EXPIRED, upkeep.jobs_expired)
