@@ -70,7 +70,7 @@ class Server:
 
     def __init__(self, host: str, port: int, *, pages: Mapping[str, Page], tick: Callable[[], object]) -> None:
         """pages: by path, made in this thread. tick: called there every TICK_S_MAX at the latest. Raises FarmError if it cannot listen."""
-        self._listener = _listen(host, port)
+        self._listener = bind(host, port, listens=True)
         self._pages = pages
         self._look = tick
         self._tick_at = self._rest_until = 0.0
@@ -227,7 +227,8 @@ def _request(asked: bytes) -> tuple[str, str]:
     return method, target.partition("?")[0]
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, listens: bool) -> socket.socket:
+    """Return a socket that has this address, or keeps it free, if it is not to listen. Raises FarmError, of an OSError."""
     where = f"metrics: cannot listen on {host}, port {port}"
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -241,7 +242,8 @@ def _listen(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind(address)
-        listener.listen(CLIENTS_MAX)
+        if listens:
+            listener.listen(CLIENTS_MAX)
         listener.setblocking(False)
     except OSError as error:
         listener.close()
