@@ -113,6 +113,9 @@ def _look_at_numbers(monitored: Monitored) -> None:
         'farm_jobs_total{lane="fast",task="chores:kill_itself",outcome="crashed"}': 1,
         'farm_job_duration_seconds_count{lane="slow",task="chores:give_text"}': 50,
         'farm_job_queue_time_seconds_count{lane="slow",task="chores:give_text"}': 50,
+        # Who crashes takes along how long it had waited.
+        'farm_job_duration_seconds_count{lane="fast",task="chores:kill_itself"}': 1,
+        'farm_job_queue_time_seconds_count{lane="fast",task="chores:kill_itself"}': 0,
         'farm_subworker_restarts_total{lane="fast",reason="crashed"}': 1,
         'farm_lane_claimed_jobs_total{lane="slow"}': 51,
         'farm_lane_capacity{lane="slow"}': 1,
@@ -120,6 +123,8 @@ def _look_at_numbers(monitored: Monitored) -> None:
         "farm_healthy": 1,
     }
     assert {line: monitored.value(line) for line in numbers} == numbers
+    page = monitored.page()[1]
+    assert all(f"\n{line} " in page for line in numbers), "0 is told, not left out"
 
 
 def _look_at_failures(farm: RunningFarm, failed: int) -> None:

@@ -85,7 +85,7 @@ def test_looks_do_not_add_up(tallies: Tallies) -> None:
 
 
 def test_what_the_supervisor_ends(tallies: Tallies) -> None:
-    """It has run for a time if it was started. What is given back has not ended."""
+    """It has run for a time if it was started; how long it had waited nobody knows. What is given back has not ended."""
     ended = [
         (b"t", outcome(OutcomeKind.CRASHED, started_ns=1_000_000_000, finished_ns=3_000_000_000)),
         (b"t", outcome(OutcomeKind.CANCELLED)),
@@ -97,7 +97,7 @@ def test_what_the_supervisor_ends(tallies: Tallies) -> None:
     tallies.note("a", ended)
     assert counted(tallies)["a", "t"] == {OutcomeKind.CRASHED: 1, OutcomeKind.CANCELLED: 1, OutcomeKind.TIMED_OUT: 1}
     brief = tallies.read()["a", "t"]
-    assert (brief[RUN][-1], brief[RUN_US]) == (2, 2_000_000)
+    assert (brief[RUN][-1], brief[RUN_US], brief[QUEUE][-1]) == (2, 2_000_000, 0)
     assert set(tallies.read()) == {("a", "t"), ("a", " [2J"), ("a", OTHER)}
 
 
