@@ -29,7 +29,9 @@ class LaneFacts:
     free: int
     """Slots that run nothing and could start a job, or have one in front of them that they do not start."""
     buffered: int
-    """Jobs claimed and not started, but for those that wait until they have a subworker to themselves."""
+    """Jobs claimed and not started."""
+    alone: int
+    """Those of them that wait until they have a subworker to themselves, which may take hours while others have free slots."""
     started: int
     """Jobs started in all."""
     turns: int
@@ -110,11 +112,10 @@ class Health:
 
     def _look_at_lane(self, lane: LaneFacts, now: float) -> list[str]:
         able = lane.serving > 0 and lane.free > 0 and not lane.held
-        still_s = self._still_s(("starts", lane.name), able and lane.buffered > 0, lane.started, now)
+        waiting = lane.buffered - lane.alone
+        still_s = self._still_s(("starts", lane.name), able and waiting > 0, lane.started, now)
         if still_s > STILL_S:
-            return [
-                f"lane {lane.name} holds {lane.buffered:,} jobs and has {lane.free:,} free slots, and has started none for {still_s:.0f} s"
-            ]
+            return [f"lane {lane.name} holds {waiting:,} jobs and has {lane.free:,} free slots, and has started none for {still_s:.0f} s"]
         still_s = self._still_s(("claims", lane.name), able and not lane.buffered and lane.knows_work, lane.turns, now)
         if still_s > STILL_S:
             return [f"lane {lane.name} knows of jobs and has {lane.free:,} free slots, and has claimed nothing for {still_s:.0f} s"]

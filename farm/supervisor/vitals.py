@@ -76,8 +76,8 @@ class Vitals:
             held=bool(lane.held_by),
             serving=sum(generation.phase is Phase.SERVING and not generation.leaving for generation in lane.generations),
             free=sum(generation.still for generation in lane.generations),
-            # Those that are to run alone may wait for hours for the one before them, while others have free slots.
-            buffered=max(0, lane.buffered - len(lane.loners)),
+            buffered=max(0, lane.buffered),
+            alone=len(lane.loners),
             started=lane.started,
             turns=lane.turns,
             knows_work=self._knows_work(lane),

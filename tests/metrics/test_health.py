@@ -9,7 +9,7 @@ import pytest
 
 from farm.metrics.health import STILL_S, TURN_S, Facts, Health, LaneFacts, mendable, why_not_ready
 
-IDLE = LaneFacts(name="fast", held=False, serving=2, free=2, buffered=0, started=7, turns=3, knows_work=False)
+IDLE = LaneFacts(name="fast", held=False, serving=2, free=2, buffered=0, alone=0, started=7, turns=3, knows_work=False)
 WELL = Facts(now=1000.0, turned_at=1000.0, lanes=[IDLE])
 LATER = 1000.0 + STILL_S + 1.0
 
@@ -66,6 +66,14 @@ def test_while_the_database_is_away_nothing_is_expected_nor_right_afterwards() -
 def test_a_lane_that_could_start_jobs_and_starts_none_is_told_of() -> None:
     assert twice({"lanes": lane(buffered=3)}) == ["lane fast holds 3 jobs and has 2 free slots, and has started none for 61 s"]
     assert twice({"lanes": lane(buffered=3)}, {"lanes": lane(buffered=3, started=8)}) == []
+
+
+def test_jobs_that_are_to_run_alone_wait_for_the_one_before_them() -> None:
+    """That may run for hours, while other subworkers have free slots; and a restart would end just that one. More may be held than are
+    claimed ahead, so it need not claim either."""
+    assert twice({"lanes": lane(buffered=3, alone=3, knows_work=True)}) == []
+    (sentence,) = twice({"lanes": lane(buffered=3, alone=2)})
+    assert sentence.startswith("lane fast holds 1 jobs and has 2 free slots")
 
 
 @pytest.mark.parametrize("why", [{"held": True}, {"free": 0}, {"serving": 0}])

@@ -31,13 +31,12 @@ def vitals_of(lane: Lane, **changes: Any) -> Vitals:
     return Vitals(**cast(Any, farm), steps=dict, knows_work=lambda _lane: False, claims_fail=lambda: False)
 
 
-def test_jobs_that_are_to_run_alone_are_not_ones_that_a_free_slot_could_start(lane: Lane) -> None:
-    """They wait for the one before them, which may run for hours; a restart would end just that one."""
+def test_jobs_that_are_to_run_alone_are_told_apart(lane: Lane) -> None:
     lane.loners.know([1])
     lane.claimed = 2
     lane.arrive(2, [(0, 1, number, number, 0, 0, 0, 0, b"chores:who", 0, b"[]") for number in (1, 2)])
     (facts,) = vitals_of(lane).facts().lanes
-    assert facts.buffered == 1
+    assert (facts.buffered, facts.alone) == (2, 1)
 
 
 def test_what_the_supervisor_has_to_commit_itself_is_progress_too(lane: Lane) -> None:

@@ -37,6 +37,7 @@ class Event(StrEnum):
     MEMORY_SHORT = "memory.short"
     MEMORY_ENOUGH = "memory.enough"
     JOBS_PRUNED = "jobs.pruned"
+    JOBS_SPARED = "jobs.spared"
     PRUNING_REFUSED = "jobs.pruning_refused"
     PRUNING_HELD = "jobs.pruning_held"
     PART_FAILED = "part.failed"
