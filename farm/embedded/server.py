@@ -62,22 +62,27 @@ class EmbeddedServer:
         While others use it, it goes on, and nobody waits.
         """
         self.close()
-        with FileLock(self._cluster.users_lock_path) as users, FileLock(self._cluster.keeper_lock_path) as keeper:
-            deadline = time.monotonic() + STOP_S_MAX
-            while not keeper.try_exclusive() and time.monotonic() < deadline:
-                # Whoever has it alone is the keeper, which takes it only to stop the server.
-                if users.try_shared():
-                    if not users.try_exclusive():
-                        return
-                    users.unlock()
-                    _hurry(keeper.noted_pid())
-                time.sleep(RETRY_S)
+        # Its directory may be gone, and its keeper just going.
+        with suppress(OSError):
+            self._wait_for_end(time.monotonic() + STOP_S_MAX)
 
     def __enter__(self) -> EmbeddedServer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _wait_for_end(self, deadline: float) -> None:
+        with FileLock(self._cluster.users_lock_path) as users, FileLock(self._cluster.keeper_lock_path) as keeper:
+            while not keeper.try_exclusive() and time.monotonic() < deadline:
+                # Whoever has it alone is the keeper, which takes it only to stop the server.
+                if users.try_shared():
+                    if not users.try_exclusive():
+                        return
+                    users.unlock()
+                    with suppress(ProcessLookupError):
+                        _hurry(keeper)
+                time.sleep(RETRY_S)
 
 
 def open_server(home: Path, *, log: Callable[[str], None] | None = None) -> EmbeddedServer:
@@ -213,11 +218,17 @@ class _Opening:
         return make_conninfo(host=str(self._cluster.socket_dir), port=PORT, user="farm", dbname=database)
 
 
-def _hurry(keeper: int | None) -> None:
-    """Have a keeper go without its usual pause. It holds its lock, so the number is still its own."""
-    if keeper is not None:
-        with suppress(OSError):
-            os.kill(keeper, signal.SIGTERM)
+def _hurry(keeper: FileLock) -> None:
+    """Have the keeper go without its usual pause. Raises OSError."""
+    pid = keeper.noted_pid()
+    if pid is not None:
+        fd = os.pidfd_open(pid)
+        try:
+            # Looked at after the process was opened: as long as it has its lock, the number is its own.
+            if not keeper.try_shared():
+                signal.pidfd_send_signal(fd, signal.SIGTERM)
+        finally:
+            os.close(fd)
 
 
 def _version(number: int) -> str:
