@@ -32,7 +32,7 @@ from farm.model import KEEP_ALL, Retention
 from farm.store.prunes import PruneStore
 from farm.store.reads import ReadStore
 from farm.store.session import Session
-from farm.supervisor.retention import LOCK_MS_MAX, LOCK_MS_MIN
+from farm.supervisor.upkeep.retention import LOCK_MS_MAX, LOCK_MS_MIN
 
 JOBS = int(os.environ.get("FARM_BENCH_JOBS", "5_000_000"))
 LIVE_JOBS = 300_000 if JOBS >= 5_000_000 else 60_000

@@ -15,7 +15,7 @@ from farm.cgroups import remove_in_time
 from farm.embedded.cluster import Cluster
 from farm.filelock import FileLock
 from farm.home import StateDir
-from farm.supervisor.groups import NOTES
+from farm.supervisor.processes.groups import NOTES
 
 LEAVE_S_MAX = 15.0
 SHARED_MEMORY = Path("/dev/shm")

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _wants_screen(args: argparse.Namespace) -> bool:
     """Tell whether the screen is to be in front: where it can be, and nobody reads the log there. Raises FarmError."""
-    from farm.supervisor.front import can_be_in_front
+    from farm.supervisor.views.front import can_be_in_front
 
     if args.tui and not can_be_in_front():
         raise FarmError("--tui needs a terminal: standard input, output and error, in the foreground, and TERM must say which kind it is")

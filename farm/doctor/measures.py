@@ -21,7 +21,7 @@ from farm.doctor import host
 from farm.doctor.finding import Finding
 from farm.doctor.host import Needs
 from farm.shm.place import SHM_ROOT
-from farm.supervisor.room import descriptors_needed, rings_bytes
+from farm.supervisor.host.room import descriptors_needed, rings_bytes
 
 DISTRIBUTION = "native-farm"
 DEVELOPMENT = frozenset({"dev"})

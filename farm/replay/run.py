@@ -22,8 +22,8 @@ from farm.model import OutcomeKind
 from farm.replay.order import ENDED, NOT_SET_UP, READY, ReplayOrder
 from farm.subworker.limits import HARD_FACTOR
 from farm.subworker.results import error_type
-from farm.supervisor.footprint import exact_bytes, tree_of
-from farm.supervisor.spawn import SINGLE_THREADED, child_environment
+from farm.supervisor.processes.footprint import exact_bytes, tree_of
+from farm.supervisor.processes.spawn import SINGLE_THREADED, child_environment
 from farm.units import format_duration
 
 LOOK_S = 0.05

@@ -13,8 +13,8 @@ from farm.screen.model import SubworkerView
 from farm.screen.processes import NO_USAGE, Usage
 from farm.screen.rates import Minute, Rate
 from farm.shm.tallies import Figures
-from farm.supervisor.columns import COLUMNS
-from farm.supervisor.occupancy import Occupancy
+from farm.supervisor.lanes.occupancy import Occupancy
+from farm.supervisor.views.columns import COLUMNS
 
 FIGURES_S, FIGURES_MANY_S, MANY = 1.0, 2.0, 40
 """Between two looks at what jobs came to, and in a lane of so many subworkers; how many there were is looked at each time."""

@@ -13,8 +13,8 @@ from farm.model import Depths, HorizonHolder
 from farm.screen.deeds import Deeds, OpenSession
 from farm.screen.model import DatabaseView, FarmState, Horizon, HostView, LaneView, Quantiles, QueueView, Snapshot
 from farm.screen.troubles import horizon_hurts, horizon_notice
-from farm.supervisor.depths import DepthWatch
-from farm.supervisor.horizon import Since
+from farm.supervisor.upkeep.horizon import Since
+from farm.supervisor.views.depths import DepthWatch
 
 LOOK_S = 1.0
 """Between two looks at the database; snapshots in between show the last one, a little older."""
@@ -212,7 +212,7 @@ def _lanes(live: Sequence[dict[str, Any]], queues: Sequence[QueueView]) -> Itera
             name=lane.name if len(live) == 1 else f"{lane.host['id']}/{lane.name}",
             queues=chain,
             capacity=subworkers * concurrency,
-            # Of a lane alone a heartbeat tells the share of its slots that are busy.
+            # The share of its slots' time says more of short jobs than how many ran at the very moment of the beat.
             running=round((busy or 0) * subworkers * concurrency / 100),
             subworkers=subworkers,
             serving=int(state.get("serving", 0)),

@@ -15,7 +15,7 @@ from contextlib import suppress
 from heapq import nlargest
 from typing import NamedTuple
 
-from farm.supervisor.footprint import held_bytes, shared_bytes, tree_of
+from farm.supervisor.processes.footprint import held_bytes, shared_bytes, tree_of
 
 LOOK_S = 1.0
 """A processor's time is counted in hundredths of a second."""

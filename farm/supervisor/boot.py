@@ -28,37 +28,37 @@ from farm.ports import Part
 from farm.shm.generation import RESULT_RING_BYTES, RingFile
 from farm.shm.place import Place, find_places, make_place
 from farm.shm.spill import Spill
-from farm.supervisor import logs
-from farm.supervisor.announcement import announce_lanes
-from farm.supervisor.children import Children
-from farm.supervisor.control import Control
-from farm.supervisor.crew import Crew
-from farm.supervisor.desk import Desk
-from farm.supervisor.events import Event, event
-from farm.supervisor.generation import Generation
-from farm.supervisor.groups import Groups
-from farm.supervisor.lane import Lane
-from farm.supervisor.loop import Loop
-from farm.supervisor.mainstays import Mainstays
-from farm.supervisor.monitor import open_monitor
-from farm.supervisor.output import Output
-from farm.supervisor.reload import Reloader
-from farm.supervisor.room import check_machine, rings_bytes
-from farm.supervisor.service import Service
-from farm.supervisor.spawn import inherit_nothing
-from farm.supervisor.strays import strays, told
-from farm.supervisor.threads import EventNap
-from farm.supervisor.witness import Witness
-from farm.supervisor.writer import Writer
+from farm.supervisor.control.control import Control
+from farm.supervisor.control.reload import Reloader
+from farm.supervisor.crew.children import Children
+from farm.supervisor.crew.crew import Crew
+from farm.supervisor.crew.desk import Desk
+from farm.supervisor.crew.mainstays import Mainstays
+from farm.supervisor.engine.loop import Loop
+from farm.supervisor.engine.threads import EventNap
+from farm.supervisor.host.announcement import announce_lanes
+from farm.supervisor.host.room import check_machine, rings_bytes
+from farm.supervisor.lanes.lane import Lane
+from farm.supervisor.lanes.witness import Witness
+from farm.supervisor.log import logs
+from farm.supervisor.log.events import Event, event
+from farm.supervisor.processes.generation import Generation
+from farm.supervisor.processes.groups import Groups
+from farm.supervisor.processes.output import Output
+from farm.supervisor.processes.spawn import inherit_nothing
+from farm.supervisor.processes.strays import strays, told
+from farm.supervisor.processes.writer import Writer
+from farm.supervisor.views.monitor import open_monitor
+from farm.supervisor.views.service import Service
 from farm.units import counted
 
 if TYPE_CHECKING:
-    from farm.supervisor.commands import Commands
-    from farm.supervisor.front import Front
-    from farm.supervisor.panorama import Panorama
+    from farm.supervisor.control.commands import Commands
+    from farm.supervisor.control.pauses import Pauses
     from farm.supervisor.parts import Parts
-    from farm.supervisor.pauses import Pauses
     from farm.supervisor.supervisor import Supervisor
+    from farm.supervisor.views.front import Front
+    from farm.supervisor.views.panorama import Panorama
 
 WRITER_LEAVE_S = 5.0
 SWITCH_S = 0.0005
@@ -222,7 +222,7 @@ class Boot:
     def _put_screen_in_front(self) -> Front | None:
         if self._screen_logs is None:
             return None
-        from farm.supervisor.front import LOG_NAME, Front
+        from farm.supervisor.views.front import LOG_NAME, Front
 
         database = self._config.database
         front = Front(
@@ -259,17 +259,32 @@ class Boot:
         supervisor.obey(commands, reloader=reloader, control=self._control, postbox=parts.postbox)
 
     def _be_watched(self, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, desk: Desk) -> None:
-        if self._monitor is not None:
-            from farm.supervisor.telling import watch_farm
+        """Have those tell how this farm does whom anybody asks for that."""
+        if self._monitor is None and not self._service.watched:
+            return
+        from farm.supervisor.telling import judge_of, watch_farm
+        from farm.supervisor.vitals import Vitals
 
+        vitals = Vitals(
+            supervisor=supervisor,
+            crew=crew,
+            desk=desk,
+            figures=parts.figures(crew),
+            mainstays=mainstays,
+            steps=parts.steps,
+            knows_work=parts.knows_work,
+            claims_fail=parts.claims_fail,
+        )
+        self._service.stuck = judge_of(vitals)
+        if self._monitor is not None:
             about = {"farm": self._state.instance, "version": _version()}
-            watch_farm(self._monitor, supervisor=supervisor, parts=parts, mainstays=mainstays, crew=crew, desk=desk, **about)
+            watch_farm(self._monitor, vitals, parts=parts, mainstays=mainstays, crew=crew, **about)
 
     def _make_panorama(
         self, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, pauses: Pauses, reloader: Reloader
     ) -> Panorama:
-        from farm.supervisor.front import LOG_NAME
-        from farm.supervisor.panorama import Panorama
+        from farm.supervisor.views.front import LOG_NAME
+        from farm.supervisor.views.panorama import Panorama
 
         assert self._answering is not None
         return Panorama(
@@ -299,7 +314,7 @@ class Boot:
         )
 
     def _make_commands(self, supervisor: Supervisor, pauses: Pauses, reloader: Reloader, panorama: Panorama) -> Commands:
-        from farm.supervisor.commands import Commands
+        from farm.supervisor.control.commands import Commands
 
         return Commands(
             pauses=pauses,
@@ -324,7 +339,7 @@ class Boot:
             self._place.remove()
 
     def _end_old_crew(self) -> None:
-        from farm.supervisor.takeover import LateLock, end_old_crew
+        from farm.supervisor.host.takeover import LateLock, end_old_crew
 
         if not end_old_crew(self._crew_lock, self._old_places):
             # Its files are left alone: its jobs come back by the lease time, and the next start finds what is left.

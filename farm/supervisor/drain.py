@@ -6,9 +6,9 @@ import logging
 
 from farm.model import OutcomeKind
 from farm.shm.frames import HeldJob
-from farm.supervisor.crew import Crew
-from farm.supervisor.desk import Desk, released
-from farm.supervisor.generation import ALL_THAT_RUN, Doom, Generation, Phase
+from farm.supervisor.crew.crew import Crew
+from farm.supervisor.crew.desk import Desk, released
+from farm.supervisor.processes.generation import ALL_THAT_RUN, Doom, Generation, Phase
 
 LOOK_S = 0.02
 COMMIT_S_MAX = 10.0

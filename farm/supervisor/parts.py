@@ -30,41 +30,39 @@ from farm.store.requests import RequestStore
 from farm.store.session import Session
 from farm.store.upkeep import UpkeepStore
 from farm.store.wakeups import Wakeups
-from farm.supervisor.cancel import Unwanted
-from farm.supervisor.claimer import Claimer
-from farm.supervisor.crew import Crew
-from farm.supervisor.depths import DepthWatch
-from farm.supervisor.desk import Desk
-from farm.supervisor.figures import Figures
-from farm.supervisor.generation import Generation
-from farm.supervisor.handover import Handover
-from farm.supervisor.heartbeat import Heartbeat, less_monotonic
-from farm.supervisor.hostrow import described
-from farm.supervisor.lane import Lane
-from farm.supervisor.lanestate import LaneStates
-from farm.supervisor.listener import Listener
-from farm.supervisor.lookout import InTurn, Lookout
-from farm.supervisor.loop import Loop
-from farm.supervisor.mainstays import Mainstays
-from farm.supervisor.packing import Packer
-from farm.supervisor.panorama import Link
-from farm.supervisor.pauses import Pauses
-from farm.supervisor.postbox import Postbox
-from farm.supervisor.refusals import Refusals
-from farm.supervisor.retention import Pruner
-from farm.supervisor.service import Service
+from farm.supervisor.claims.claimer import Claimer
+from farm.supervisor.claims.listener import Listener
+from farm.supervisor.claims.packing import Packer
+from farm.supervisor.claims.refusals import Refusals
+from farm.supervisor.claims.timeouts import Timeouts
+from farm.supervisor.control.pauses import Pauses
+from farm.supervisor.control.postbox import Postbox
+from farm.supervisor.counts.figures import Figures
+from farm.supervisor.crew.crew import Crew
+from farm.supervisor.crew.desk import Desk
+from farm.supervisor.crew.mainstays import Mainstays
+from farm.supervisor.engine.loop import Loop
+from farm.supervisor.engine.threads import Nap, PartThread
+from farm.supervisor.host.heartbeat import Heartbeat, less_monotonic
+from farm.supervisor.host.hostrow import described
+from farm.supervisor.host.lanestate import LaneStates
+from farm.supervisor.host.takeover import take_over
+from farm.supervisor.lanes.handover import Handover
+from farm.supervisor.lanes.lane import Lane
+from farm.supervisor.lanes.witness import Witness
+from farm.supervisor.limits.cancel import Unwanted
+from farm.supervisor.processes.generation import Generation
+from farm.supervisor.processes.writer import Writer
 from farm.supervisor.supervisor import Retired, Supervisor, deliverer
-from farm.supervisor.takeover import take_over
-from farm.supervisor.threads import Nap, PartThread
-from farm.supervisor.timeouts import Timeouts
-from farm.supervisor.upkeep import Upkeep
-from farm.supervisor.witness import Witness
-from farm.supervisor.writer import Writer
+from farm.supervisor.upkeep.retention import Pruner
+from farm.supervisor.upkeep.upkeep import Upkeep
+from farm.supervisor.views.depths import DepthWatch
+from farm.supervisor.views.lookout import InTurn, Lookout
+from farm.supervisor.views.panorama import Link
+from farm.supervisor.views.service import Service
 
 FRAME_SPARE_BYTES = 64
 STOP_S = 6.0
-STUCK_S = 120.0
-"""A thread whose step takes so long does not come back from it: a step has a few calls of the database, each with its own deadline."""
 PROMOTE_EVERY_S = 1.0
 
 
@@ -235,7 +233,6 @@ class Parts:
             claimer=self._claimer,
             claims=self._claims,
             service=service,
-            stuck=self._stuck,
             burst=burst,
         )
 
@@ -273,6 +270,10 @@ class Parts:
         """Tell whether there is work that this lane could claim. From any thread."""
         return self._claimer.knows_work(lane)
 
+    def claims_fail(self) -> bool:
+        """Tell whether the last claim, or look for work, has failed. From any thread."""
+        return self._claims.fails
+
     def link(self) -> Link:
         """Return how the database does."""
         return Link(self._heartbeat.figures.last_s, self._heartbeat.figures.away_since)
@@ -302,11 +303,6 @@ class Parts:
             # With the database gone at this very moment the row waits for its lease: there is nothing in it to hurry for.
             with suppress(StoreUnavailable):
                 self._hosts.retire(self._host_id, None)
-
-    def _stuck(self) -> str:
-        """Say which thread does not come to the end of a step, "" if all do: none waits for a database without a deadline."""
-        names = [name for name, step_s in self.steps().items() if step_s > STUCK_S]
-        return f"no step of {', '.join(names)} has ended for {STUCK_S:g} s" if names else ""
 
     def _timeouts(self) -> Timeouts:
         policies = Policies(self._config.tasks)

@@ -17,34 +17,34 @@ from farm.errors import FarmError
 from farm.model import HostRequest, Outcome
 from farm.shm.frames import HeldJob
 from farm.shm.spill import Spill
-from farm.supervisor.cancel import Cancels, Unwanted
-from farm.supervisor.claimer import Arrival, Claimer
-from farm.supervisor.commands import Commands
-from farm.supervisor.control import Control
-from farm.supervisor.crew import Crew
-from farm.supervisor.deadlines import Deadlines
-from farm.supervisor.desk import Desk, released
+from farm.supervisor.claims.claimer import Arrival, Claimer
+from farm.supervisor.claims.packing import Packer
+from farm.supervisor.control.commands import Commands
+from farm.supervisor.control.control import Control
+from farm.supervisor.control.postbox import Postbox
+from farm.supervisor.control.reload import Reloader
+from farm.supervisor.crew.crew import Crew
+from farm.supervisor.crew.desk import Desk, released
+from farm.supervisor.crew.mainstays import Mainstays
+from farm.supervisor.crew.recycling import Recycling
 from farm.supervisor.drain import Drain
-from farm.supervisor.events import Event, event
-from farm.supervisor.front import Front
-from farm.supervisor.generation import Phase, signal_group
-from farm.supervisor.handover import Handover
-from farm.supervisor.lane import Lane, leases_held
-from farm.supervisor.loop import Loop
-from farm.supervisor.mainstays import Mainstays
-from farm.supervisor.memory import MemoryWatch
-from farm.supervisor.origins import Origins
-from farm.supervisor.packing import Packer
-from farm.supervisor.postbox import Postbox
-from farm.supervisor.pressure import Meter
-from farm.supervisor.recycling import Recycling
-from farm.supervisor.reload import Reloader
-from farm.supervisor.service import Service
-from farm.supervisor.snapshot import lane_snapshot, running
-from farm.supervisor.takeback import TakeBack
-from farm.supervisor.threads import PartThread
-from farm.supervisor.throttle import Throttle
-from farm.supervisor.writer import DESK_NUMBER
+from farm.supervisor.engine.loop import Loop
+from farm.supervisor.engine.threads import PartThread
+from farm.supervisor.lanes.handover import Handover
+from farm.supervisor.lanes.lane import Lane, leases_held
+from farm.supervisor.lanes.origins import Origins
+from farm.supervisor.lanes.takeback import TakeBack
+from farm.supervisor.limits.cancel import Cancels, Unwanted
+from farm.supervisor.limits.deadlines import Deadlines
+from farm.supervisor.limits.memory import MemoryWatch
+from farm.supervisor.limits.pressure import Meter
+from farm.supervisor.limits.throttle import Throttle
+from farm.supervisor.log.events import Event, event
+from farm.supervisor.processes.generation import Phase, signal_group
+from farm.supervisor.processes.writer import DESK_NUMBER
+from farm.supervisor.views.front import Front
+from farm.supervisor.views.service import Service
+from farm.supervisor.views.snapshot import lane_snapshot, running
 from farm.units import counted
 
 SLEEP_S_MAX = 1.0
@@ -85,10 +85,8 @@ class Supervisor:
         claimer: Claimer,
         claims: PartThread,
         service: Service,
-        stuck: Callable[[], str],
         burst: bool,
     ) -> None:
-        """stuck: says in words what makes no progress though it should, "" if nothing does."""
         self._drain_timeout_s = drain_timeout_s
         self._loop = loop
         self._mainstays = mainstays
@@ -103,7 +101,6 @@ class Supervisor:
         self._claimer = claimer
         self._claims = claims
         self._service = service
-        self._stuck = stuck
         self._burst = burst
         self._deadlines = Deadlines(crew)
         self._cancels = Cancels(crew=crew, desk=desk)
@@ -230,7 +227,7 @@ class Supervisor:
             wait_s = min(wait_s, self._drain.step(now))
         elif self._burst:
             wait_s = min(wait_s, self._look_for_end(now))
-        wait_s = min(wait_s, self._service.step(now, self.status, self._stuck))
+        wait_s = min(wait_s, self._service.step(now, self.status))
         return min(wait_s, LOOK_S) if dying or self._unpacked is not None else wait_s
 
     def _look_at_memory(self, now: float) -> float:

@@ -14,9 +14,9 @@ from farm.config import Config, load
 from farm.config.budget import Budget, LaneBudget, budget_of
 from farm.config.machine import Machine
 from farm.config.share import SPARE
-from farm.supervisor.announcement import announce_lanes
-from farm.supervisor.logs import JsonFormatter, TextFormatter
-from farm.supervisor.posts import EXTRA_MAX
+from farm.supervisor.crew.posts import EXTRA_MAX
+from farm.supervisor.host.announcement import announce_lanes
+from farm.supervisor.log.logs import JsonFormatter, TextFormatter
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 ISSUE = """\

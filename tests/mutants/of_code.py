@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutation import Mutation
 
 BATCH, OUTCOMES, COMMITS = "farm/writer/batch.py", "farm/store/outcomes.py", "farm/store/commits.py"
-START, GENERATION, TAKE_OVER = "farm/shm/start.py", "farm/supervisor/generation.py", "farm/supervisor/takeover.py"
+START, GENERATION, TAKE_OVER = "farm/shm/start.py", "farm/supervisor/processes/generation.py", "farm/supervisor/host/takeover.py"
 IN_BATCHES, IN_COMMITS, IN_STARTS = "tests/unit/test_batch.py", "tests/store/test_commits.py", "tests/shm/test_start.py"
 IN_BURIALS, IN_WATCHES, IN_TAKE_OVERS = "tests/unit/test_burial.py", "tests/unit/test_watch.py", "tests/unit/test_takeover.py"
 IN_BEATS, IN_RETRIES, IN_CANCELS = "tests/unit/test_heartbeat.py", "tests/unit/test_retry.py", "tests/unit/test_cancel.py"
@@ -182,28 +182,28 @@ OF_SUPERVISOR = (
     ),
     Mutation(
         "a job is blamed for another one's end",
-        "farm/supervisor/burial.py",
+        "farm/supervisor/crew/burial.py",
         "if doom.seq in (slot.seq, ",
         "if True or doom.seq in (slot.seq, ",
         f"{IN_BURIALS}::test_killed_for_another_job",
     ),
     Mutation(
         "a kill hits the job that came next",
-        "farm/supervisor/deadlines.py",
+        "farm/supervisor/limits/deadlines.py",
         "    if any(row.seq == slot.seq for row in generation.running()):\n",
         "    if True:\n",
         f"{IN_BURIALS}::test_a_kill_never_hits_the_next_job",
     ),
     Mutation(
         "a running job is ended because it is not to be started any more",
-        "farm/supervisor/cancel.py",
+        "farm/supervisor/limits/cancel.py",
         " and not request.only_unstarted",
         "",
         f"{IN_CANCELS}::test_what_runs_is_ended_unless_only_the_unstarted_are_meant",
     ),
     Mutation(
         "a job is cancelled that is about to start",
-        "farm/supervisor/cancel.py",
+        "farm/supervisor/limits/cancel.py",
         "if not any(seq > marked and ",
         "if not any(seq >= marked and ",
         f"{IN_CANCELS}::test_what_is_about_to_start_or_has_published_its_outcome_is_not_touched",
@@ -217,42 +217,42 @@ OF_SUPERVISOR = (
     ),
     Mutation(
         "the gate counts from the answer to a beat",
-        "farm/supervisor/heartbeat.py",
+        "farm/supervisor/host/heartbeat.py",
         "self._open_gate(sent_ns)",
         "self._open_gate(linux.boottime_ns())",
         f"{IN_BEATS}::test_the_gate_counts_from_before_the_beat_was_sent",
     ),
     Mutation(
         "the gate of a retired host is opened again",
-        "farm/supervisor/heartbeat.py",
+        "farm/supervisor/host/heartbeat.py",
         "if generation.host_id == self._host_id:",
         "if True:",
         f"{IN_BEATS}::test_the_gate_of_a_retired_host_stays_closed",
     ),
     Mutation(
         "a lease ends one look later",
-        "farm/supervisor/upkeep.py",
+        "farm/supervisor/upkeep/upkeep.py",
         "now - self._seen[beat.host_id][1] >= self._lease_s",
         "now - self._seen[beat.host_id][1] > self._lease_s",
         f"{IN_WATCHES}::test_a_host_that_is_silent_for_a_lease",
     ),
     Mutation(
         "the watch goes on after a look that failed",
-        "farm/supervisor/upkeep.py",
+        "farm/supervisor/upkeep/upkeep.py",
         "            self._watch.begin_anew()\n            raise",
         "            raise",
         f"{IN_WATCHES}::test_a_moment_without_the_database_begins_the_watch_anew",
     ),
     Mutation(
         "the watch goes on after a look that came late",
-        "farm/supervisor/upkeep.py",
+        "farm/supervisor/upkeep/upkeep.py",
         "if late or server_up_s < self._lease_s:",
         "if server_up_s < self._lease_s:",
         f"{IN_WATCHES}::test_a_late_look_begins_anew",
     ),
     Mutation(
         "hosts are retired as soon as the server is up",
-        "farm/supervisor/upkeep.py",
+        "farm/supervisor/upkeep/upkeep.py",
         "if late or server_up_s < self._lease_s:",
         "if late:",
         f"{IN_WATCHES}::test_a_young_server",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from tests.mutants.mutation import Mutation
 
-LANE, HANDOVER, PAUSES, CONTROL = (
-    "farm/supervisor/lane.py", "farm/supervisor/handover.py", "farm/supervisor/pauses.py", "farm/supervisor/control.py",
-)  # fmt: skip
-WORKLIST, TURNS = "farm/supervisor/worklist.py", "farm/supervisor/turns.py"
+LANE, HANDOVER = "farm/supervisor/lanes/lane.py", "farm/supervisor/lanes/handover.py"
+PAUSES, CONTROL = "farm/supervisor/control/pauses.py", "farm/supervisor/control/control.py"
+WORKLIST, TURNS = "farm/supervisor/claims/worklist.py", "farm/supervisor/claims/turns.py"
 PROGRESS, IN_PROGRESS = "farm/shm/progress.py", "tests/shm/test_progress.py"
 IN_PAUSES, IN_MOVES, IN_CLAIMS = "tests/unit/test_pauses.py", "tests/unit/test_handover.py", "tests/unit/test_claimer.py"
 IN_ORIGINS, IN_CONTROL, IN_TURNS = "tests/unit/test_origins.py", "tests/unit/test_control.py", "tests/unit/test_turns.py"

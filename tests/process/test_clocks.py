@@ -21,10 +21,10 @@ HOUR_S, DAY_S = 3600, 86400
 WALL = re.compile(r"\btime\.(time|time_ns|localtime|gmtime|strftime)\(|CLOCK_REALTIME|datetime\.(now|utcnow|today)\(")
 """Whoever asks for the time of day."""
 MAY_ASK = {
-    "supervisor/logs.py": "the lines of the log",
+    "supervisor/log/logs.py": "the lines of the log",
     "embedded/keeper.py": "the lines of its log",
     "supervisor/boot.py": "the name of a run, by which runs are taken over in order",
-    "supervisor/exposition.py": "when it was started, as monitoring wants to have it",
+    "supervisor/views/exposition.py": "when it was started, as monitoring wants to have it",
     "subworker/output.py": "the lines that jobs log",
     "screen/source.py": "the clock in the corner",
     "screen/hosts.py": "the same",

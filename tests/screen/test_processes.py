@@ -15,7 +15,7 @@ import pytest
 
 from farm.screen import processes
 from farm.screen.processes import IDLE_LOOKS, LOOK_S, NO_USAGE, OTHER_LOOKS, Processes, Usage
-from farm.supervisor.footprint import held_bytes
+from farm.supervisor.processes.footprint import held_bytes
 from tests.process.crew import wait_for
 
 EAT = "import sys; data = bytearray(int(sys.argv[1])); print(flush=True); sys.stdin.read()"

@@ -14,9 +14,9 @@ from farm.store.claims import ClaimStore
 from farm.store.connection import DeadlineConnection
 from farm.store.session import Session, send
 from farm.store.statements import compose
-from farm.supervisor.claimer import Arrival, Claimer
-from farm.supervisor.idleness import SAFETY_POLL_S, Idleness
-from farm.supervisor.lane import Lane
+from farm.supervisor.claims.claimer import Arrival, Claimer
+from farm.supervisor.claims.idleness import SAFETY_POLL_S, Idleness
+from farm.supervisor.lanes.lane import Lane
 from tests.store.bench import Bench
 from tests.store.stepping import Stage, SteppedConnection, orders
 from tests.store.test_wakeups import Ear
@@ -34,7 +34,7 @@ class SleepyLane:
         self.name = "default"
         self.config = SimpleNamespace(queues=("*",))
         self.memory_mb = 1000
-        self.claimed = 0
+        self.claimed = self.turns = 0
         self.held_by = frozenset[str]()
         self.stands_back = False
 

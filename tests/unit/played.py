@@ -13,12 +13,12 @@ from farm.shm.frames import HeldJob, unpack_jobs
 from farm.shm.generation import READY, GenerationFile
 from farm.shm.ring import RingConsumer
 from farm.shm.start import StartGate
-from farm.supervisor.generation import Generation, Phase
-from farm.supervisor.handover import Handover
-from farm.supervisor.lane import Lane
-from farm.supervisor.origins import Origin, Origins
-from farm.supervisor.takeback import TakeBack
-from farm.supervisor.witness import Witness
+from farm.supervisor.lanes.handover import Handover
+from farm.supervisor.lanes.lane import Lane
+from farm.supervisor.lanes.origins import Origin, Origins
+from farm.supervisor.lanes.takeback import TakeBack
+from farm.supervisor.lanes.witness import Witness
+from farm.supervisor.processes.generation import Generation, Phase
 
 
 class Actor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from farm.supervisor.reload import Reloader
+from farm.supervisor.control.reload import Reloader
 
 
 def test_jobs_of_an_added_runner_wait_for_the_last_that_has_not_got_it() -> None:

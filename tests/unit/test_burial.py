@@ -17,9 +17,9 @@ from farm.shm.frames import HeldJob
 from farm.shm.generation import READY, GenerationFile
 from farm.shm.ring import RingConsumer, RingProducer
 from farm.shm.start import StartGate
-from farm.supervisor.burial import judge
-from farm.supervisor.deadlines import end_job, follow
-from farm.supervisor.generation import NONE_OF_THEM, Doom, Generation, Phase, signal_group, timed_out
+from farm.supervisor.crew.burial import judge
+from farm.supervisor.limits.deadlines import end_job, follow
+from farm.supervisor.processes.generation import NONE_OF_THEM, Doom, Generation, Phase, signal_group, timed_out
 
 EXIT_9 = 9 << 8
 SIGKILL = 9

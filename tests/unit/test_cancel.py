@@ -16,11 +16,11 @@ from farm.shm.frames import SPILLED, HeldJob
 from farm.shm.generation import READY, GenerationFile
 from farm.shm.ring import RingConsumer
 from farm.shm.start import StartGate
-from farm.supervisor.cancel import Cancels
-from farm.supervisor.generation import Doom, Generation, Phase
-from farm.supervisor.lane import Lane
-from farm.supervisor.tallies import Tallies
-from farm.supervisor.witness import Witness
+from farm.supervisor.counts.tallies import Tallies
+from farm.supervisor.lanes.lane import Lane
+from farm.supervisor.lanes.witness import Witness
+from farm.supervisor.limits.cancel import Cancels
+from farm.supervisor.processes.generation import Doom, Generation, Phase
 
 
 def held(job_id: int, flags: int = 0) -> HeldJob:
@@ -48,7 +48,7 @@ class Host:
         self.tallies = Tallies()
         self.dropped: list[int] = []
         self.doomed: list[tuple[int, Doom]] = []
-        monkeypatch.setattr("farm.supervisor.cancel.end_job", lambda _, slot, doom: self.doomed.append((slot.job_id, doom)))
+        monkeypatch.setattr("farm.supervisor.limits.cancel.end_job", lambda _, slot, doom: self.doomed.append((slot.job_id, doom)))
         self._cancels = Cancels(crew=cast("Any", self), desk=cast("Any", self))
 
     def push(self, outcomes: Iterable[Outcome]) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from farm import cgroups
 from farm.cgroups import Group, Site, find, probe, remove_all
-from farm.supervisor.bounds import Bounds
-from farm.supervisor.groups import NOTES, Groups
+from farm.supervisor.crew.bounds import Bounds
+from farm.supervisor.processes.groups import NOTES, Groups
 
 FILES_1 = {
     "cgroup.procs": "",

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from farm.config.model import Lane as LaneConfig
 from farm.model import Claim, JobRow, Share
-from farm.supervisor.claimer import Arrival, Claimer
-from farm.supervisor.generation import Generation, Phase
-from farm.supervisor.lane import LEAVING, PAUSED, SHORT_OF_MEMORY, Lane
-from farm.supervisor.origins import Origin
-from farm.supervisor.witness import Witness
+from farm.supervisor.claims.claimer import Arrival, Claimer
+from farm.supervisor.lanes.lane import LEAVING, PAUSED, SHORT_OF_MEMORY, Lane
+from farm.supervisor.lanes.origins import Origin
+from farm.supervisor.lanes.witness import Witness
+from farm.supervisor.processes.generation import Generation, Phase
 
 CLASSES = {1: ("mail", "python", 0), 2: ("reports", "python", 256), 3: ("rest", "python", 0)}
 
@@ -179,3 +179,11 @@ def test_an_arrival_says_where_it_is_from() -> None:
     both.claimed, claiming.store.waiting = 0, {2: 4}
     claiming.step()
     assert [arrival.origin for arrival in claiming.arrivals] == [Origin(frozenset({"reports"}), 256)]
+
+
+def test_a_lane_for_which_nothing_is_there_has_its_turn_all_the_same() -> None:
+    """Whoever judges progress must not take it for a lane that is forgotten, however much the others have to do."""
+    mail, rest = lane("mail", "mail"), lane("rest", "rest")
+    claiming = Claiming([mail, rest], mail=100)
+    assert list(claiming.step()) == ["mail"]
+    assert rest.turns == 1

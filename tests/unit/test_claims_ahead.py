@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from farm.supervisor.lane import CLAIM_AHEAD_S, CLAIMED_MIN, HOARD_S
+from farm.supervisor.lanes.lane import CLAIM_AHEAD_S, CLAIMED_MIN, HOARD_S
 from tests.unit.played import Stage, lane_config, staged
 
 LOOK_S = 0.25

@@ -21,8 +21,8 @@ from farm.cli.main import main
 from farm.control import LEFT, REQUEST_BYTES_MAX, SOCKET_NAME, Connection, Gone, Silent, connect, reachable, running
 from farm.errors import FarmError
 from farm.home import StateDir
-from farm.supervisor import control as server_side
-from farm.supervisor.control import CLIENTS_MAX, IDLE_S, TALK_S, Control
+from farm.supervisor.control import control as server_side
+from farm.supervisor.control.control import CLIENTS_MAX, IDLE_S, TALK_S, Control
 
 NOBODY = 65534
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from farm.model import Depths, QueueDepth
-from farm.supervisor.depths import COUNT_S_MAX, KNOWN_S, PAUSE_FACTOR, PAUSE_S_MIN, WANTED_S, DepthWatch
+from farm.supervisor.views.depths import COUNT_S_MAX, KNOWN_S, PAUSE_FACTOR, PAUSE_S_MIN, WANTED_S, DepthWatch
 
 QUEUES = (QueueDepth("a", 7, False, 3.0),)
 

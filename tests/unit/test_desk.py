@@ -6,7 +6,7 @@ from pathlib import Path
 
 from farm.shm.generation import RingFile
 from farm.shm.ring import RingConsumer
-from farm.supervisor.desk import Desk, released
+from farm.supervisor.crew.desk import Desk, released
 
 
 def test_what_was_given_back_counts_until_it_is_committed(tmp_path: Path) -> None:

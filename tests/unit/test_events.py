@@ -9,8 +9,8 @@ from pathlib import Path
 
 import orjson
 
-from farm.supervisor.events import Event, event
-from farm.supervisor.logs import JsonFormatter
+from farm.supervisor.log.events import Event, event
+from farm.supervisor.log.logs import JsonFormatter
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 def told() -> dict[str, set[str]]:
     """Return the fields of every event, by its name, as the code tells them."""
     found: dict[str, set[str]] = {}
-    for path in (ROOT / "farm" / "supervisor").glob("*.py"):
+    for path in (ROOT / "farm" / "supervisor").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "event" and node.args:
                 name = node.args[0]

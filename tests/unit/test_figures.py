@@ -9,8 +9,8 @@ import pytest
 
 from farm.model import OutcomeKind
 from farm.subworker.limits import LEAVES_FULL
-from farm.supervisor.figures import BeatFigures, ClaimFigures, Reason, RestartFigures, reason_of
-from farm.supervisor.generation import ALL_THAT_RUN, Doom, Generation
+from farm.supervisor.counts.figures import BeatFigures, ClaimFigures, Reason, RestartFigures, reason_of
+from farm.supervisor.processes.generation import ALL_THAT_RUN, Doom, Generation
 from tests.unit.played import Actor
 
 

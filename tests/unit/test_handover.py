@@ -8,9 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from farm.shm.frames import HeldJob
-from farm.supervisor.handover import SCAN_MAX, take_first
-from farm.supervisor.lane import LEAVING, PAUSED, SHORT_OF_MEMORY
-from farm.supervisor.takeback import PAUSE_S, STILL_S, WORK_S
+from farm.supervisor.lanes.handover import SCAN_MAX, take_first
+from farm.supervisor.lanes.lane import LEAVING, PAUSED, SHORT_OF_MEMORY
+from farm.supervisor.lanes.takeback import PAUSE_S, STILL_S, WORK_S
 from tests.unit.played import Stage, handed_to, held, job_of, lane_config, staged
 
 WAIT_S_MAX = 2 * (STILL_S + WORK_S + PAUSE_S) + 0.02

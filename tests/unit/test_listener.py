@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from farm.errors import StoreUnavailable
-from farm.supervisor.listener import RETRY_S, Listener
+from farm.supervisor.claims.listener import RETRY_S, Listener
 
 
 class Heard:

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from farm.supervisor.loglimit import ALIKE_MAX, KINDS_MAX, WINDOW_S, Limited
+from farm.supervisor.log.loglimit import ALIKE_MAX, KINDS_MAX, WINDOW_S, Limited
 
 
 class Kept(logging.Handler):

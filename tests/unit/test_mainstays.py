@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from farm.supervisor.mainstays import Mainstays
+from farm.supervisor.crew.mainstays import Mainstays
 
 
 class FakeZygote:

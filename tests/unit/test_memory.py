@@ -16,9 +16,9 @@ from farm.model import Outcome, OutcomeKind
 from farm.shm.frames import pack_outcome, unpack_outcome
 from farm.shm.generation import CROWDED_MAX, CROWDED_WORD
 from farm.subworker.limits import EXHAUSTED, LEAVES_FULL, MemoryLimit, Peak
-from farm.supervisor.burial import exhausted, how_it_ended, judge, why_it_ended
-from farm.supervisor.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Phase
-from farm.supervisor.memory import Holder, MemoryWatch
+from farm.supervisor.crew.burial import exhausted, how_it_ended, judge, why_it_ended
+from farm.supervisor.limits.memory import Holder, MemoryWatch
+from farm.supervisor.processes.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Phase
 from tests.unit.test_burial import Subject
 
 MB = 1_000_000

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from farm.shm.generation import GenerationFile
 from farm.shm.slottime import SlotClock, SlotTime, read_slot_time
-from farm.supervisor.occupancy import Occupancy
+from farm.supervisor.lanes.occupancy import Occupancy
 
 S = 1_000_000_000
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farm.config.model import Lane as LaneConfig
-from farm.supervisor.lane import Lane
-from farm.supervisor.origins import NOWHERE, Origin, Origins
-from farm.supervisor.witness import Witness
+from farm.supervisor.lanes.lane import Lane
+from farm.supervisor.lanes.origins import NOWHERE, Origin, Origins
+from farm.supervisor.lanes.witness import Witness
 
 
 @given(st.lists(st.integers(0, 5), max_size=60), st.sets(st.integers(0, 59)))

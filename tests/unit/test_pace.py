@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.supervisor.pace import DRY_GROWTH_MAX, GROWTH_MAX, WINDOW_S, WINDOW_S_MAX, Pace
+from farm.supervisor.processes.pace import DRY_GROWTH_MAX, GROWTH_MAX, WINDOW_S, WINDOW_S_MAX, Pace
 
 
 def steady(pace: Pace, jobs_a_s: float, seconds: float, *, since_s: float = 0.0, begun: int = 0) -> None:

@@ -9,9 +9,9 @@ import pytest
 from farm.model import Claim, JobRow, Share
 from farm.shm.frames import HeldJob, pack_jobs, unpack_jobs
 from farm.shm.spill import Spill
-from farm.supervisor.packing import Packer
-from farm.supervisor.refusals import Refusals
-from farm.supervisor.timeouts import Timeouts
+from farm.supervisor.claims.packing import Packer
+from farm.supervisor.claims.refusals import Refusals
+from farm.supervisor.claims.timeouts import Timeouts
 
 SINCE = 9
 

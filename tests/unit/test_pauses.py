@@ -15,12 +15,12 @@ import pytest
 from farm.config.model import Lane as LaneConfig
 from farm.errors import FarmError, StoreUnavailable
 from farm.model import HostRequest
-from farm.supervisor.commands import CHARACTERS_MAX, Commands
-from farm.supervisor.crew import Crew
-from farm.supervisor.lane import LEAVING, PAUSED, SHORT_OF_MEMORY, Lane
-from farm.supervisor.pauses import FILE_NAME, Pauses
-from farm.supervisor.postbox import AT_ONCE_MAX, Postbox
-from farm.supervisor.witness import Witness
+from farm.supervisor.control.commands import CHARACTERS_MAX, Commands
+from farm.supervisor.control.pauses import FILE_NAME, Pauses
+from farm.supervisor.control.postbox import AT_ONCE_MAX, Postbox
+from farm.supervisor.crew.crew import Crew
+from farm.supervisor.lanes.lane import LEAVING, PAUSED, SHORT_OF_MEMORY, Lane
+from farm.supervisor.lanes.witness import Witness
 
 
 class Host:

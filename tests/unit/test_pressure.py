@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from farm.config.model import Host
 from farm.config.model import Lane as LaneConfig
-from farm.supervisor.lane import SHORT_OF_MEMORY, Lane
-from farm.supervisor.pressure import EASE, QUIET_S, Level, Meter, Pressure, Reading
-from farm.supervisor.throttle import IDLE_LOOK_S, LOOK_S, Throttle, claiming_on
-from farm.supervisor.witness import Witness
+from farm.supervisor.lanes.lane import SHORT_OF_MEMORY, Lane
+from farm.supervisor.lanes.witness import Witness
+from farm.supervisor.limits.pressure import EASE, QUIET_S, Level, Meter, Pressure, Reading
+from farm.supervisor.limits.throttle import IDLE_LOOK_S, LOOK_S, Throttle, claiming_on
 
 MB = 1_000_000
 FLOOR = 500 * MB

@@ -12,8 +12,8 @@ import pytest
 from farm.errors import RunnerError
 from farm.ports import Job, SubworkerContext
 from farm.subworker.ways import ways_at_once
-from farm.supervisor import refusals
-from farm.supervisor.refusals import Refusals
+from farm.supervisor.claims import refusals
+from farm.supervisor.claims.refusals import Refusals
 from runners.python import PythonRunner, TaskNotFound
 
 

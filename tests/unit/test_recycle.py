@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from farm.config.model import Lane as LaneConfig
 from farm.config.model import Recycle
-from farm.supervisor.generation import Phase
-from farm.supervisor.posts import LanePosts
-from farm.supervisor.recycle import ASK_S, GROWN_S, JITTER, Growth, age_limit_s, why_due
-from farm.supervisor.recycling import in_turn
+from farm.supervisor.crew.posts import LanePosts
+from farm.supervisor.crew.recycle import ASK_S, GROWN_S, JITTER, Growth, age_limit_s, why_due
+from farm.supervisor.crew.recycling import in_turn
+from farm.supervisor.processes.generation import Phase
 
 MB = 1_000_000
 

@@ -13,7 +13,7 @@ import pytest
 
 from farm.subworker import zygote
 from farm.subworker.order import Descriptors, ForkOrder
-from farm.supervisor.shortage import AGAIN_S, Shortage
+from farm.supervisor.crew.shortage import AGAIN_S, Shortage
 
 ORDER = ForkOrder(
     name="w0.1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.supervisor.sweep import SLOW_S, WIDTH_MIN, Sweep
+from farm.supervisor.claims.sweep import SLOW_S, WIDTH_MIN, Sweep
 
 
 def test_all_is_looked_through_while_that_is_quick() -> None:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farm.supervisor.burial import judge
-from farm.supervisor.generation import FULL
-from farm.supervisor.lane import share_out
-from farm.supervisor.takeback import IDLE_S, PAUSE_S, STILL_S, STUCK_S, WORK_S, Balance, Load
+from farm.supervisor.crew.burial import judge
+from farm.supervisor.lanes.lane import share_out
+from farm.supervisor.lanes.takeback import IDLE_S, PAUSE_S, STILL_S, STUCK_S, WORK_S, Balance, Load
+from farm.supervisor.processes.generation import FULL
 from tests.unit.played import Actor, Stage, handed_to, held, job_of, lane_config, staged
 
 WAIT_S_MAX = STILL_S + WORK_S + PAUSE_S + 0.02

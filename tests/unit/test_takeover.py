@@ -12,8 +12,8 @@ from farm import linux
 from farm.filelock import FileLock
 from farm.shm.generation import GenerationFile
 from farm.shm.place import Place
-from farm.supervisor import takeover
-from farm.supervisor.takeover import Predecessor, end_old_crew
+from farm.supervisor.host import takeover
+from farm.supervisor.host.takeover import Predecessor, end_old_crew
 
 
 @pytest.fixture

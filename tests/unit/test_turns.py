@@ -8,9 +8,9 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.supervisor.claimer import Claimer, Claims
-from farm.supervisor.lane import Lane
-from farm.supervisor.turns import CLAIM_JOBS_MIN, CLAIM_S, FEW_JOBS, Turns
+from farm.supervisor.claims.claimer import Claimer, Claims
+from farm.supervisor.claims.turns import CLAIM_JOBS_MIN, CLAIM_S, FEW_JOBS, Turns
+from farm.supervisor.lanes.lane import Lane
 
 
 def lane(name: str, demand: int, jobs_ahead: int = 2, queues: tuple[str, ...] = ("mail",)) -> Lane:

@@ -13,9 +13,9 @@ from farm.shm.frames import HeldJob
 from farm.shm.generation import READY, GenerationFile
 from farm.shm.ring import RingConsumer
 from farm.shm.start import StartGate
-from farm.supervisor.generation import Generation, Phase
-from farm.supervisor.lane import Lane
-from farm.supervisor.witness import Witness
+from farm.supervisor.lanes.lane import Lane
+from farm.supervisor.lanes.witness import Witness
+from farm.supervisor.processes.generation import Generation, Phase
 
 
 def job(job_id: int, lost: int = 0) -> HeldJob:

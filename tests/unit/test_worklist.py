@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from farm.config.model import Lane as LaneConfig
 from farm.model import Share
-from farm.supervisor.lane import Lane
-from farm.supervisor.witness import Witness
-from farm.supervisor.worklist import ENDLESS, PAIRS_MAX, Pair, Reach, Worklist
+from farm.supervisor.claims.worklist import ENDLESS, PAIRS_MAX, Pair, Reach, Worklist
+from farm.supervisor.lanes.lane import Lane
+from farm.supervisor.lanes.witness import Witness
 
 CLASSES = {1: ("mail", "python", 0), 2: ("reports", "python", 0), 3: ("mail", "cobol", 0), 4: ("rest", "python", 0)}
 

@@ -1,0 +1,1 @@
+"""How a running farm is told what to do, and does it."""

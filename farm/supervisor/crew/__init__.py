@@ -1,0 +1,1 @@
+"""The children of a farm and their places: births, deaths, burials, successors."""

@@ -1,0 +1,1 @@
+"""What makes the supervisor turn: the main thread's loop, and the threads beside it."""

@@ -1,0 +1,1 @@
+"""What ends jobs, or keeps them from being claimed: deadlines, cancels, memory."""

@@ -1,0 +1,1 @@
+"""The farm's own log: the names of its events, how a line looks, where it goes."""

@@ -1,0 +1,1 @@
+"""What somebody has to do for the whole database: promote, expire, reap, prune."""
