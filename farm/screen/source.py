@@ -84,6 +84,8 @@ class LiveSource:
         self._rate, self._minute = Rate(), Minute()
         self._told: Told | None = None
         self._told_at = 0.0
+        self._was_blind = True
+        """Of what has ended by now nobody knows when."""
         self._lane_views: dict[str, LaneView] = {}
         self._slow: Slow | None = None
         self._last: Snapshot | None = None
@@ -163,13 +165,14 @@ class LiveSource:
         if is_other:
             self._let_go()
             self._lanes = {}
+        is_new, self._was_blind = (is_other or self._was_blind) and told["up_s"] > YOUNG_S, False
         self._told, self._told_at = told, now
         names = [lane["name"] for lane in told["lanes"]]
         for name in self._lanes.keys() - set(names):
             self._lanes.pop(name).close()
         self._lanes = {name: self._lanes.get(name) or LaneWatch(name) for name in names}
         for lane in told["lanes"]:
-            self._lanes[lane["name"]].tell(lane, place, now, is_new=is_other and told["up_s"] > YOUNG_S)
+            self._lanes[lane["name"]].tell(lane, place, now, is_new=is_new)
         self._flow.attach(Path(told["ack"]), Path(told["failures"]))
         self._flow.tell(told["claims"])
 
@@ -183,6 +186,7 @@ class LiveSource:
     def _without_farm(self, now: float) -> Snapshot:
         """Say that it is starting, or gone, with what was last known of it that is not stale."""
         self._let_go()
+        self._was_blind = True
         silent = f"the farm has not answered for {now - self._told_at:.0f} s: it is stopped, or stuck"
         if self._told is None or self._last is None:
             state = FarmState.STARTING if self._talk.refusal or self._talk.connected else FarmState.LOST

@@ -24,6 +24,8 @@ from tests.screen.conftest import MakeFarm
 from tests.screen.faults import Faults
 
 TASKS = Path(__file__).parent / "tasks"
+LOOKS = 30
+"""More than it takes until what is counted of a subworker is shown as a rate."""
 LANES = {
     faults.STARVED_LANE: {"queues": [faults.STARVED_LANE], "subworkers": 2},
     faults.EATER_LANE: {"queues": ["*"], "subworkers": 1, "memory": f"{faults.MEMORY_MB}MB"},
@@ -157,6 +159,33 @@ def test_three_faults_are_shown_and_what_keys_do_about_them(
     gone = looking.until(lambda snapshot: snapshot.state is FarmState.LOST and snapshot, "its end")
     assert gone.notices == ("the farm live has gone: what became of its jobs stands in its log",)
     assert mapped() == []
+
+
+def test_what_ended_while_nothing_was_known_is_not_taken_for_recent(
+    live: RunningFarm, source: LiveSource, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A farm that was stopped for a while and goes on is not shown with all jobs of its life as if they had ended just now."""
+    monkeypatch.setattr("farm.screen.source.YOUNG_S", 0.0)
+    live.start()
+    live.all_subworkers(3)
+    looking = Looking(source)
+    ledger.enqueue_all([(faults.QUICK_TASK, ())] * 500)
+    wait_for(lambda: ledger.settled() == 500, "the end of all jobs")
+    looking.until(lambda snapshot: sum(one.ended for one in snapshot.subworkers) == 500 and snapshot.rate == 0, "that all is quiet")
+    monkeypatch.setattr("farm.screen.source.LOST_S", 0.3)
+    live.signal(signal.SIGSTOP)
+    looking.until(lambda snapshot: snapshot.state is FarmState.LOST, "that it does not answer")
+    live.signal(signal.SIGCONT)
+    monkeypatch.setattr("farm.screen.source.LOST_S", 60.0)
+    rates: list[float] = []
+
+    def look(snapshot: Snapshot) -> bool:
+        rates.append(snapshot.rate)
+        return len(rates) > LOOKS and len(snapshot.subworkers) == 3
+
+    looking.until(look, "that it goes on")
+    assert set(rates) == {0.0}
+    live.stop()
 
 
 def test_it_outlives_every_process_of_the_farm(live: RunningFarm, source: LiveSource, ledger: Ledger) -> None:
