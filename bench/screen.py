@@ -1,9 +1,10 @@
 """What the live screen costs: a frame, the process of `farm top` at four looks a second, and the time until its first frame.
 
 Frames are drawn from a farm that is only played, everything in it changing each time: rows made, styled, and compared with the last
-ones, as many bytes written as a terminal gets. `farm top` runs on a farm with jobs of 20 ms, on a pseudo terminal of 120 x 40 cells that
-takes all it is given; its CPU time is that of its whole process: looking, drawing, writing. The first frame is timed from before the
-command is executed to the last row of a frame that shows the farm.
+ones, as many bytes written as a terminal gets. `farm top` runs on farms with 4, 60 and 300 subworkers, on a pseudo terminal of 120 x 40
+cells that takes all it is given; its CPU time is that of its whole process: looking, drawing, writing. The 4 have jobs of 20 ms, the
+others nothing to do, and then jobs that take seconds. The first frame is timed from before the command is executed to the last row of a
+frame that shows the farm.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -30,11 +31,12 @@ from bench.host import Host, config, wait_for
 from bench.processes import cpu_used_ns
 from bench.report import Figure, print_report, print_table
 from farm.client import Client
+from farm.control import connect
 from farm.screen.draw import draw
 from farm.screen.glyphs import UNICODE
 from farm.screen.model import Snapshot
 from farm.screen.state import Pane, View
-from farm.screen.styles import Palette
+from farm.screen.styles import Encoder, Palette
 from farm.screen.terminal import END
 from tests.screen.lively import snapshot
 
@@ -46,8 +48,12 @@ SETTLE_S = 2.0
 STARTS = 7
 JOB, JOB_S, JOBS = "farm.demo:sleep", 0.02, 4_000
 LANES = '{fast: {queues: ["*"], subworkers: 2}, heavy: {queues: [heavy], subworkers: 2}}'
-SEEN, DRAWN = b"4 of 4 subworkers", END.encode()
-"""In the first row of a frame that shows the farm, and behind the last row of each."""
+FEW = 4
+CREWS = ((60, 1.0), (300, 5.0))
+"""How many subworkers, and how long the jobs of those take that have some, in seconds."""
+BARS = {60: (1.0, 0.5), 300: (3.0, 1.0)}
+DRAWN = END.encode()
+"""Behind the last row of each frame."""
 QUIT = b"q"
 
 
@@ -62,12 +68,14 @@ def main() -> None:
         host.wait_ready()
         with Client(server.dsn) as client:
             client.enqueue_many({"task": JOB, "args": [JOB_S]} for _ in range(JOBS))
-        share, written = _watch(server)
+        share, written = _watch(server, FEW)
         starts = [_first_frame_s(server) for _ in range(STARTS)]
+    crews = [(subworkers, job_s, *_watch_crew(subworkers, job_s)) for subworkers, job_s in CREWS]
     figures = [
         Figure(name="a frame of 120 x 40", value=frames["120 x 40"], unit="ms", must=2, aim=1),
         Figure(name=f"a frame with {SLOTS:,} slots", value=frames[f"120 x 40, {SLOTS:,} slots"], unit="ms", must=4, aim=2),
-        Figure(name="farm top, 4 looks a second", value=share * 100, unit="% of a core", must=1, aim=0.5),
+        Figure(name=f"farm top, 4 looks a second, {FEW} subworkers", value=share * 100, unit="% of a core", must=1, aim=0.5),
+        *(figure for crew in crews for figure in _crew_figures(*crew)),
         Figure(name="farm top to its first frame", value=median(starts), unit="s", must=0.6, aim=0.4),
     ]
     details = {"frame_ms": frames, "bytes_a_second": written, "starts_s": starts}
@@ -84,17 +92,39 @@ def _frame_ms(width: int, height: int, *, slots: int) -> float:
 
 def _round_ms(seen: Sequence[Snapshot], width: int, height: int, view: View, palette: Palette) -> float:
     shown: list[str] = []
+    encoder = Encoder(palette)
     began_ns = time.process_time_ns()
     for one in seen:
-        rows = [palette.encode(row) for row in draw(one, width, height, view, UNICODE)]
+        rows = encoder.encode(draw(one, width, height, view, UNICODE))
         "".join(row for row, old in zip(rows, shown or rows, strict=True) if row != old).encode()
         shown = rows
     return (time.process_time_ns() - began_ns) / 1e6 / len(seen)
 
 
-def _watch(server: Server) -> tuple[float, float]:
+def _watch_crew(subworkers: int, job_s: float) -> tuple[float, float]:
+    """Return the share of a core that farm top takes while so many subworkers have nothing to do, and while each has a job."""
+    lanes = f'{{fast: {{queues: ["*"], subworkers: {subworkers}}}}}'
+    with own_server() as server, Host(server.home, config("embedded", lanes=lanes)) as host:
+        host.wait_ready()
+        idle, _written = _watch(server, subworkers)
+        with Client(server.dsn) as client:
+            client.enqueue_many({"task": JOB, "args": [job_s]} for _ in range(int(subworkers * 3 * WATCHED_S / job_s)))
+        busy, _written = _watch(server, subworkers)
+        with connect(server.home) as farm:
+            # What has not started need not be run.
+            farm.ask("drain", hurry=True)
+        return idle, busy
+
+
+def _crew_figures(subworkers: int, job_s: float, idle: float, busy: float) -> Iterator[Figure]:
+    must, aim = BARS[subworkers]
+    yield Figure(name=f"the same, {subworkers} idle ones", value=idle * 100, unit="% of a core", must=must, aim=aim)
+    yield Figure(name=f"the same, {subworkers} with jobs of {job_s:g} s", value=busy * 100, unit="% of a core", must=must, aim=aim)
+
+
+def _watch(server: Server, subworkers: int) -> tuple[float, float]:
     """Return the share of a core that farm top takes, and the bytes that it writes in a second."""
-    with Top(server.home) as top:
+    with Top(server.home, subworkers) as top:
         wait_for(top.has_drawn, "the first frame")
         time.sleep(SETTLE_S)
         before, bytes_before, began = cpu_used_ns([top.pid])[top.pid], len(top.written), time.monotonic()
@@ -105,7 +135,7 @@ def _watch(server: Server) -> tuple[float, float]:
 
 
 def _first_frame_s(server: Server) -> float:
-    with Top(server.home) as top:
+    with Top(server.home, FEW) as top:
         wait_for(top.has_drawn, "the first frame", every_s=0.001)
         return time.monotonic() - top.began
 
@@ -113,10 +143,10 @@ def _first_frame_s(server: Server) -> float:
 class Top:
     """`farm top` on a pseudo terminal; what it writes is read by a thread, as a terminal does."""
 
-    def __init__(self, home: Path, *, seen: bytes = SEEN) -> None:
-        """seen: what stands in a frame that shows the farm."""
+    def __init__(self, home: Path, subworkers: int) -> None:
+        """subworkers: how many the farm has; once all serve, its frames say so."""
         self._home = home
-        self._seen = seen
+        self._seen = f"{subworkers} of {subworkers} subworkers".encode()
         self.written = b""
 
     def __enter__(self) -> Top:

@@ -87,7 +87,7 @@ class Bench:
         self._farm.ask("pause", lanes=[LANE])
         self._client.enqueue_many({"task": NOOP} for _ in range(jobs))
         pairs: list[tuple[float, float]] = []
-        with Top(self._server.home, seen=b"2 of 2 subworkers") as top:
+        with Top(self._server.home, 2) as top:
             wait_for(top.has_drawn, "the screen")
             pids = [*descendants(self._host.pid), *descendants(postmaster_pid(self._server.home)), top.pid]
             end = self._started() + jobs
@@ -134,7 +134,7 @@ class Bench:
         """Have a screen and scrapes."""
         over = threading.Event()
         scrapes = threading.Thread(target=self._scrape, args=(over,))
-        with Top(self._server.home, seen=b"2 of 2 subworkers") as top:
+        with Top(self._server.home, 2) as top:
             wait_for(top.has_drawn, "the screen")
             scrapes.start()
             try:

@@ -15,11 +15,12 @@ from queue import Empty
 from farm.screen.draw import draw
 from farm.screen.glyphs import Glyphs
 from farm.screen.keys import Keys
+from farm.screen.lists import in_view
 from farm.screen.looker import Looker, News
 from farm.screen.model import Snapshot, Source
 from farm.screen.press import press
 from farm.screen.state import Action, Do, View
-from farm.screen.styles import Palette
+from farm.screen.styles import Encoder, Palette
 from farm.screen.terminal import Screen, TerminalGone
 
 ESCAPE_S = 0.05
@@ -60,7 +61,7 @@ class App:
         self._screen = screen
         self._looker = looker
         self._glyphs = glyphs
-        self._palette = palette
+        self._encoder = Encoder(palette)
         self._snapshot = first
         self._view = View()
         self._keys = Keys()
@@ -79,7 +80,8 @@ class App:
 
     def _rows(self) -> list[str]:
         width, height = self._screen.size()
-        return [self._palette.encode(row) for row in draw(self._snapshot, width, height, self._view, self._glyphs)]
+        self._looker.seen = in_view(self._snapshot, self._view, height)
+        return self._encoder.encode(draw(self._snapshot, width, height, self._view, self._glyphs))
 
     def _wait(self) -> None:
         """Wait for the first thing to happen, and take it in."""

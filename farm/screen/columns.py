@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from farm.screen.glyphs import Glyphs
 from farm.screen.styles import Row, Span
@@ -13,6 +13,7 @@ from farm.screen.text import cells, fit
 
 WIDE = 150
 """From this width on there are two cells between columns, else one."""
+ROWS_KEPT, CELLS_KEPT = 256, 4096
 T = TypeVar("T")
 Cell = Span | list[Span]
 """A text that is fitted into its column, or spans that are exactly as wide as it."""
@@ -20,12 +21,12 @@ Cell = Span | list[Span]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Column(Generic[T]):
-    """One column. `cell` makes what stands in it of an item, the column's width, and the signs."""
+    """One column. `cell` makes what stands in it of an item, the column's width, and the signs; or of what `of` says of the item."""
 
     name: str
     width: int
     """The least, in cells."""
-    cell: Callable[[T, int, Glyphs], Cell]
+    cell: Callable[[Any, int, Glyphs], Cell]
     keep: int
     """The lower, the sooner it goes."""
     most: int = 0
@@ -33,6 +34,8 @@ class Column(Generic[T]):
     grow: int = 1
     """How many cells it gets of what is left when others get one."""
     right: bool = False
+    of: Callable[[T], Hashable] | None = None
+    """What of an item is shown: cells of which that is the same are kept. For lists whose rows change all the time, a little each."""
 
 
 @lru_cache(maxsize=256)
@@ -61,6 +64,7 @@ def gap_at(width: int) -> int:
     return 2 if width >= WIDE else 1
 
 
+@lru_cache(maxsize=256)
 def head_row(columns: tuple[Column[T], ...], width: int, glyphs: Glyphs) -> Row:
     """Return the names of the columns, as wide as their rows."""
     gap = " " * gap_at(width)
@@ -68,24 +72,34 @@ def head_row(columns: tuple[Column[T], ...], width: int, glyphs: Glyphs) -> Row:
     return ((fit(gap.join(names), width, glyphs.ellipsis), "dim"),)
 
 
-def item_row(columns: tuple[Column[T], ...], width: int, glyphs: Glyphs, item: T) -> list[Span]:
-    """Return the row of an item, exactly as wide as asked for."""
-    gap = " " * gap_at(width)
-    ellipsis = glyphs.ellipsis
+@lru_cache(maxsize=ROWS_KEPT)
+def item_row(columns: tuple[Column[T], ...], width: int, glyphs: Glyphs, item: T) -> Row:
+    """Return the row of an item, exactly as wide as asked for. Most items look as they did in the last frame: so rows are kept."""
+    between = gap_at(width)
+    gap = " " * between
     spans: list[Span] = []
-    taken = -len(gap)
+    taken = -between
     for column, size in chosen(columns, width):
-        cell = column.cell(item, size, glyphs)
-        if isinstance(cell, tuple):
-            spans.append((fit(cell[0], size, ellipsis, right=column.right) + gap, cell[1]))
+        if column.of is None:
+            spans += _cell(column, item, size, gap, glyphs)
         else:
-            spans.extend(cell)
-            spans.append((gap, ""))
-        taken += size + len(gap)
+            spans += _kept_cell(column, column.of(item), size, gap, glyphs)
+        taken += size + between
     # The last gap stands in what is left; where nothing is, it has to go.
     text, style = spans.pop()
-    spans.append((text[: len(text) - len(gap)] + " " * (width - taken), style))
-    return spans
+    spans.append((text[: len(text) - between] + " " * (width - taken), style))
+    return tuple(spans)
+
+
+def _cell(column: Column[Any], shown: Any, size: int, gap: str, glyphs: Glyphs) -> Sequence[Span]:
+    """Return what stands in a column, and the gap behind it."""
+    cell = column.cell(shown, size, glyphs)
+    if isinstance(cell, tuple):
+        return ((fit(cell[0], size, glyphs.ellipsis, right=column.right) + gap, cell[1]),)
+    return (*cell, (gap, ""))
+
+
+_kept_cell = lru_cache(maxsize=CELLS_KEPT)(_cell)
 
 
 def filled(spans: Sequence[Span], width: int, glyphs: Glyphs) -> Row:

@@ -120,7 +120,7 @@ def _lists(snapshot: Snapshot, room: int, width: int, view: View, glyphs: Glyphs
             order.append(Pane.QUEUES)
     else:
         order = [pane for pane in panes_of(snapshot) if pane is not Pane.FAILURES or snapshot.failures]
-    flow: Block = (FLOW_HEIGHT, FLOW_HEIGHT, lambda height: draw_flow(snapshot.flow, width, glyphs))
+    flow: Block = (FLOW_HEIGHT, FLOW_HEIGHT, lambda height: list(draw_flow(snapshot.flow, width, glyphs)))
     chosen = [flow if pane is None else blocks[pane] for pane in order]
     first = order.index(focused) if focused is not None and focused in order else 0
     heights = share_out(room, [(needed, least) for needed, least, _ in chosen], first)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Glyphs:
-    """A set of signs."""
+    """A set of signs. Each is another one: what was drawn with one is kept."""
 
     ascii_only: bool
     """Whether text from jobs is to be ASCII as well."""

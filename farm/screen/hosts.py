@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,7 +43,7 @@ class HostsSource:
         self._latency_s: float | None = None
         self._away_since: float | None = None
 
-    def look(self) -> Snapshot:
+    def look(self, seen: Collection[str] | None = None) -> Snapshot:
         """Return how it stands, at most a second old. While the database is away: how it stood, and for how long it has been."""
         now = time.monotonic()
         if now >= self._look_at:

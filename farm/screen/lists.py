@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 from typing import Any
 
 from farm.screen.model import FailureView, HostView, LaneView, QueueView, Snapshot, SubworkerView
 from farm.screen.state import Cursor, Pane, View
 
+HIGH = 24
+AROUND_LIST, AROUND_LIST_LOW = 12, 6
+"""Rows of a screen that are never a subworker's: head and foot, the names of the columns, the least of the other lists; where it is lower,
+fewer."""
+BEFORE_MEMBERS = 24
+"""Lines of a lane's page before its subworkers, at the most."""
 Order = tuple[str, Callable[[Any], Any] | None]
 """Its name, and what items are sorted by; None: as they come."""
 
@@ -54,6 +61,9 @@ ORDERS: dict[Pane, tuple[Order, ...]] = {
     ),
 }
 assert set(ORDERS) == set(Pane), "every pane has its orders"
+BY_FIGURES = ("by memory", "by CPU", "by running time")
+"""Orders of subworkers that follow what changes all the time."""
+assert {name for name, _ in ORDERS[Pane.SUBWORKERS]}.issuperset(BY_FIGURES)
 
 
 def _used(subworker: SubworkerView) -> float:
@@ -82,11 +92,16 @@ def everything(pane: Pane, snapshot: Snapshot) -> Sequence[Any]:
 
 def listed(pane: Pane, snapshot: Snapshot, view: View) -> Sequence[Any]:
     """Return the items of a pane that the filter lets through, in the order that is chosen."""
+    return _listed(pane, snapshot, view.filter, view.orders.get(pane, 0) % len(ORDERS[pane]))
+
+
+@lru_cache(maxsize=2 * len(Pane))
+def _listed(pane: Pane, snapshot: Snapshot, wanted: str, order: int) -> Sequence[Any]:
+    # A frame asks several times for each of its lists.
     items = everything(pane, snapshot)
-    if view.filter:
-        wanted = view.filter.casefold()
-        items = [item for item in items if wanted in _words(item).casefold()]
-    by = ORDERS[pane][view.orders.get(pane, 0) % len(ORDERS[pane])][1]
+    if wanted:
+        items = [item for item in items if wanted.casefold() in _words(item).casefold()]
+    by = ORDERS[pane][order][1]
     return sorted(items, key=by) if by is not None else items
 
 
@@ -123,6 +138,28 @@ def chosen_item(pane: Pane, snapshot: Snapshot, view: View) -> Any:
 def find(pane: Pane, key: object, snapshot: Snapshot) -> Any:
     """Return the item of a pane that has a key; None if it is gone."""
     return next((item for item in everything(pane, snapshot) if key_of(item) == key), None)
+
+
+def in_view(snapshot: Snapshot, view: View, height: int) -> Collection[str] | None:
+    """Return the names of the subworkers that are to be seen on a screen of so many rows, and of a few around them.
+
+    None: of all, since which of them are seen depends on the figures of all.
+    """
+    if order_name(Pane.SUBWORKERS, view) in BY_FIGURES:
+        return None
+    if not view.opened:
+        items = listed(Pane.SUBWORKERS, snapshot, view)
+        shown = max(0, height - (AROUND_LIST if height >= HIGH else AROUND_LIST_LOW))
+        first = max(0, min(place(items, view.cursors.get(Pane.SUBWORKERS, Cursor())) - shown // 2, len(items) - shown))
+        return frozenset([one.name for one in items[first : first + shown]])
+    opened = view.opened[-1]
+    if opened.kind is Pane.SUBWORKERS:
+        return (str(opened.key),)
+    if opened.kind is Pane.LANES:
+        members = [one for one in snapshot.subworkers if one.lane == opened.key]
+        at = min(opened.at, len(members))
+        return frozenset([one.name for one in members[max(0, at - height - BEFORE_MEMBERS) : at + height]])
+    return ()
 
 
 def focus(snapshot: Snapshot, view: View) -> Pane:

@@ -9,6 +9,7 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from farm.errors import FarmError
@@ -41,6 +42,8 @@ class Looker:
         self._asked: queue.SimpleQueue[Action | None] = queue.SimpleQueue()
         self.news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self.wakeup, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.seen: Collection[str] | None = None
+        """The subworkers that are on the screen; None: not known."""
         self._frozen = False
         self._thread = threading.Thread(target=self._run, name="farm-screen-source", daemon=True)
 
@@ -96,7 +99,7 @@ class Looker:
 
     def _look(self) -> News:
         try:
-            return News(snapshot=self._source.look())
+            return News(snapshot=self._source.look(self.seen))
         except FarmError as error:
             return News(said=Said(str(error), bad=True))
 

@@ -1,10 +1,12 @@
 """What the screen shows, as data: made by a source several times a second, drawn by pure functions. No I/O, no clock.
 
-Text that comes from jobs, other hosts or the database may hold anything: whoever draws it makes it printable.
+Text that comes from jobs, other hosts or the database may hold anything: whoever draws it makes it printable. What looks the same is equal,
+and best the same object: so it need not be drawn anew.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -91,9 +93,10 @@ class LaneView:
     """In words, why it does less than it should: `5 of 8 slots taken by reports.slow for up to 40 s`; "" if nothing is wrong."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)
 class JobRun:
-    """A job that runs now."""
+    """A job that runs now. Never changed, as all of these: but a frozen one takes twice the time to be made, and this and the next are
+    made again and again."""
 
     job_id: int
     task: str
@@ -102,7 +105,7 @@ class JobRun:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)
 class SubworkerView:
     """One subworker of this host."""
 
@@ -196,9 +199,9 @@ class QueueView:
     paused: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Snapshot:
-    """All that a frame shows."""
+    """All that a frame shows. Each is another one, however equal: what was put in order of one is kept."""
 
     at: datetime
     """Wall clock with its zone."""
@@ -233,7 +236,10 @@ class Source(Protocol):
     Methods raise FarmError with one line that can be shown.
     """
 
-    def look(self) -> Snapshot: ...
+    def look(self, seen: Collection[str] | None = None) -> Snapshot:
+        """Return how it stands. seen: the subworkers that are on the screen, by their names: others may be shown as of a second or two
+        ago. None: all of them are."""
+        ...
 
     def job(self, job_id: int) -> dict[str, Any]:
         """Return a job with all of its attempts, as `farm job ID --json` prints it, and its logs under `logs` (text, newest attempt)."""

@@ -29,6 +29,7 @@ class Rate:
         self._seconds: deque[int] = deque(maxlen=MINUTE_S)
         self._second: int | None = None
         self._this_second = 0
+        self._shown: tuple[float, ...] = ()
 
     def note(self, now: float, events: int) -> None:
         """Take in how many there were since the last call; now in seconds. At the first call: they are not known to be recent."""
@@ -42,6 +43,7 @@ class Rate:
             self._seconds.append(self._this_second)
             self._seconds.extend([share] * (gap - 1))
             self._this_second = rest if gap == 1 else share + rest
+            self._shown = tuple(map(float, self._seconds))
         else:
             self._this_second += events
         self._second = second
@@ -61,7 +63,7 @@ class Rate:
     @property
     def seconds(self) -> tuple[float, ...]:
         """Of each of the last 60 seconds as far as they were seen, the newest last: the last one that is over."""
-        return tuple(map(float, self._seconds))
+        return self._shown
 
 
 class Recent(NamedTuple):
@@ -84,24 +86,19 @@ class Minute:
     def __init__(self) -> None:
         self._steps: deque[tuple[float, Figures]] = deque()
         self._sum: Figures = 0
-        self._known: tuple[int, Recent] | None = None
 
     def note(self, now: float, figures: Figures) -> None:
         """Take in what was counted since the last call; now in seconds."""
         if figures:
             self._steps.append((now, figures))
             self._sum += figures
-            self._known = None
         while self._steps and self._steps[0][0] <= now - MINUTE_S:
             self._sum -= self._steps.popleft()[1]
 
     def recent(self, now: float) -> Recent:
-        """Return what it came to. Worked out anew once a second, and when there is news: screens ask several times."""
-        if self._known is None or self._known[0] != int(now):
-            self._known = int(now), self._recent(now) if self._steps else NOTHING
-        return self._known[1]
-
-    def _recent(self, now: float) -> Recent:
+        """Return what it came to. Not cheap: meant for once a second."""
+        if not self._steps:
+            return NOTHING
         lately = tally_of("", sum(figures for at, figures in self._steps if at > now - RECENT_S))
         minute = tally_of("", self._sum)
         ended = sum(count for kind, count in minute.ended.items() if kind is not OutcomeKind.RELEASED)

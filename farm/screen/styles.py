@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.style import Style
@@ -49,7 +49,26 @@ class Palette:
     def encode(self, row: Row) -> str:
         """Return a row as a terminal reads it; it begins and ends in the terminal's usual style."""
         on = self._on
-        return "".join([f"{on[style]}{text}\x1b[0m" if on[style] else text for text, style in row])
+        return "".join([f"{start}{text}\x1b[0m" if (start := on[style]) else text for text, style in row])
+
+
+class Encoder:
+    """Encodes frames that follow each other: rows that are as they were are not encoded again."""
+
+    def __init__(self, palette: Palette) -> None:
+        self._palette = palette
+        self._rows: Sequence[Row] = ()
+        self._encoded: list[str] = []
+
+    def encode(self, rows: Sequence[Row]) -> list[str]:
+        """Return the rows of a frame as a terminal reads them."""
+        encode = self._palette.encode
+        if len(rows) != len(self._rows):
+            self._rows, self._encoded = rows, [encode(row) for row in rows]
+        else:
+            known = zip(rows, self._rows, self._encoded, strict=True)
+            self._rows, self._encoded = rows, [text if row == before else encode(row) for row, before, text in known]
+        return self._encoded
 
 
 def plain(row: Iterable[Span]) -> str:

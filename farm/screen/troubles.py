@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from farm.headway import printable
-from farm.screen.model import JobRun, LaneView, SubworkerView
+from farm.screen.model import JobRun, SubworkerView
 from farm.units import format_duration, format_size
 
 SLOW_S = 2.0
@@ -102,11 +102,11 @@ def horizon_notice(holder: str, age_s: float) -> str:
     return f"{holder} keeps all that was done in the last {format_duration(age_s)} from being cleaned up"
 
 
-def notices_of_lanes(lanes: Iterable[LaneView]) -> Iterator[str]:
-    """Say which lanes have trouble, except that somebody has paused them: that is meant so."""
-    for lane in lanes:
-        if lane.trouble and lane.trouble != HELD["paused"]:
-            yield f"lane {lane.name}: {lane.trouble}"
+def notices_of_lanes(troubles: Mapping[str, str]) -> Iterator[str]:
+    """Say which lanes have trouble, except that somebody has paused them: that is meant so. troubles: by lane, "" if nothing is wrong."""
+    for lane, trouble in troubles.items():
+        if trouble and trouble != HELD["paused"]:
+            yield f"lane {lane}: {trouble}"
 
 
 def more_than(number: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -158,15 +159,15 @@ class LivelySource:
         self._paused: set[str] = {"legacy"} if troubled else set()
         self.asked: list[str] = []
 
-    def look(self) -> Snapshot:
+    def look(self, seen: Collection[str] | None = None) -> Snapshot:
         self._step += 1
         if self._step > self._looks_max:
             raise RuntimeError("a mistake in the source")
-        seen = snapshot(self._step, seed=self._seed, troubled=self._troubled)
+        made = snapshot(self._step, seed=self._seed, troubled=self._troubled)
         lanes = tuple(
-            replace(lane, paused=lane.name in self._paused, held_by=("paused",) if lane.name in self._paused else ()) for lane in seen.lanes
+            replace(lane, paused=lane.name in self._paused, held_by=("paused",) if lane.name in self._paused else ()) for lane in made.lanes
         )
-        return replace(seen, lanes=lanes)
+        return replace(made, lanes=lanes)
 
     def job(self, job_id: int) -> dict[str, Any]:
         self._ask(f"job {job_id}")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import replace
 from datetime import UTC
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from farm.escapes import UNWANTED
+from farm.screen.columns import item_row
 from farm.screen.draw import HEIGHT_MIN, WIDTH_MIN, draw, draw_once, share_out
 from farm.screen.glyphs import ASCII, UNICODE
+from farm.screen.lists import in_view
 from farm.screen.model import (
     DatabaseView,
     FailureView,
@@ -28,7 +31,7 @@ from farm.screen.model import (
     SubworkerView,
 )
 from farm.screen.press import press
-from farm.screen.state import JobPage, Opened, View
+from farm.screen.state import JobPage, Opened, Pane, View
 from farm.screen.styles import STYLES, Palette, Row, plain
 from tests.screen.hostile import TEXTS, hostile
 from tests.screen.lively import snapshot
@@ -117,6 +120,34 @@ def test_what_was_chosen_may_be_gone_in_the_next_snapshot(seen, then, before, af
     for key in after:
         view, _ = press(view, key, then)
     _check(draw(then, 100, 30, view, UNICODE), 100, 30, ascii_only=False)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(WIDTH_MIN, 220), st.integers(HEIGHT_MIN, 70), keys, st.integers(0, 1 << 30), st.sampled_from([0, 30, 300]))
+def test_those_that_are_drawn_are_in_view(width, height, pressed, seed, slots) -> None:  # type: ignore[no-untyped-def]
+    """So whoever looks at these alone loses nothing."""
+    seen = snapshot(3, seed=seed, slots=slots)
+    view = View()
+    for key in pressed:
+        view, _ = press(view, key, seen)
+    named = in_view(seen, view, height)
+    if named is None:
+        return
+    if view.opened:
+        # All lines of a page are made, in the order in which subworkers come, and some of them are shown.
+        unseen = tuple(replace(one, name=one.name if one.name in named else "UNSEEN") for one in seen.subworkers)
+        assert not any("UNSEEN" in plain(row) for row in draw(replace(seen, subworkers=unseen), width, height, view, UNICODE))
+        return
+    with patch("farm.screen.panes.listing.item_row", wraps=item_row) as made:
+        draw(seen, width, height, view, UNICODE)
+    assert {call.args[3].name for call in made.call_args_list if isinstance(call.args[3], SubworkerView)} <= set(named)
+
+
+def test_a_list_that_follows_figures_is_in_view_as_a_whole() -> None:
+    assert in_view(snapshot(), View(orders={Pane.SUBWORKERS: 1}), 40) is None
+    assert in_view(snapshot(), View(orders={Pane.LANES: 1}), 40) == {f"w{number}" for number in range(10)}
+    assert in_view(snapshot(), View(opened=(Opened(None, 7),)), 40) == ()
+    assert in_view(snapshot(), View(opened=(Opened(Pane.SUBWORKERS, "w7"),)), 40) == ("w7",)
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from tests.screen.conftest import MakeFarm
 from tests.screen.faults import Faults
 
 TASKS = Path(__file__).parent / "tasks"
+LOOKS = 30
+"""More than it takes until what is counted of a subworker is shown as a rate."""
 LANES = {
     faults.STARVED_LANE: {"queues": [faults.STARVED_LANE], "subworkers": 2},
     faults.EATER_LANE: {"queues": ["*"], "subworkers": 1, "memory": f"{faults.MEMORY_MB}MB"},
@@ -43,13 +45,15 @@ def opener(dsn: str) -> Callable[[Mapping[str, Any]], AbstractContextManager[Ses
 class Looking:
     """A source that is looked at until something is to be seen."""
 
-    def __init__(self, source: LiveSource) -> None:
+    def __init__(self, source: LiveSource, seen: Collection[str] | None = None) -> None:
+        """seen: the subworkers that are on the screen; None: all."""
         self.source = source
-        self.last = source.look()
+        self.seen = seen
+        self.last = source.look(seen)
 
     def until(self, look: Callable[[Snapshot], Any], what: str) -> Any:
         def once() -> Any:
-            self.last = self.source.look()
+            self.last = self.source.look(self.seen)
             assert self.last.rate >= 0.0
             assert all(lane.rate >= 0.0 and all(second >= 0.0 for second in lane.rates) for lane in self.last.lanes)
             return look(self.last)
@@ -73,6 +77,12 @@ def said(snapshot: Snapshot, *parts: str) -> str | None:
     return next((notice for notice in snapshot.notices if all(part in notice for part in parts)), None)
 
 
+def slow_ones(snapshot: Snapshot) -> list[SubworkerView]:
+    """Return the subworkers that run the slow task, once it is known of both."""
+    busy = [one for one in snapshot.subworkers if one.lane == faults.STARVED_LANE and one.jobs]
+    return busy if [(one.state, one.jobs[0].task) for one in busy] == [("busy", faults.SLOW_TASK)] * 2 else []
+
+
 @pytest.fixture
 def live(make_farm: MakeFarm) -> RunningFarm:
     runners = {"python": {"allow": ["greedy:*"], "path": [str(TASKS)]}}
@@ -87,8 +97,12 @@ def source(live: RunningFarm, dsn: str) -> Iterator[LiveSource]:
     assert mapped() == []
 
 
-def test_three_faults_are_shown_and_what_keys_do_about_them(live: RunningFarm, source: LiveSource, dsn: str, ledger: Ledger) -> None:
-    """A lane starved by a slow task, a job that eats memory, a transaction that is left open: each in words, with who it is."""
+@pytest.mark.parametrize("seen", [None, ()], ids=["all are seen", "none is"])
+def test_three_faults_are_shown_and_what_keys_do_about_them(
+    live: RunningFarm, source: LiveSource, dsn: str, ledger: Ledger, seen: Collection[str] | None
+) -> None:
+    """A lane starved by a slow task, a job that eats memory, a transaction that is left open: each in words, with who it is. Also where
+    their subworkers are beyond the end of the screen."""
     assert source.look().state is FarmState.LOST
     with Faults(dsn) as prepared:
         prepared.hold_horizon()
@@ -96,7 +110,7 @@ def test_three_faults_are_shown_and_what_keys_do_about_them(live: RunningFarm, s
         live.all_subworkers(3)
         eater = prepared.eat(60.0)
         prepared.starve(2, 60.0)
-        looking = Looking(source)
+        looking = Looking(source, seen)
         starved = looking.until(
             lambda snapshot: said(snapshot, f"lane {faults.STARVED_LANE}: 2 of 2 slots taken by {faults.SLOW_TASK} for up to "),
             "the starved lane",
@@ -118,8 +132,7 @@ def test_three_faults_are_shown_and_what_keys_do_about_them(live: RunningFarm, s
         assert 0.9 * faults.WAITING <= (lane.queued or 0) + lane.buffered <= 1.1 * faults.WAITING
         assert lane.oldest_s is not None
         assert [(queue.name, queue.ready) for queue in snapshot.queues] == [(faults.STARVED_LANE, lane.queued)]
-        busy = [one for one in snapshot.subworkers if one.lane == faults.STARVED_LANE and one.jobs]
-        assert [(one.state, one.jobs[0].task) for one in busy] == [("busy", faults.SLOW_TASK)] * 2
+        busy = looking.until(slow_ones, "the names of what they run")
         assert {one.pid for one in snapshot.subworkers} == set(live.subworkers())
         assert [(host.instance, host.state, host.lanes) for host in snapshot.hosts] == [("live", "live", tuple(LANES))]
 
@@ -146,6 +159,33 @@ def test_three_faults_are_shown_and_what_keys_do_about_them(live: RunningFarm, s
     gone = looking.until(lambda snapshot: snapshot.state is FarmState.LOST and snapshot, "its end")
     assert gone.notices == ("the farm live has gone: what became of its jobs stands in its log",)
     assert mapped() == []
+
+
+def test_what_ended_while_nothing_was_known_is_not_taken_for_recent(
+    live: RunningFarm, source: LiveSource, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A farm that was stopped for a while and goes on is not shown with all jobs of its life as if they had ended just now."""
+    monkeypatch.setattr("farm.screen.source.YOUNG_S", 0.0)
+    live.start()
+    live.all_subworkers(3)
+    looking = Looking(source)
+    ledger.enqueue_all([(faults.QUICK_TASK, ())] * 500)
+    wait_for(lambda: ledger.settled() == 500, "the end of all jobs")
+    looking.until(lambda snapshot: sum(one.ended for one in snapshot.subworkers) == 500 and snapshot.rate == 0, "that all is quiet")
+    monkeypatch.setattr("farm.screen.source.LOST_S", 0.3)
+    live.signal(signal.SIGSTOP)
+    looking.until(lambda snapshot: snapshot.state is FarmState.LOST, "that it does not answer")
+    live.signal(signal.SIGCONT)
+    monkeypatch.setattr("farm.screen.source.LOST_S", 60.0)
+    rates: list[float] = []
+
+    def look(snapshot: Snapshot) -> bool:
+        rates.append(snapshot.rate)
+        return len(rates) > LOOKS and len(snapshot.subworkers) == 3
+
+    looking.until(look, "that it goes on")
+    assert set(rates) == {0.0}
+    live.stop()
 
 
 def test_it_outlives_every_process_of_the_farm(live: RunningFarm, source: LiveSource, ledger: Ledger) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -121,11 +121,11 @@ def test_a_wrong_command_line_is_one_line(line, capsys, monkeypatch, tmp_path) -
 
 def test_a_look_that_fails_is_told_and_the_next_one_may_do() -> None:
     class Failing(LivelySource):
-        def look(self) -> Snapshot:
+        def look(self, seen: Collection[str] | None = None) -> Snapshot:
             if self.asked == []:
                 self.asked.append("failed")
                 raise FarmError("the farm has gone")
-            return super().look()
+            return super().look(seen)
 
     source = Failing()
     looker = Looker(source, 0.01)

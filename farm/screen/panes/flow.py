@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from farm.screen.amounts import NONE, count_text, rate_text, share_text, time_text
 from farm.screen.columns import fields
@@ -16,9 +17,10 @@ HEIGHT = 3
 BAR_WIDTH = 8
 
 
-def draw_flow(flow: Flow, width: int, glyphs: Glyphs) -> list[Row]:
+@lru_cache(maxsize=4)
+def draw_flow(flow: Flow, width: int, glyphs: Glyphs) -> tuple[Row, ...]:
     """Return a title and two lines."""
-    return [
+    return (
         title_row("Rings and writer", (), "", width, glyphs),
         fields(
             (
@@ -40,7 +42,7 @@ def draw_flow(flow: Flow, width: int, glyphs: Glyphs) -> list[Row]:
             width,
             glyphs,
         ),
-    ]
+    )
 
 
 def _batches(name: str, rate: float, size: float | None, times: Quantiles) -> Sequence[Span]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from farm.screen.columns import filled
 from farm.screen.glyphs import Glyphs
 from farm.screen.lists import chosen_item, find, focus, is_everywhere
@@ -54,7 +56,13 @@ def draw_footer(snapshot: Snapshot, width: int, view: View, glyphs: Glyphs) -> R
         sign = glyphs.warning if view.said.bad else glyphs.good
         text = clean(view.said.text, ascii_only=glyphs.ascii_only)
         return filled([(f" {sign} ", "bad" if view.said.bad else "good"), (text, "bold")], width, glyphs)
-    keys = keys_now(snapshot, view, glyphs)
+    return _shown_keys(tuple(keys_now(snapshot, view, glyphs)), width, glyphs)
+
+
+@lru_cache(maxsize=8)
+def _shown_keys(wanted: tuple[Key, ...], width: int, glyphs: Glyphs) -> Row:
+    """Return the line of keys, the least needed left out where there is no room for all."""
+    keys = list(wanted)
     while len(keys) > 1 and sum(cells(key) + cells(word) + 3 for key, word, _ in keys) > width:
         keys.remove(min(keys, key=lambda one: one[2]))
     spans: list[Span] = []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from farm.screen.amounts import quantiles_text, rate_text, share_text, time_text
 from farm.screen.columns import fields, filled
 from farm.screen.glyphs import Glyphs
 from farm.screen.lists import is_everywhere
-from farm.screen.model import DatabaseView, FarmState, Snapshot
+from farm.screen.model import DatabaseView, FarmState, Quantiles, Snapshot
 from farm.screen.panes.marks import FAILURES_MANY
 from farm.screen.state import View
 from farm.screen.styles import Row, Span
@@ -23,22 +24,29 @@ NOTICES_MIN, NOTICES_SHARE = 2, 8
 
 def draw_header(snapshot: Snapshot, width: int, view: View, glyphs: Glyphs) -> list[Row]:
     """Return the two or three lines of figures."""
+    # No heartbeat tells how long jobs take.
+    times = None if is_everywhere(snapshot) else (snapshot.run_time, snapshot.queue_time)
+    return [_first_line(snapshot, width, view, glyphs), *_below(times, snapshot.database, snapshot.log_path, width, glyphs)]
+
+
+@lru_cache(maxsize=4)
+def _below(times: tuple[Quantiles, Quantiles] | None, database: DatabaseView, log_path: str, width: int, glyphs: Glyphs) -> tuple[Row, ...]:
+    """Return the lines below the first one, which change once a second at most. times: of runs, and of waits."""
+    groups: list[tuple[int, Sequence[Span]]] = [(70, _database(database, glyphs))]
+    if database.horizon is not None:
+        groups.append((85, ((f"{glyphs.warning} xmin ", "warning"), (f"{time_text(database.horizon.age_s)} old", "notice"))))
+    if log_path:
+        groups.append((10, (("log ", "dim"), (clean(log_path, ascii_only=glyphs.ascii_only), "dim"))))
+    if times is None:
+        return (fields(groups, width, glyphs),)
+    run_time, queue_time = times
     quantiles: list[tuple[int, Sequence[Span]]] = [
-        (90, (("run ", "dim"), (quantiles_text(snapshot.run_time), ""))),
-        (80, (("wait ", "dim"), (quantiles_text(snapshot.queue_time), ""))),
+        (90, (("run ", "dim"), (quantiles_text(run_time), ""))),
+        (80, (("wait ", "dim"), (quantiles_text(queue_time), ""))),
     ]
-    database: list[tuple[int, Sequence[Span]]] = [(70, _database(snapshot.database, glyphs))]
-    if snapshot.database.horizon is not None:
-        database.append((85, ((f"{glyphs.warning} xmin ", "warning"), (f"{time_text(snapshot.database.horizon.age_s)} old", "notice"))))
-    if snapshot.log_path:
-        database.append((10, (("log ", "dim"), (clean(snapshot.log_path, ascii_only=glyphs.ascii_only), "dim"))))
-    first = _first_line(snapshot, width, view, glyphs)
-    if is_everywhere(snapshot):
-        # No heartbeat tells how long jobs take.
-        return [first, fields(database, width, glyphs)]
     if width >= TWO_LINES:
-        return [first, fields([*quantiles, *database], width, glyphs)]
-    return [first, fields(quantiles, width, glyphs), fields(database, width, glyphs)]
+        return (fields([*quantiles, *groups], width, glyphs),)
+    return fields(quantiles, width, glyphs), fields(groups, width, glyphs)
 
 
 def draw_notices(snapshot: Snapshot, height: int, width: int, glyphs: Glyphs, *, most: int = 0) -> list[Row]:
@@ -98,28 +106,39 @@ def _first_line(snapshot: Snapshot, width: int, view: View, glyphs: Glyphs) -> R
         left.append((f"  {glyphs.held} frozen", "notice"))
     if view.silent_s:
         left.append((f"  {glyphs.warning} nothing new for {time_text(view.silent_s)}", "alarm"))
-    right = _figures(snapshot, width - _size(left))
+    return _first(tuple(left), tuple(_extras(snapshot)), tuple(_figures(snapshot)), width, glyphs)
+
+
+@lru_cache(maxsize=4)
+def _first(left: Row, extras: tuple[str, ...], figures: tuple[Row, ...], width: int, glyphs: Glyphs) -> Row:
+    """Return what stands at the left end, at the right end the figures, and between them extras where there is room for them."""
+    room = width - _size(left)
+    right: list[Span] = []
+    for group in figures:
+        size = _size(group)
+        if size > room:
+            break
+        right += group
+        room -= size
+    spans = list(left)
     # What is said only where there is room for it, the most wanted first.
-    for extra in _extras(snapshot):
-        if _size(left) + len(extra) + 3 + _size(right) <= width:
-            left.append((f"   {extra}", "dim"))
-    room = width - _size(left) - _size(right)
+    for extra in extras:
+        if len(extra) + 3 <= room:
+            spans.append((f"   {extra}", "dim"))
+            room -= len(extra) + 3
     if room < 0:
-        return filled(left, width, glyphs)
-    return (*left, (" " * room, ""), *right)
+        return filled(spans, width, glyphs)
+    return (*spans, (" " * room, ""), *right)
 
 
-def _figures(snapshot: Snapshot, room: int) -> list[Span]:
-    """Return rate, failures and time, the last ones left out where there is no room for them."""
-    share = snapshot.failure_share
-    rate: list[list[Span]] = [
-        [(f"{rate_text(snapshot.rate):>8}", "bold"), (" jobs/s ", "dim")],
-        [("  failed ", "dim"), (f"{share_text(share):>4} ", "bad" if (share or 0.0) >= FAILURES_MANY else "warning" if share else "dim")],
-    ]
-    groups: list[list[Span]] = [*([] if is_everywhere(snapshot) else rate), [(f"  {snapshot.at:%H:%M:%S} ", "")]]
-    while groups and sum(map(_size, groups)) > room:
-        groups.pop()
-    return [span for group in groups for span in group]
+def _figures(snapshot: Snapshot) -> Iterator[Row]:
+    """Give rate, failures and time, the least wanted last."""
+    if not is_everywhere(snapshot):
+        share = snapshot.failure_share
+        style = "bad" if (share or 0.0) >= FAILURES_MANY else "warning" if share else "dim"
+        yield (f"{rate_text(snapshot.rate):>8}", "bold"), (" jobs/s ", "dim")
+        yield ("  failed ", "dim"), (f"{share_text(share):>4} ", style)
+    yield ((f"  {snapshot.at:%H:%M:%S} ", ""),)
 
 
 def _extras(snapshot: Snapshot) -> list[str]:
@@ -132,7 +151,7 @@ def _extras(snapshot: Snapshot) -> list[str]:
     return extras
 
 
-def _size(spans: list[Span]) -> int:
+def _size(spans: Sequence[Span]) -> int:
     return sum(cells(text) for text, _ in spans)
 
 

@@ -76,7 +76,9 @@ def _attempt(attempt: Mapping[str, Any], width: int, glyphs: Glyphs) -> list[Row
     if attempt.get("host"):
         notes.append(f"on {clean(attempt['host'], ascii_only=glyphs.ascii_only)}")
     rows = [
-        title_row("Never started" if number is None else f"Attempt {clean(number, ascii_only=glyphs.ascii_only)}", notes, "", width, glyphs)
+        title_row(
+            "Never started" if number is None else f"Attempt {clean(number, ascii_only=glyphs.ascii_only)}", tuple(notes), "", width, glyphs
+        )
     ]
     error = attempt.get("error")
     if not error:

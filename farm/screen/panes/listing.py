@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 from farm.screen.columns import Column, filled, head_row, item_row
@@ -19,7 +19,8 @@ FRAME = 2
 """Rows of a list that are no items: its title and the names of its columns."""
 
 
-def title_row(name: str, notes: Sequence[str], right: str, width: int, glyphs: Glyphs, *, focused: bool = False) -> Row:
+@lru_cache(maxsize=64)
+def title_row(name: str, notes: tuple[str, ...], right: str, width: int, glyphs: Glyphs, *, focused: bool = False) -> Row:
     """Return a line with a title in it, notes behind it, and a word at its right end."""
     spans: list[Span] = [(glyphs.rule + " ", "dim"), (name, "focused" if focused else "title")]
     for note in notes:
@@ -66,7 +67,7 @@ def draw_list(
         notes.append(order_name(pane, view))
     if view.filter:
         notes.append("/" + clean(view.filter, ascii_only=glyphs.ascii_only))
-    rows = [title_row(name, notes, _beyond(first, shown, len(items), glyphs), width, glyphs, focused=focused)]
+    rows = [title_row(name, tuple(notes), _beyond(first, shown, len(items), glyphs), width, glyphs, focused=focused)]
     inner = width - 2
     rows.append((_SPACE, *head_row(columns, inner, glyphs), _SPACE))
     if not items:

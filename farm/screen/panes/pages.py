@@ -78,7 +78,7 @@ def subworker_page(one: SubworkerView, at: int, snapshot: Snapshot, width: int, 
     """Return the page of a subworker; its jobs come last, and at says which of them is chosen."""
     share = memory_share(one)
     rows = [title_row("Subworker", (clean(one.name, ascii_only=glyphs.ascii_only),), "", width, glyphs, focused=True)]
-    rows += labelled("state", [subworker_mark(one, glyphs), (" ", ""), foreign(one.state, glyphs)], width, glyphs)
+    rows += labelled("state", [subworker_mark(one.state, bool(one.jobs), glyphs), (" ", ""), foreign(one.state, glyphs)], width, glyphs)
     rows += labelled("process", f"{one.pid}", width, glyphs)
     rows += labelled("lane", clean(one.lane, ascii_only=glyphs.ascii_only), width, glyphs)
     used = f" {size_text(one.rss_bytes)} of {size_text(one.limit_bytes)}, {share_text(share)}"
