@@ -50,7 +50,8 @@ def make_home(home: Path) -> None:
 def cannot_use(path: Path, error: OSError) -> FarmError:
     """Return what to raise when files cannot be kept in a directory: what is in the way, and that it may be another one."""
     reason = error.strerror or str(error)
-    in_the_way = next((place for place in (path, *path.parents) if place.exists()), path)
+    # Not exists() of a path: that raises where somebody else's directory is in the way.
+    in_the_way = next((place for place in (path, *path.parents) if os.path.exists(place)), path)
     if isinstance(error, (FileExistsError, NotADirectoryError)) and not in_the_way.is_dir():
         reason = f"{in_the_way} is not a directory"
     elif isinstance(error, FileNotFoundError):

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -114,6 +115,29 @@ def test_a_file_that_may_not_be_read_is_no_missing_directory(tmp_path: Path) -> 
     path = tmp_path / "file"
     path.touch()
     assert "file: Permission denied" in str(cannot_use(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))))
+
+
+def test_a_home_within_what_is_closed_to_us_is_one_line(tmp_path: Path) -> None:
+    """Such as that of a farm that runs as a service, for whoever else is on the machine."""
+    closed = tmp_path / "closed"
+    (closed / "instances" / "default").mkdir(parents=True)
+    closed.chmod(0o000)
+    root = os.geteuid() == 0
+    try:
+        if root:
+            os.seteuid(SOMEBODY)
+        looks: list[Callable[[], object]] = [
+            lambda: StateDir.find(closed, "default"),
+            lambda: StateDir.create(closed, "default"),
+            lambda: make_home(closed / "home"),
+        ]
+        for look in looks:
+            with pytest.raises(FarmError, match=r"cannot use .*: Permission denied \(set FARM_HOME to another directory\)$"):
+                look()
+    finally:
+        if root:
+            os.seteuid(0)
+        closed.chmod(0o700)
 
 
 def test_one_supervisor_per_directory(tmp_path: Path) -> None:
