@@ -134,6 +134,21 @@ def test_running_jobs_stand_lane_by_lane_and_each_lane_is_told_where(tmp_path: P
         os.close(generation.wake_fd)
 
 
+def test_a_job_that_runs_twice_here_moves_no_lane_behind_it(tmp_path: Path) -> None:
+    """Its host was taken for dead, and has claimed it again while its first run goes on: the database is told of it once."""
+    crew = [made(tmp_path / f"w{number}.1", 1) for number in range(4)]
+    for generation, lane, job_id in zip(crew, ("fast", "fast", "slow", "slow"), (100, 100, 100, 101), strict=True):
+        generation.lane = lane
+        generation.file.slots.mark(0, 1, 1, 0, job_id, 0, 0, 1, 0)
+        generation.file.slots.states[0] = RUNNING
+    row = Row()
+    beating(row, crew, [], [], lanes=None).step(0.0)
+    assert row.running == [100, 101]
+    assert [json.loads(lanes or "") for lanes in row.lanes] == [{"fast": [1, 1], "slow": [2, 2]}]
+    for generation in crew:
+        os.close(generation.wake_fd)
+
+
 def test_the_gate_counts_from_before_the_beat_was_sent(tmp_path: Path) -> None:
     """Who watches the row may have seen that beat at any moment after it was sent, and counts the lease from there."""
     row = Row()

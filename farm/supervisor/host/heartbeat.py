@@ -136,8 +136,13 @@ class Heartbeat:
         named = self._witness.asked
         running = [(generation, slot) for generation in self._in_order() for slot in generation.running()]
         monotonic_ns = time.monotonic_ns()
-        ages_s = {slot.job_id: max(0, monotonic_ns - slot.started_ns) / 1e9 for _generation, slot in running}
-        spans = _spans(generation.lane for generation, _slot in running)
+        ages_s, lanes = dict[int, float](), dict[int, str]()
+        for generation, slot in running:
+            # Once each, or what stands behind is another lane's: one that was taken for lost may run twice here.
+            if slot.job_id not in ages_s:
+                ages_s[slot.job_id] = max(0, monotonic_ns - slot.started_ns) / 1e9
+                lanes[slot.job_id] = generation.lane
+        spans = _spans(lanes.values())
         for job_id in named.job_ids:
             ages_s.setdefault(job_id, 0.0)
         try:
