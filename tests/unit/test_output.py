@@ -46,6 +46,21 @@ def test_what_looks_like_a_password_is_not_logged(pipe: tuple[Output, int], capl
     assert told[2].startswith("x" * (LINE_CHARS_MAX - 22) + " postgresql://ada:***@ [... ")
 
 
+def test_a_password_that_comes_in_two_pieces_is_not_logged(pipe: tuple[Output, int], caplog: pytest.LogCaptureFixture) -> None:
+    """The first piece makes its line long enough to be cut, and does not show yet that it is a password."""
+    caplog.set_level(logging.INFO)
+    output, theirs = pipe
+    before = b"x" * (LINE_CHARS_MAX - 25) + b" postgresql://ada:"
+    os.write(theirs, before + b"s3cret-and-")
+    output.step(1.0)
+    os.write(theirs, b"more@db/farm\n")
+    output.step(1.0)
+    output.close()
+    told = [record.getMessage().partition(" | ")[2] for record in caplog.records]
+    assert len(told) == 1
+    assert told[0].startswith(f"{before.decode()}***@db")
+
+
 def test_closing_a_pipe_that_is_being_flooded(pipe: tuple[Output, int]) -> None:
     """Whoever writes faster than we read cannot keep us from closing the pipe."""
     output, theirs = pipe

@@ -63,7 +63,8 @@ class Output:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._log(line, second)
-        if len(self._rest) > LINE_CHARS_MAX:
+        # Not as soon as it is long enough to be cut: the end of a password may be under way.
+        if len(self._rest) > LINE_CHARS_MAX + PASSWORD_BYTES_MAX:
             self._log(self._rest, second)
             self._rest = b""
 
