@@ -31,6 +31,7 @@ REST_FACTOR, REST_S_MAX = 9.0, 0.25
 FULL_S = 0.1
 """Where no more descriptors are to be had, so long nobody is taken in."""
 _CHUNK_BYTES = 1 << 16
+_NO_NAME = "this can be no name of a machine"
 
 log = logging.getLogger("farm")
 
@@ -235,6 +236,9 @@ def bind(host: str, port: int, *, listens: bool) -> socket.socket:
         # `localhost` is both: what scrapes knows the older one.
         family, _type, _proto, _name, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         listener = socket.socket(family, socket.SOCK_STREAM)
+    except UnicodeError:
+        # Not even looked up: a part of it is empty, or too long.
+        raise FarmError(f"{where}: {_NO_NAME}") from socket.gaierror(socket.EAI_NONAME, _NO_NAME)
     except OSError as error:
         raise FarmError(f"{where}: {error.strerror}") from error
     try:

@@ -115,6 +115,9 @@ def test_a_port_that_is_taken_and_an_address_that_is_nowhere_are_refused_in_one_
         Server("127.0.0.1", port, pages={}, tick=lambda: None)
     with pytest.raises(FarmError, match=r"^metrics: cannot listen on no\.such\.host\.invalid, port 0: "):
         Server("no.such.host.invalid", 0, pages={}, tick=lambda: None)
+    for host in ("a..b", "a" * 64):
+        with pytest.raises(FarmError, match=rf"^metrics: cannot listen on {host}, port 0: this can be no name of a machine$"):
+            Server(host, 0, pages={}, tick=lambda: None)
 
 
 @pytest.mark.parametrize(("host", "shown"), [("localhost", "127.0.0.1"), ("::1", "[::1]"), ("::", "[::]")])

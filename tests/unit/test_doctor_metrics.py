@@ -60,3 +60,8 @@ def test_an_address_that_somebody_has_is_wrong(farm_home: Path, other: Server, m
 def test_an_address_of_another_machine_is_wrong(farm_home: Path) -> None:
     found = examine_metrics(Metrics(host="192.0.2.1", port=0), farm_home, "test")
     assert (found.level, found.text) == (Level.WRONG, "192.0.2.1, port 0: Cannot assign requested address")
+
+
+def test_what_can_be_no_address_is_wrong(farm_home: Path) -> None:
+    found = examine_metrics(Metrics(host="db..internal", port=0), farm_home, "test")
+    assert (found.level, found.text) == (Level.WRONG, "db..internal, port 0: this can be no name of a machine")
