@@ -28,6 +28,8 @@ class LaneFacts:
     """Subworkers that take jobs."""
     free: int
     """Slots that run nothing and could start a job, or have one in front of them that they do not start."""
+    idle: int
+    """Those of them whose subworkers run nothing at all: no job keeps these from starting another one."""
     buffered: int
     """Jobs claimed and not started."""
     alone: int
@@ -137,10 +139,12 @@ def mendable(facts: Facts) -> Facts:
     """Return of these facts what could be mended by starting the farm anew, for whoever does just that: it ends all jobs that run.
 
     A farm that drains leaves by itself. What the database refuses, for a full disk or a lock that somebody holds, it would refuse the next
-    farm as well: then a try is as good as a commit, and of the lanes, which may wait for that, nothing is expected.
+    farm as well: then a try is as good as a commit, and of the lanes, which may wait for that, nothing is expected. Nor of slots beside a
+    job that runs: it may give way to nobody, or take so much memory that no other is started beside it, and would do so again.
     """
     if facts.draining:
         return Facts(now=facts.now, turned_at=facts.turned_at, draining=True)
+    facts = replace(facts, lanes=[replace(lane, free=lane.idle) for lane in facts.lanes])
     if facts.failing_since is not None:
         return replace(facts, failing_since=None, settled=facts.settled + facts.failures, lanes=())
     facts = replace(facts, settled=facts.settled + facts.failures)

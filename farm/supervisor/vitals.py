@@ -76,6 +76,7 @@ class Vitals:
             held=bool(lane.held_by),
             serving=sum(generation.phase is Phase.SERVING and not generation.leaving for generation in lane.generations),
             free=sum(generation.still for generation in lane.generations),
+            idle=sum(generation.still for generation in lane.generations if not generation.occupied),
             buffered=max(0, lane.buffered),
             alone=len(lane.loners),
             started=lane.started,

@@ -9,7 +9,7 @@ import pytest
 
 from farm.metrics.health import STILL_S, TURN_S, Facts, Health, LaneFacts, mendable, why_not_ready
 
-IDLE = LaneFacts(name="fast", held=False, serving=2, free=2, buffered=0, alone=0, started=7, turns=3, knows_work=False)
+IDLE = LaneFacts(name="fast", held=False, serving=2, free=2, idle=2, buffered=0, alone=0, started=7, turns=3, knows_work=False)
 WELL = Facts(now=1000.0, turned_at=1000.0, lanes=[IDLE])
 LATER = 1000.0 + STILL_S + 1.0
 
@@ -115,6 +115,12 @@ def test_a_new_start_does_not_mend_a_database_that_refuses_commits() -> None:
 
 def test_a_writer_that_hangs_after_a_commit_that_failed_is_told_of() -> None:
     assert mended({"failing_since": 900.0, "backlog": 5, "failures": 7}) == ["5 outcomes wait, and none was committed for 61 s"]
+
+
+def test_a_new_start_does_not_mend_a_job_that_keeps_others_from_starting() -> None:
+    """A coroutine that gives way to nobody, or one that takes all the memory: it would do so again. Whoever only asks is told."""
+    assert mended({"lanes": lane(buffered=3, free=7, idle=0)}) == []
+    assert twice({"lanes": lane(buffered=3, free=7, idle=0)}) != []
 
 
 def test_a_new_start_does_not_mend_claims_that_are_refused() -> None:

@@ -19,6 +19,7 @@ from tests.process.conftest import MakeFarm
 from tests.process.crew import wait_for
 
 UNIT = Path(__file__).parents[2] / "configs" / "systemd" / "farm.service"
+TASKS = Path(__file__).parent / "tasks"
 OPERATOR = UNIT.with_name("farm-here")
 
 
@@ -145,6 +146,30 @@ def test_a_farm_whose_jobs_run_for_long_is_fed(make_farm: MakeFarm, manager: soc
         # A second and more, with a patience that is over after half of one.
         while (said := manager.recv(4096)) != b"WATCHDOG=1":
             assert b"stuck" not in said
+    gone.unlink()
+    farm.stop()
+
+
+@pytest.mark.parametrize("subworkers", [1, 2])
+def test_a_farm_of_which_a_job_keeps_others_from_starting_is_fed(
+    make_farm: MakeFarm, manager: socket.socket, dsn: str, tmp_path: Path, subworkers: int
+) -> None:
+    """A coroutine that does not give way holds up all slots of its subworker: a farm that is started again would run it again."""
+    lanes = {"default": {"queues": ["*"], "subworkers": subworkers, "concurrency": 4}}
+    runners = {"python": {"allow": ["crowd:*", "chores:*"], "path": [str(TASKS)]}}
+    farm = make_farm(wrapper=[sys.executable, "-c", HASTY], lanes=lanes, runners=runners)
+    farm.start(NOTIFY_SOCKET=manager.getsockname(), WATCHDOG_USEC="300000")
+    farm.all_subworkers(subworkers)
+    gone = tmp_path / "gone"
+    gone.touch()
+    with connect(dsn) as client:
+        for number in range(subworkers):
+            client.enqueue("crowd:keep_all", [str(tmp_path / f"mark{number}"), str(gone)])
+        wait_for(lambda: all((tmp_path / f"mark{number}").exists() for number in range(subworkers)), "them to run")
+        client.enqueue_many([{"task": "chores:give_text", "args": [5]}] * 10)
+    for _ in range(20):
+        while (said := manager.recv(4096)) != b"WATCHDOG=1":
+            assert b"stuck" not in said, said
     gone.unlink()
     farm.stop()
 

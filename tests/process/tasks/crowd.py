@@ -39,6 +39,13 @@ def meet(number: int) -> str:
     return threading.current_thread().name
 
 
+async def keep_all(path: str, gone: str) -> None:
+    """Leave a line, then give way to nobody until a file is gone."""
+    leave_line(path, "here")
+    while os.path.exists(gone):
+        time.sleep(0.005)
+
+
 async def meet_async(number: int, me: int) -> int:
     """Wait until so many jobs are here at once, on one loop."""
     _arrived.add(me)
