@@ -23,7 +23,11 @@ _HINTS = (
 )
 _UP_TO_AT = re.compile(r"(?<![^\s@])[^\s@]++@")
 _LOGIN = re.compile(r"://[^:/]*+:(?=.)")
-_PASSWORD = re.compile(r"(\bpassword\s*=\s*)(?:'[^']*'|[^\s&']+)", re.IGNORECASE)
+_PASSWORD = re.compile(
+    # In the query of a URL; and in a list of settings, where it may be quoted, and a backslash takes away the meaning of what follows.
+    r"([?&]password=)[^\s&']+|(\bpassword\s*=\s*)(?:'(?:[^'\\]|\\.)*(?:'|\Z)|(?:[^\s'\\]|\\.)+)",
+    re.IGNORECASE | re.DOTALL,
+)
 _NO_DATABASE = re.compile(r'database "[^"]*" does not exist')
 
 
@@ -76,7 +80,7 @@ def without_passwords(text: str) -> str:
     if "@" in text and "://" in text:
         # Piece by piece: to look for the @ behind each :// would take a text of many of them, which a job may print, a time by its square.
         text = _UP_TO_AT.sub(_without_login, text)
-    return _PASSWORD.sub(r"\1***", text)
+    return _PASSWORD.sub(lambda match: f"{match[1] or match[2]}***", text)
 
 
 def _without_login(piece: re.Match[str]) -> str:

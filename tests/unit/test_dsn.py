@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.conninfo import make_conninfo
 
 from farm.dsn import describe_dsn, is_dsn, why_not_connected, without_passwords
 
@@ -71,6 +72,16 @@ def test_what_is_none(text: str) -> None:
 )
 def test_passwords_are_taken_out_of_any_text(text: str, shown: str) -> None:
     assert without_passwords(text) == shown
+
+
+@given(st.text(st.sampled_from("ab \\'&=@:/"), min_size=1))
+def test_a_password_with_anything_in_it_is_taken_out_as_a_whole(password: str) -> None:
+    """Blanks, quotes and backslashes stand there as libpq wants them."""
+    assert without_passwords(make_conninfo(host="h", password=password, user="u")) == "host=h password=*** user=u"
+
+
+def test_a_password_that_is_cut_off_is_taken_out() -> None:
+    assert without_passwords("cannot connect: host=h password='s3cret and m") == "cannot connect: host=h password=***"
 
 
 @given(st.lists(st.sampled_from(["://", ":", "/", "@", "a", "bc", " ", "\n"]), max_size=30).map("".join))
