@@ -67,6 +67,8 @@ class LanePosts:
         self.shortage = Shortage(lane.name, lane.config.subworkers)
         self.closed = False
         """Set when the lane is to go: nobody comes any more, not even as a spare."""
+        self.settled = False
+        """Nobody is missing, and nobody comes or goes: until that changes nobody need look."""
 
     @property
     def complete(self) -> bool:
@@ -89,8 +91,8 @@ class LanePosts:
         """True while one more may lose its post and still be there."""
         holders = [post.generation for post in self.posts]
         extra = sum(
-            other not in holders and (other.leaving or other.phase is Phase.DOOMED) and other.phase is not Phase.DEAD
-            for other in self.lane.generations
+            (other.leaving or other.phase is Phase.DOOMED) and other.phase is not Phase.DEAD and other not in holders
+            for other in self.lane.astir
         )
         return extra < EXTRA_MAX
 
@@ -104,6 +106,7 @@ class LanePosts:
         self.posts = [post for post in self.posts if post not in gone]
         self.posts += [Post(next(self._indexes), self.lane) for _ in range(subworkers - len(self.posts))]
         self.shortage.full = subworkers
+        self.settled = False
         return [post.generation for post in gone if post.generation is not None]
 
 
