@@ -89,12 +89,9 @@ class LanePosts:
     @property
     def has_room(self) -> bool:
         """True while one more may lose its post and still be there."""
-        holders = [post.generation for post in self.posts]
-        extra = sum(
-            (other.leaving or other.phase is Phase.DOOMED) and other.phase is not Phase.DEAD and other not in holders
-            for other in self.lane.astir
-        )
-        return extra < EXTRA_MAX
+        going = [one for one in self.lane.astir if (one.leaving or one.phase is Phase.DOOMED) and one.phase is not Phase.DEAD]
+        holders = [post.generation for post in self.posts] if going else []
+        return sum(one not in holders for one in going) < EXTRA_MAX
 
     def post_of(self, generation: Generation) -> Post | None:
         """Return the post that one holds; none if a successor has it."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from farm.config.model import Recycle
 from farm.supervisor.counts.figures import Reason
 from farm.supervisor.crew.crew import Crew
 from farm.supervisor.crew.posts import LanePosts
@@ -22,8 +23,6 @@ from farm.supervisor.processes.generation import Generation, Phase
 LOOK_S = 0.025
 """Between two looks at what busy subworkers have started: as for deadlines, for which the supervisor is awake then."""
 GROWTH_LOOK_S = 0.25
-ALL_LOOK_S = 1.0
-"""Between two looks at those that have nothing to do: nothing but their age can make them due, and that is waited for."""
 LEAVING_LOOK_S = 0.1
 """Between two looks whether the last job of one that is leaving has ended. One that runs one at a time says so."""
 TELL_S = 10.0
@@ -62,8 +61,11 @@ class Turn:
         """Of those that have a post, by number."""
         self._watched: dict[int, Generation] = {}
         """Those that were astir since the last look, were due at it or may come to be, by number: they are looked at though they rest."""
-        self._all_at = self._age_at = 0.0
-        """When to look at all, and when the first of them comes to its age."""
+        self._age_at = float("inf")
+        """When the first of all comes to its age."""
+        self._recycle: Recycle | None = None
+        self._of: list[Generation] = []
+        """The rule, and the lane's subworkers, by which that is known."""
         self._why = ""
         """Why the one that stands back, or is about to, is to be replaced; "" if its heap is to be measured first."""
         self._look_at = self._growth_look_at = 0.0
@@ -73,6 +75,9 @@ class Turn:
     def step(self, now: float) -> float:
         """Move on; returns the seconds until the next look."""
         astir = [generation for generation in self.posts.lane.astir if generation.phase is Phase.SERVING]
+        if not astir and not self._watched and now < self._age_at and self._recycle is self.posts.lane.config.recycle:
+            # Nobody has done anything. Most of the lanes that are asked leave here.
+            return self._age_at - now
         leaving = [generation for generation in astir if generation.leaving]
         if leaving:
             standing = [generation for generation in leaving if generation.stands_back]
@@ -94,15 +99,18 @@ class Turn:
         return self._wait_s(astir, now)
 
     def _to_look_at(self, now: float) -> list[Generation]:
-        """Return those that have a post and may be due: who was to be watched, or all of them when it is time for that."""
-        if now < min(self._all_at, self._age_at):
-            return [generation for generation in self._watched.values() if generation.phase is Phase.SERVING]
-        self._all_at = now + ALL_LOOK_S
-        everybody = [post.generation for post in self.posts.posts if post.generation is not None and post.serving]
-        self._growths = {one.number: growth for one in everybody if (growth := self._growths.get(one.number)) is not None}
-        ages_at = [one.born_at + age_limit_s(self.posts.lane.config.recycle, one.number) for one in everybody]
-        self._age_at = min((age_at for age_at in ages_at if age_at > now), default=float("inf"))
-        return everybody
+        """Return those that have a post and may be due: who was to be watched; all when one has come to its age, or the rule is new."""
+        recycle, generations = self.posts.lane.config.recycle, self.posts.lane.generations
+        if generations is not self._of:
+            self._of = generations
+            self._growths = {one.number: growth for one in generations if (growth := self._growths.get(one.number)) is not None}
+        if recycle is not self._recycle or now >= self._age_at:
+            self._recycle = recycle
+            everybody = [post.generation for post in self.posts.posts if post.generation is not None and post.serving]
+            self._watched.update((generation.number, generation) for generation in everybody)
+            ages_at = [generation.born_at + age_limit_s(recycle, generation.number) for generation in everybody]
+            self._age_at = min((age_at for age_at in ages_at if age_at > now), default=float("inf"))
+        return [generation for generation in self._watched.values() if generation.phase is Phase.SERVING]
 
     def _why_due(self, generation: Generation, now: float) -> str | None:
         """Say why one is to be replaced, "" if that depends on what it holds between two jobs; None if it may stay."""
