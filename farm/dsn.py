@@ -21,7 +21,9 @@ _HINTS = (
     ("timeout expired", "no answer in time"),
     ("failed to resolve host", "no such host is known"),
 )
-_PASSWORDS = re.compile(r"(://[^\s:/@]*:)[^\s@]+(?=@)|(\bpassword\s*=\s*)(?:'[^']*'|[^\s&']+)", re.IGNORECASE)
+_UP_TO_AT = re.compile(r"(?<![^\s@])[^\s@]++@")
+_LOGIN = re.compile(r"://[^:/]*+:(?=.)")
+_PASSWORD = re.compile(r"(\bpassword\s*=\s*)(?:'[^']*'|[^\s&']+)", re.IGNORECASE)
 _NO_DATABASE = re.compile(r'database "[^"]*" does not exist')
 
 
@@ -71,7 +73,17 @@ def why_not_connected(text: str) -> str:
 
 def without_passwords(text: str) -> str:
     """Return text with `***` for what may be the password of a DSN in it, wherever that came from."""
-    return _PASSWORDS.sub(lambda match: f"{match[1] or match[2]}***", text)
+    if "@" in text and "://" in text:
+        # Piece by piece: to look for the @ behind each :// would take a text of many of them, which a job may print, a time by its square.
+        text = _UP_TO_AT.sub(_without_login, text)
+    return _PASSWORD.sub(r"\1***", text)
+
+
+def _without_login(piece: re.Match[str]) -> str:
+    """Return what has no blank in it, up to an @, with `***` for the password of a login."""
+    text = piece[0]
+    login = _LOGIN.search(text, 0, len(text) - 1)
+    return text if login is None else f"{text[: login.end()]}***@"
 
 
 def _is_port(text: str) -> bool:

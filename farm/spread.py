@@ -10,6 +10,8 @@ TIME_BOUNDS_S = tuple(float(f"{digits}e{power}") for power in range(-4, 2) for d
 """From a tenth of a millisecond to 70 s, six a decade."""
 SIZE_BOUNDS = (*(float(digit * 10**power) for power in range(4) for digit in (1, 2, 5)), 10_000.0)
 """Of batches of jobs."""
+JOB_BOUNDS_S = tuple(2**power / 1e6 for power in (8, 10, *range(12, 21), 22, 24, 26, 28, 31))
+"""Of jobs: powers of two in microseconds, since that is how their times are counted (shm/tallies.py), from 0.26 ms to 36 minutes."""
 
 
 class Spread:

@@ -22,9 +22,10 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningTask:
-    """Jobs of one task and queue that run on one host."""
+    """Jobs of one task and queue that run in one lane."""
 
     host_id: int
+    lane: str
     queue: str
     runner: str
     task: str

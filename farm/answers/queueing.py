@@ -107,8 +107,12 @@ def _is_full(lane: OfHost, running: Sequence[RunningTask]) -> bool:
 
 def named_tasks(tasks: Sequence[RunningTask]) -> str:
     """Name what runs, those first that take the most: `2 x reports:slow for up to 40s`."""
-    first = sorted(tasks, key=lambda task: (-task.jobs * task.longest_s, task.task))
-    named = ", ".join(f"{task.jobs:,} x {task.task} for up to {format_duration(task.longest_s)}" for task in first[:NAMED_MAX])
+    found: dict[str, tuple[int, float]] = {}
+    for task in tasks:
+        jobs, longest_s = found.get(task.task, (0, 0.0))
+        found[task.task] = jobs + task.jobs, max(longest_s, task.longest_s)
+    first = sorted(found.items(), key=lambda of: (-of[1][0] * of[1][1], of[0]))
+    named = ", ".join(f"{jobs:,} x {task} for up to {format_duration(longest_s)}" for task, (jobs, longest_s) in first[:NAMED_MAX])
     return named + (f" and {counted(len(first) - NAMED_MAX, 'other task')}" if len(first) > NAMED_MAX else "")
 
 
@@ -120,8 +124,7 @@ def _full_of(lane: OfHost, running: Sequence[RunningTask]) -> str:
 
 
 def _of_lane(lane: OfHost, running: Sequence[RunningTask]) -> list[RunningTask]:
-    """Return what may run in a lane: of its host, its queues and runners. A heartbeat does not say in which lane a job runs."""
-    return [task for task in running if task.host_id == lane.host["id"] and serves(lane, task.queue)]
+    return [task for task in running if task.host_id == lane.host["id"] and task.lane == lane.name]
 
 
 def _slots(lane: OfHost) -> int:

@@ -12,6 +12,7 @@ from farm.answers.conditions import SUBJECTS, Condition, figure_of, figures, par
 from farm.answers.lanes import lanes_of, troubles, unserved
 from farm.cli.plain import one_line
 from farm.cli.table import Table
+from farm.errors import FarmError
 from farm.units import format_duration, format_size
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
 
     # What is wrong with them is said before anybody waits for a database.
     conditions = [condition for text in args.fail_if for condition in parse(text)]
+    if args.quiet and not conditions:
+        raise FarmError("--quiet prints only the conditions that hold, and there is none: name one, such as --fail-if 'oldest>60s'")
     with open_database(args) as database, open_session(database) as session:
         status = ReadStore(session).status()
         known = _figures(session, status, conditions) if conditions else {}

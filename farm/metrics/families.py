@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from farm.spread import JOB_BOUNDS_S
+
 
 class Kind(StrEnum):
     """As Prometheus has them."""
@@ -25,8 +27,6 @@ class Family(NamedTuple):
     """Of a histogram: upper bounds, without the infinite one."""
 
 
-JOB_BOUNDS_S = tuple(2**power / 1e6 for power in (8, 10, *range(12, 21), 22, 24, 26, 28, 31))
-"""Powers of two in microseconds, since that is how times of jobs are counted: from 0.26 ms to 36 minutes."""
 TIME_BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 """Some of those of farm.spread, as all of the next."""
 SIZE_BOUNDS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0)
@@ -108,6 +108,7 @@ HORIZON = Family(
 )
 
 HOSTS_RETIRED = Family("farm_hosts_retired_total", _COUNTER, "Other hosts that this one has declared dead.")
+LEASES_REAPED = Family("farm_leases_reaped_total", _COUNTER, "Leases of dead hosts that this host has ended.")
 REAPED = Family("farm_jobs_reaped_total", _COUNTER, "Jobs that this host has taken back from leases of dead hosts.")
 PROMOTED = Family("farm_jobs_promoted_total", _COUNTER, "Scheduled jobs that this host has made ready.")
 EXPIRED = Family("farm_jobs_expired_total", _COUNTER, "Jobs that this host has ended because they had expired.")
@@ -125,7 +126,7 @@ FAMILIES: tuple[Family, ...] = (
     RING_FILL,
     *(RSS, LIMIT, RESTARTS, PROCESS_RSS, PROCESS_CPU, THREAD_FAILURES),
     *(UP, LATENCY, BEATS, OUTAGES, OUTAGE_TIME, HORIZON),
-    *(HOSTS_RETIRED, REAPED, PROMOTED, EXPIRED, COMMITS_ENDED),
+    *(HOSTS_RETIRED, LEASES_REAPED, REAPED, PROMOTED, EXPIRED, COMMITS_ENDED),
     SCRAPE,
 )
 """In the order of the page."""

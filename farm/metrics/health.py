@@ -7,10 +7,12 @@ long is progress, and so is waiting for a database that is away: to restart a fa
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 STILL_S = 60.0
 """Nothing was done for so long, though it could have been."""
+STEP_S = 120.0
+"""A thread's step is a few calls of the database, each with a deadline; and one brings up an embedded server, which may take a minute."""
 TURN_S = 15.0
 """The main loop turns once a second at the least."""
 
@@ -28,10 +30,12 @@ class LaneFacts:
     """Slots that run nothing and could start a job, or have one in front of them that they do not start."""
     buffered: int
     """Jobs claimed and not started."""
+    alone: int
+    """Those of them that wait until they have a subworker to themselves, which may take hours while others have free slots."""
     started: int
     """Jobs started in all."""
-    claims: int
-    """Claims made in all."""
+    turns: int
+    """How often it has been its turn to claim, in all."""
     knows_work: bool
     """It knows of jobs that it could claim."""
 
@@ -52,6 +56,10 @@ class Facts:
     """Since when the database is away."""
     failing_since: float | None = None
     """Since when commits fail."""
+    failures: int = 0
+    """Commits that have failed, in all."""
+    claims_fail: bool = False
+    """The last claim, or look for work, has failed."""
     backlog: int = 0
     """Outcomes that wait for their commit."""
     settled: int = 0
@@ -83,7 +91,7 @@ class Health:
         if now - facts.turned_at > TURN_S:
             found.append(f"the main loop has not turned for {now - facts.turned_at:.0f} s")
         for name, step_s in facts.steps.items():
-            if step_s > STILL_S:
+            if step_s > STEP_S:
                 found.append(f"the thread for {name} has been at one step for {step_s:.0f} s")
         if facts.away_since is not None:
             # Nothing is to be expected now, and in the first moments afterwards.
@@ -104,12 +112,11 @@ class Health:
 
     def _look_at_lane(self, lane: LaneFacts, now: float) -> list[str]:
         able = lane.serving > 0 and lane.free > 0 and not lane.held
-        still_s = self._still_s(("starts", lane.name), able and lane.buffered > 0, lane.started, now)
+        waiting = lane.buffered - lane.alone
+        still_s = self._still_s(("starts", lane.name), able and waiting > 0, lane.started, now)
         if still_s > STILL_S:
-            return [
-                f"lane {lane.name} holds {lane.buffered:,} jobs and has {lane.free:,} free slots, and has started none for {still_s:.0f} s"
-            ]
-        still_s = self._still_s(("claims", lane.name), able and not lane.buffered and lane.knows_work, lane.claims, now)
+            return [f"lane {lane.name} holds {waiting:,} jobs and has {lane.free:,} free slots, and has started none for {still_s:.0f} s"]
+        still_s = self._still_s(("claims", lane.name), able and not lane.buffered and lane.knows_work, lane.turns, now)
         if still_s > STILL_S:
             return [f"lane {lane.name} knows of jobs and has {lane.free:,} free slots, and has claimed nothing for {still_s:.0f} s"]
         return []
@@ -124,6 +131,20 @@ class Health:
             self._still[key] = done, now
             return 0.0
         return now - known[1]
+
+
+def mendable(facts: Facts) -> Facts:
+    """Return of these facts what could be mended by starting the farm anew, for whoever does just that: it ends all jobs that run.
+
+    A farm that drains leaves by itself. What the database refuses, for a full disk or a lock that somebody holds, it would refuse the next
+    farm as well: then a try is as good as a commit, and of the lanes, which may wait for that, nothing is expected.
+    """
+    if facts.draining:
+        return Facts(now=facts.now, turned_at=facts.turned_at, draining=True)
+    if facts.failing_since is not None:
+        return replace(facts, failing_since=None, settled=facts.settled + facts.failures, lanes=())
+    facts = replace(facts, settled=facts.settled + facts.failures)
+    return replace(facts, lanes=[replace(lane, knows_work=False) for lane in facts.lanes]) if facts.claims_fail else facts
 
 
 def why_not_ready(facts: Facts) -> list[str]:

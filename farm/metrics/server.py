@@ -61,7 +61,8 @@ class _Client:
     socket: socket.socket
     until: float
     asked: bytearray = field(default_factory=bytearray)
-    answer: memoryview | None = None
+    answer: list[memoryview] | None = None
+    """What of it is to be sent yet."""
 
 
 class Server:
@@ -69,7 +70,7 @@ class Server:
 
     def __init__(self, host: str, port: int, *, pages: Mapping[str, Page], tick: Callable[[], object]) -> None:
         """pages: by path, made in this thread. tick: called there every TICK_S_MAX at the latest. Raises FarmError if it cannot listen."""
-        self._listener = _listen(host, port)
+        self._listener = bind(host, port, listens=True)
         self._pages = pages
         self._look = tick
         self._tick_at = self._rest_until = 0.0
@@ -160,20 +161,24 @@ class Server:
         if not data:
             self._drop(client)
         elif b"\r\n\r\n" in client.asked or b"\n\n" in client.asked or len(client.asked) > REQUEST_BYTES_MAX:
-            answer = memoryview(self._answer(bytes(client.asked)))
+            answer = self._answer(bytes(client.asked))
             client.until = time.monotonic() + READ_S
             self._selector.modify(client.socket, selectors.EVENT_WRITE)
             self._send(client, answer)
 
-    def _send(self, client: _Client, answer: memoryview) -> None:
+    def _send(self, client: _Client, answer: list[memoryview]) -> None:
         client.answer = answer
-        client.answer = answer = answer[client.socket.send(answer[: 4 * _CHUNK_BYTES]) :]
-        if not answer:
-            with suppress(OSError):
-                client.socket.shutdown(socket.SHUT_WR)
-            self._drop(client)
+        sent = client.socket.sendmsg(answer)
+        while answer and sent >= len(answer[0]):
+            sent -= len(answer.pop(0))
+        if answer:
+            answer[0] = answer[0][sent:]
+            return
+        with suppress(OSError):
+            client.socket.shutdown(socket.SHUT_WR)
+        self._drop(client)
 
-    def _answer(self, asked: bytes) -> bytes:
+    def _answer(self, asked: bytes) -> list[memoryview]:
         method, path = _request(asked)
         if method not in ("GET", "HEAD"):
             answer = Answer(400, b"not a request\n") if not method else Answer(405, b"only GET and HEAD\n")
@@ -187,7 +192,8 @@ class Server:
         )
         if answer.status == 405:
             head += "Allow: GET, HEAD\r\n"
-        return head.encode() + b"\r\n" + (b"" if method == "HEAD" else answer.body)
+        # Apart: a page may have a megabyte, of which no copy is wanted.
+        return [memoryview(f"{head}\r\n".encode()), *([memoryview(answer.body)] if method != "HEAD" else ())]
 
     def _made(self, page: Page) -> Answer:
         time.sleep(max(0.0, self._rest_until - time.monotonic()))
@@ -221,7 +227,8 @@ def _request(asked: bytes) -> tuple[str, str]:
     return method, target.partition("?")[0]
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, listens: bool) -> socket.socket:
+    """Return a socket that has this address, or keeps it free, if it is not to listen. Raises FarmError, of an OSError."""
     where = f"metrics: cannot listen on {host}, port {port}"
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -235,7 +242,8 @@ def _listen(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind(address)
-        listener.listen(CLIENTS_MAX)
+        if listens:
+            listener.listen(CLIENTS_MAX)
         listener.setblocking(False)
     except OSError as error:
         listener.close()

@@ -212,7 +212,7 @@ def _lanes(live: Sequence[dict[str, Any]], queues: Sequence[QueueView]) -> Itera
             name=lane.name if len(live) == 1 else f"{lane.host['id']}/{lane.name}",
             queues=chain,
             capacity=subworkers * concurrency,
-            # Of a lane alone a heartbeat tells the share of its slots that are busy.
+            # The share of its slots' time says more of short jobs than how many ran at the very moment of the beat.
             running=round((busy or 0) * subworkers * concurrency / 100),
             subworkers=subworkers,
             serving=int(state.get("serving", 0)),

@@ -39,8 +39,6 @@ def _lower_us(bucket: int) -> int:
 UPPER_BOUNDS_S: Final = (*(_lower_us(bucket + 1) / 1e6 for bucket in range(BUCKETS - 1)), float("inf"))
 """Where each bucket ends; a time that is equal to it belongs to the next one."""
 _LOWER_BOUNDS_S: Final = (0.0, *UPPER_BOUNDS_S[:-1])
-OCTAVE_BOUNDS_S: Final = (*UPPER_BOUNDS_S[STEPS - 1 :: STEPS], float("inf"))
-"""Where each octave ends, and the last bucket."""
 
 
 @dataclass(slots=True)
@@ -92,19 +90,6 @@ class Tally(NamedTuple):
     """From when a job could be claimed to its start: first attempts only, of jobs that were filed to run at once. What runs is in it."""
 
 
-class Brief(NamedTuple):
-    """The same by octaves, for whoever wants it of all tasks at once: it takes a third of the time."""
-
-    ended: list[int]
-    """By the number of a kind; in the first place how many waits were counted."""
-    run_s: float
-    run: list[int]
-    """How many ran for less than each of OCTAVE_BOUNDS_S."""
-    queue_s: float
-    queue: list[int]
-    """How many had waited for less."""
-
-
 ROWS: Final = 64
 OTHER: Final = "other"
 """The first row: of all tasks for which there is no row left."""
@@ -134,18 +119,6 @@ from each other, in one step; none of our figures comes near to a carry."""
 _FIGURES_WORDS: Final = KINDS + _ROW_WORDS - _RUN_SUM
 _ABSURD: Final = sum((1 << 64) - 1 - WORD_MAX << 64 * word for word in range(_FIGURES_WORDS))
 _KINDS_KNOWN: Final = tuple((int(kind), kind) for kind in OutcomeKind)
-_HEAD_BITS, _COUNTS_BITS = 64 * (KINDS + 2), 64 * BUCKETS
-_HEAD_MASK, _COUNTS_MASK = (1 << _HEAD_BITS) - 1, (1 << _COUNTS_BITS) - 1
-_OCTAVES: Final = Struct("<" + "Q24x" * len(OCTAVE_BOUNDS_S))
-assert STEPS == 4, "an octave is folded in two steps"
-
-
-def figures_of(kind: int, run_us: int | None) -> Figures:
-    """Return what one job adds that came to this; run_us: how long it ran, None if it never started."""
-    figures = 1 << 64 * kind
-    if run_us is None:
-        return figures
-    return figures + (run_us << 64 * KINDS) + (1 << 64 * (KINDS + 2 + bucket_of(run_us)))
 
 
 def tally_of(task: str, figures: Figures) -> Tally:
@@ -162,21 +135,6 @@ def tally_of(task: str, figures: Figures) -> Tally:
 def task_name(raw: bytes) -> str:
     """Return a task as it is called here: cut, printable, never empty."""
     return printable(raw[:TASK_BYTES_MAX].decode("utf-8", "ignore")) or OTHER
-
-
-def brief_of(figures: Figures) -> Brief:
-    """Return figures by octaves."""
-    head = memoryview((figures & _HEAD_MASK).to_bytes(_HEAD_BITS // 8, "little")).cast("Q").tolist()
-    counts = figures >> _HEAD_BITS
-    queue, run = _upto_octaves(counts >> _COUNTS_BITS & _COUNTS_MASK), _upto_octaves(counts & _COUNTS_MASK)
-    return Brief(head[:KINDS], head[KINDS] / 1e6, run, head[KINDS + 1] / 1e6, queue)
-
-
-def _upto_octaves(counts: int) -> list[int]:
-    # Every fourth digit of 64 bits becomes the sum of itself and the three behind it, all in two steps.
-    counts += counts >> 64
-    counts += counts >> 128
-    return list(accumulate(_OCTAVES.unpack(counts.to_bytes(_OCTAVES.size, "little"))))
 
 
 class TallyTable:
@@ -218,6 +176,11 @@ class TallyTable:
         # Foreign code may have written here: anything may stand in it.
         figures = int.from_bytes(raw, "little")
         return None if figures & _ABSURD else figures
+
+    def places(self, row: int) -> tuple[int, int, int, int]:
+        """Return where in its words a row has its KINDS of ended jobs, its two sums, and its BUCKETS of times run and waited."""
+        at = _ROWS_AT + row * _ROW_WORDS
+        return _ENDED_AT + row * KINDS, at + _RUN_SUM, at + _RUN, at + _QUEUE
 
     def task(self, row: int) -> str:
         """Return whose row it is."""

@@ -1,8 +1,8 @@
 -- Take leases from a host that does not live, and settle what is open in them: known to have started, an attempt is used; every job
 -- counts a loss, unless the host's own memory shows that it had not started. `started` is that evidence; null: its last heartbeat is all
 -- that is known. Done bits decide what is open, never the evidence. `tasks` and `limits` say how often jobs of some tasks may be started
--- that do not say so themselves. Served by the primary keys of lease, heartbeat and job. Returns how many jobs were open, and how many of them had
--- started.
+-- that do not say so themselves. Served by the primary keys of lease, heartbeat and job. Returns how many jobs were open, how many of them had
+-- started, and how many leases were taken.
 WITH gone AS MATERIALIZED (
     SELECT l.id, l.job_ids, l.attempts, l.losts, l.done
     FROM farm.lease AS l
@@ -102,5 +102,5 @@ again AS (
 woken AS MATERIALIZED (
     SELECT farm.wake(array_agg(DISTINCT o.class_id)) FROM judged AS o WHERE o.ended_by IS NULL
 )
-SELECT count(*), count(*) FILTER (WHERE o.started), (SELECT count(*) FROM woken)
+SELECT count(*), count(*) FILTER (WHERE o.started), (SELECT count(*) FROM gone), (SELECT count(*) FROM woken)
 FROM judged AS o

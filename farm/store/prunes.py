@@ -141,6 +141,10 @@ class PruneStore:
         state, wait_s, jobs, kept, done = self._session.fetch("go_on_pruning", {"jobs_max": jobs_max, "share": share})[0]
         return Step(state, wait_s, jobs or 0, kept or 0, done or 0.0)
 
+    def spare(self, retention: Retention) -> str:
+        """Give up what is under way if it was begun with shorter times than these: `spared`, `none`, or `busy` (to be asked again)."""
+        return str(self._session.fetch("spare_range", _ages(retention))[0][0])
+
     def finish(self, lock_ms: int) -> str:
         """Have a copied partition take its place: `pruned`, `locked` (try again), or `none`.
 

@@ -77,11 +77,11 @@ class ReadStore:
         """Return what is going on: `hosts`, `queues` that have jobs waiting, and how many are `claimed`, `running`, `scheduled`.
 
         A host has: id, name, instance, state (live or retired), beat_age_s, running, capacity, memory_bytes, version, started_at,
-        runners, paused_queues, and by its name each lane as it is configured, with how it does under `state` (LaneStates has the keys;
-        nothing before the first beat, or of a lane that is gone). A queue has: queue, ready, ready_at_least (True: a class of it has
-        more than could be counted, so the number is a lower bound), memory_mb (the memory classes of what waits, 0 for none),
-        oldest_age_s. `scheduled` counts up to 10,001; next_due_s is None when nothing is. `claimed` counts jobs that a host holds, those
-        running included.
+        runners, paused_queues, and by its name each lane as it is configured, with how it does under `state` (LaneStates has the keys,
+        of which `running` is a number of jobs here; nothing before the first beat, or of a lane that is gone). A queue has: queue, ready,
+        ready_at_least (True: a class of it has more than could be counted, so the number is a lower bound), memory_mb (the memory classes
+        of what waits, 0 for none), oldest_age_s. `scheduled` counts up to 10,001; next_due_s is None when nothing is. `claimed` counts
+        jobs that a host holds, those running included.
         """
         work = self._read("count_work", {})[0]
         return {"hosts": self.hosts(), "queues": self._read("list_queues", {}), **work}
@@ -105,6 +105,9 @@ class ReadStore:
         hosts = self._read("list_hosts", {})
         for host in hosts:
             states = host.pop("lane_states")
+            for state in states.values():
+                first, last = state.get("running", (1, 0))
+                state["running"] = last - first + 1
             places = {name: lane.pop("place", 0) for name, lane in host["lanes"].items()}
             host["lanes"] = {
                 name: {**host["lanes"][name], "state": states.get(name, {})} for name in sorted(places, key=places.__getitem__)

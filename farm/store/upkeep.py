@@ -29,6 +29,8 @@ class Reaped(NamedTuple):
     jobs: int
     started: int
     """Those of them that were known to have started: an attempt was used."""
+    leases: int
+    """Those that are ended by it, also where nothing was open in them any more."""
 
 
 class Promoted(NamedTuple):
@@ -76,7 +78,7 @@ class UpkeepStore:
         return [row[0] for row in self._session.transact("list_orphaned_hosts")]
 
     def reap(self, host_id: int, started: Sequence[int] | None) -> Reaped:
-        """Take up to 20 leases from a host that does not live; (0, 0) when nothing was taken.
+        """Take up to 20 leases from a host that does not live.
 
         started: the jobs that its own memory shows as started; None: believe its last heartbeat. A lease that somebody else has
         locked is passed over: repeat until leases_left says 0.
@@ -86,8 +88,8 @@ class UpkeepStore:
         tasks = [row[0] for row in self._session.transact("list_started_tasks", params)] if self.policies.limits_attempts else []
         limits = {task: limit for task in tasks if (limit := self.policies.of(task).max_attempts) is not None}
         params |= {"tasks": list(limits), "limits": list(limits.values())}
-        jobs, ran, _ = self._session.transact("reap_leases", params)[0]
-        return Reaped(jobs, ran)
+        jobs, ran, leases, _ = self._session.transact("reap_leases", params)[0]
+        return Reaped(jobs, ran, leases)
 
     def leases_left(self, host_id: int) -> int:
         """Count the leases of a host."""

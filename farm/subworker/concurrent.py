@@ -65,13 +65,16 @@ class Handed(NamedTuple):
 
 
 class Unpublished(NamedTuple):
-    """An outcome that waits for room: in the ring, or, while it is not spilled, for its file."""
+    """An outcome that waits for room: in the ring, or, while it is not spilled, for its file. Until it has that it may become another."""
 
     slot: int
     kind: int
     flags: int
     head: bytes
     payload: bytes
+    row: TallyRow
+    ran_ns: int
+    wait_us: int
 
 
 class Turnstile(selectors.EpollSelector):
@@ -361,19 +364,19 @@ class ConcurrentSubworker(Workbench):
         if kind != SUCCEEDED:
             kind, payload = self._stopped(slot, seq, kind, payload)
         finished_ns, clock_us = monotonic_clock(), self._words[CLOCK_WORD]
-        row.add(kind, 1, finished_ns - started_ns, wait_us)
         log = self._log_of(slot, seq, kind) if slot in self._logged else b""
         in_time = kind == SUCCEEDED and not self._unpublished and len(payload) + len(log) <= self._result_bytes_max
         if in_time and self._results.publish_any(
             lease_id, seq, position, job_id, clock_us + started_ns // 1000, clock_us + finished_ns // 1000, finished_ns, payload, log
         ):
+            row.add(kind, 1, finished_ns - started_ns, wait_us)
             self._free_slot(slot)
             return
         # It has ended in time, though nobody can be told yet: it is not to be killed for that.
         self._slots.lift_deadline(slot)
         head = OUTCOME_HEAD.pack(lease_id, job_id, started_ns, finished_ns, seq, 0, position, attempt)
         flags, body = (WHOLE | LOGGED, pack_logged(payload, log)) if log else (WHOLE, payload)
-        self._unpublished.append(Unpublished(slot, kind, flags, head, body))
+        self._unpublished.append(Unpublished(slot, kind, flags, head, body, row, finished_ns - started_ns, wait_us))
         self._awake = True
 
     def _send_back(self, job_id: int) -> bytes:
@@ -407,6 +410,8 @@ class ConcurrentSubworker(Workbench):
             if not self._results.publish(first.kind, first.flags, first.head + first.payload):
                 return
             waiting.popleft()
+            # Only now it is what it came to; and of one that dies before, the supervisor counts what that comes to.
+            first.row.add(first.kind, 1, first.ran_ns, first.wait_us)
             self._free_slot(first.slot)
 
     def _spilled(self, waiting: Unpublished) -> Unpublished | None:

@@ -259,11 +259,26 @@ class Boot:
         supervisor.obey(commands, reloader=reloader, control=self._control, postbox=parts.postbox)
 
     def _be_watched(self, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, desk: Desk) -> None:
-        if self._monitor is not None:
-            from farm.supervisor.telling import watch_farm
+        """Have those tell how this farm does whom anybody asks for that."""
+        if self._monitor is None and not self._service.watched:
+            return
+        from farm.supervisor.telling import judge_of, watch_farm
+        from farm.supervisor.vitals import Vitals
 
+        vitals = Vitals(
+            supervisor=supervisor,
+            crew=crew,
+            desk=desk,
+            figures=parts.figures(crew),
+            mainstays=mainstays,
+            steps=parts.steps,
+            knows_work=parts.knows_work,
+            claims_fail=parts.claims_fail,
+        )
+        self._service.stuck = judge_of(vitals)
+        if self._monitor is not None:
             about = {"farm": self._state.instance, "version": _version()}
-            watch_farm(self._monitor, supervisor=supervisor, parts=parts, mainstays=mainstays, crew=crew, desk=desk, **about)
+            watch_farm(self._monitor, vitals, parts=parts, mainstays=mainstays, crew=crew, **about)
 
     def _make_panorama(
         self, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, pauses: Pauses, reloader: Reloader

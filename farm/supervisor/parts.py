@@ -63,8 +63,6 @@ from farm.supervisor.views.service import Service
 
 FRAME_SPARE_BYTES = 64
 STOP_S = 6.0
-STUCK_S = 120.0
-"""A thread whose step takes so long does not come back from it: a step has a few calls of the database, each with its own deadline."""
 PROMOTE_EVERY_S = 1.0
 
 
@@ -235,7 +233,6 @@ class Parts:
             claimer=self._claimer,
             claims=self._claims,
             service=service,
-            stuck=self._stuck,
             burst=burst,
         )
 
@@ -273,6 +270,10 @@ class Parts:
         """Tell whether there is work that this lane could claim. From any thread."""
         return self._claimer.knows_work(lane)
 
+    def claims_fail(self) -> bool:
+        """Tell whether the last claim, or look for work, has failed. From any thread."""
+        return self._claims.fails
+
     def link(self) -> Link:
         """Return how the database does."""
         return Link(self._heartbeat.figures.last_s, self._heartbeat.figures.away_since)
@@ -302,11 +303,6 @@ class Parts:
             # With the database gone at this very moment the row waits for its lease: there is nothing in it to hurry for.
             with suppress(StoreUnavailable):
                 self._hosts.retire(self._host_id, None)
-
-    def _stuck(self) -> str:
-        """Say which thread does not come to the end of a step, "" if all do: none waits for a database without a deadline."""
-        names = [name for name, step_s in self.steps().items() if step_s > STUCK_S]
-        return f"no step of {', '.join(names)} has ended for {STUCK_S:g} s" if names else ""
 
     def _timeouts(self) -> Timeouts:
         policies = Policies(self._config.tasks)

@@ -86,10 +86,8 @@ class Supervisor:
         claimer: Claimer,
         claims: PartThread,
         service: Service,
-        stuck: Callable[[], str],
         burst: bool,
     ) -> None:
-        """stuck: says in words what makes no progress though it should, "" if nothing does."""
         self._drain_timeout_s = drain_timeout_s
         self._loop = loop
         self._mainstays = mainstays
@@ -104,7 +102,6 @@ class Supervisor:
         self._claimer = claimer
         self._claims = claims
         self._service = service
-        self._stuck = stuck
         self._burst = burst
         self._rounds = Rounds(crew)
         self._deadlines = Deadlines(crew)
@@ -233,7 +230,7 @@ class Supervisor:
             wait_s = min(wait_s, self._drain.step(now))
         elif self._burst:
             wait_s = min(wait_s, self._look_for_end(now))
-        wait_s = min(wait_s, self._service.step(now, self.status, self._stuck))
+        wait_s = min(wait_s, self._service.step(now, self.status))
         self._crew.let_rest()
         return min(wait_s, LOOK_S) if dying or self._unpacked is not None else wait_s
 

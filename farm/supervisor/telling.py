@@ -1,14 +1,14 @@
-"""Has the monitor tell of a farm that is about to work."""
+"""Has those tell of a farm that is about to work who are asked how it does: the monitor, and the service manager's watchdog."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
+from farm.metrics.health import Health, mendable
 from farm.supervisor.crew.crew import Crew
-from farm.supervisor.crew.desk import Desk
 from farm.supervisor.crew.mainstays import Mainstays
 from farm.supervisor.parts import Parts
-from farm.supervisor.supervisor import Supervisor
 from farm.supervisor.views.exposition import Exposition
 from farm.supervisor.views.monitor import Monitor
 from farm.supervisor.vitals import Vitals
@@ -16,20 +16,15 @@ from farm.supervisor.vitals import Vitals
 log = logging.getLogger("farm")
 
 
-def watch_farm(
-    monitor: Monitor, *, supervisor: Supervisor, parts: Parts, mainstays: Mainstays, crew: Crew, desk: Desk, farm: str, version: str
-) -> None:
+def judge_of(vitals: Vitals) -> Callable[[], str]:
+    """Return what says why this farm makes no progress though a new start could mend that, "" if it does; to be called regularly."""
+    health = Health()
+    return lambda: "; ".join(health.look(mendable(vitals.facts())))
+
+
+def watch_farm(monitor: Monitor, vitals: Vitals, *, parts: Parts, mainstays: Mainstays, crew: Crew, farm: str, version: str) -> None:
     """Give it what it needs to tell how this farm does. farm: the instance."""
     figures = parts.figures(crew)
-    vitals = Vitals(
-        supervisor=supervisor,
-        crew=crew,
-        desk=desk,
-        figures=figures,
-        mainstays=mainstays,
-        steps=parts.steps,
-        knows_work=parts.knows_work,
-    )
     exposition = Exposition(
         crew=crew,
         mainstays=mainstays,

@@ -1,4 +1,4 @@
-"""The facts by which it is judged whether this farm makes progress: gathered in the metrics thread, from memory alone."""
+"""The facts by which it is judged whether this farm makes progress: gathered from memory alone, in whichever thread asks."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ class Vitals:
         mainstays: Mainstays,
         steps: Callable[[], Mapping[str, float]],
         knows_work: Callable[[Lane], bool],
+        claims_fail: Callable[[], bool],
     ) -> None:
-        """steps: for how long each thread has been at its present one. knows_work: whether there is some that a lane could claim."""
+        """steps: for how long each thread has been at its present one. knows_work: whether there is some that a lane could claim.
+        claims_fail: whether the thread that claims has failed at its last step."""
         self._supervisor = supervisor
         self._crew = crew
         self._desk = desk
@@ -39,10 +41,12 @@ class Vitals:
         self._commits = mainstays.commits()
         self._steps = steps
         self._knows_work = knows_work
+        self._claims_fail = claims_fail
 
     def facts(self) -> Facts:
         """Return how the farm stands."""
-        failing_ns = self.commits().standing.failing_since_ns
+        commits = self.commits()
+        failing_ns = commits.standing.failing_since_ns
         return Facts(
             turned_at=self._supervisor.turned_at,
             now=time.monotonic(),
@@ -51,8 +55,10 @@ class Vitals:
             draining=self._supervisor.draining,
             away_since=self._figures.beats.away_since,
             failing_since=failing_ns / 1e9 if failing_ns else None,
+            failures=commits.counts.failures,
+            claims_fail=self._claims_fail(),
             backlog=self._desk.uncommitted + sum(generation.unsettled for generation in self._crew.generations),
-            settled=self._supervisor.settled,
+            settled=self._supervisor.settled + self._desk.settled,
             lanes=[self._lane(lane) for lane in self._crew.lanes],
         )
 
@@ -65,14 +71,14 @@ class Vitals:
         return self._commits
 
     def _lane(self, lane: Lane) -> LaneFacts:
-        claims = self._figures.claims.by_lane.get(lane.name)
         return LaneFacts(
             name=lane.name,
             held=bool(lane.held_by),
             serving=sum(generation.phase is Phase.SERVING and not generation.leaving for generation in lane.generations),
             free=sum(generation.still for generation in lane.generations),
             buffered=max(0, lane.buffered),
+            alone=len(lane.loners),
             started=lane.started,
-            claims=0 if claims is None else claims.claims,
+            turns=lane.turns,
             knows_work=self._knows_work(lane),
         )

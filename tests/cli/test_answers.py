@@ -72,6 +72,16 @@ def test_an_alarm_is_an_exit_code(filled: str, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == "farm: nothing called 'oldst' can be asked about; did you mean 'oldest'?\n"
 
 
+def test_to_be_quiet_about_nothing_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    """A cron job that forgot its conditions would be told for ever that all is well; and no database is asked for that."""
+    for arguments in (["--quiet"], ["--quiet", "--json"]):
+        assert main(["status", *arguments, "--dsn", "host=/nonexistent"]) == 2
+        assert capsys.readouterr() == (
+            "",
+            "farm: --quiet prints only the conditions that hold, and there is none: name one, such as --fail-if 'oldest>60s'\n",
+        )
+
+
 def test_a_doctor_looks_at_host_and_database(empty_dsn: str, farm_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It names what is wrong with an exit code of 1, and looks on where one thing cannot be looked at."""
     with psycopg.connect(empty_dsn, autocommit=True) as holding:

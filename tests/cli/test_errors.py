@@ -196,7 +196,7 @@ def test_too_few_descriptors(farm: Farm, config: Path, farm_home: Path, dsn: str
     done = subprocess.run(
         ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *command], capture_output=True, text=True, timeout=RUN_S_MAX, check=False
     )
-    assert line_of(done) == "farm: 1 subworker needs 172 open files, 64 are allowed: raise the limit (ulimit -n 172)"
+    assert line_of(done) == "farm: 1 subworker needs 175 open files, 64 are allowed: raise the limit (ulimit -n 175)"
 
 
 def test_two_farms_on_one_state_directory(farm: Farm, config: Path, farm_home: Path, dsn: str) -> None:

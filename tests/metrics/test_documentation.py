@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from farm.metrics.families import FAMILIES
-from farm.metrics.health import STILL_S, TURN_S
+from farm.metrics.health import STEP_S, STILL_S, TURN_S
 from farm.supervisor.counts.tallies import PAIRS_MAX
 from farm.supervisor.views.exposition import OUTCOMES_SHOWN, QUEUES_MAX, REASONS, SUBWORKERS_MAX
 
@@ -24,4 +24,4 @@ def test_bounds_and_values_are_documented() -> None:
         assert f"{number:,}" in TEXT
     for value in (*OUTCOMES_SHOWN.values(), *REASONS):
         assert re.search(rf"\b{value}\b", TEXT)
-    assert set(re.findall(r"^\|.*\| (\d+) s \|$", TEXT, re.MULTILINE)) == {f"{STILL_S:.0f}", f"{TURN_S:.0f}"}
+    assert set(re.findall(r"^\|.*\| (\d+) s \|$", TEXT, re.MULTILINE)) == {f"{bound_s:.0f}" for bound_s in (STILL_S, STEP_S, TURN_S)}

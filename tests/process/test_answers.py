@@ -34,6 +34,8 @@ def test_a_farm_that_runs_answers(make_farm: MakeFarm, ledger: Ledger, effects: 
     wait_for(lambda: code_of(waiting) in ("claimed", "lane_full"), "its turn to wait")
     said = ask("why", str(waiting), "--dsn", dsn)["why"]
     assert "1 x chores:mark_until for up to" in said
+    status = ask("status", "--dsn", dsn)
+    assert {name: lane["state"]["running"] for name, lane in status["hosts"][0]["lanes"].items()} == {"slow": 1, "rest": 0}
 
     (paused,) = ask("pause", "--queue", "rest")
     assert paused == {"host": None, "instance": "live", "ok": True, "said": ["queue rest is paused"], "error": None}

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from farm.model import OutcomeKind
 from tests.process import crew
 from tests.process.conftest import MakeFarm
 from tests.process.crew import wait_for
 from tests.process.ledger import Ledger, effects_left, effects_of
 from tests.process.running import TASKS, RunningFarm
+from tests.process.test_tallies import tables
 
 AT_ONCE = 100
 
@@ -132,7 +134,7 @@ def test_results_that_do_not_fit(make_farm: MakeFarm, ledger: Ledger) -> None:
 
 
 def test_a_result_that_the_disk_does_not_take(crowd: RunningFarm, ledger: Ledger) -> None:
-    """It fails its job, and those beside it go on."""
+    """It fails its job, which counts as failed, and those beside it go on."""
     crowd.start()
     assert crowd.state is not None
     directory = crowd.state.spill_path
@@ -141,6 +143,8 @@ def test_a_result_that_the_disk_does_not_take(crowd: RunningFarm, ledger: Ledger
     small = ledger.enqueue("crowd:give_text", (3,))
     assert ledger.error(large).startswith("ResultNotKept: the result is 3,000,002 bytes long and cannot be kept in ")
     assert ledger.result(small).value == "rrr"
+    came_to = {OutcomeKind.FAILED: 1, OutcomeKind.SUCCEEDED: 1}
+    wait_for(lambda: tables(crowd)["crowd:give_text"].ended == came_to, "both to be counted")
     away.rename(directory)
     crowd.stop()
     ledger.check_all_ended()

@@ -127,7 +127,7 @@ def lost_before(bench: Bench, jobs: list[int]) -> None:
     host = bench.host("lost")
     assert sorted(bench.claim(host, len(jobs)).job_ids) == sorted(jobs)
     assert bench.hosts.retire(host, None)
-    assert bench.upkeep.reap(host, None) == Reaped(len(jobs), 0)
+    assert bench.upkeep.reap(host, None) == Reaped(len(jobs), 0, 1)
 
 
 @pytest.mark.leaves_rings

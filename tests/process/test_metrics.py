@@ -12,6 +12,9 @@ from urllib.request import urlopen
 import pytest
 
 from farm.client import connect
+from farm.config.model import Metrics
+from farm.doctor.finding import Level
+from farm.doctor.metrics import examine_metrics
 from farm.metrics.families import FAMILIES, Kind
 from farm.model import OutcomeKind
 from farm.shm.failures import FailureFile
@@ -79,6 +82,7 @@ def test_a_farm_tells_all_that_it_has_to_tell_as_prometheus_wants_it(
     _look_at_numbers(monitored)
     _look_at_failures(farm, failed)
     _look_at_a_second_farm(monitored, farm_home, tmp_path, dsn)
+    _look_with_a_doctor(monitored, farm_home, farm.name)
     _look_at_drain(farm, monitored, dsn, tmp_path)
 
 
@@ -109,6 +113,9 @@ def _look_at_numbers(monitored: Monitored) -> None:
         'farm_jobs_total{lane="fast",task="chores:kill_itself",outcome="crashed"}': 1,
         'farm_job_duration_seconds_count{lane="slow",task="chores:give_text"}': 50,
         'farm_job_queue_time_seconds_count{lane="slow",task="chores:give_text"}': 50,
+        # Who crashes takes along how long it had waited.
+        'farm_job_duration_seconds_count{lane="fast",task="chores:kill_itself"}': 1,
+        'farm_job_queue_time_seconds_count{lane="fast",task="chores:kill_itself"}': 0,
         'farm_subworker_restarts_total{lane="fast",reason="crashed"}': 1,
         'farm_lane_claimed_jobs_total{lane="slow"}': 51,
         'farm_lane_capacity{lane="slow"}': 1,
@@ -116,6 +123,8 @@ def _look_at_numbers(monitored: Monitored) -> None:
         "farm_healthy": 1,
     }
     assert {line: monitored.value(line) for line in numbers} == numbers
+    page = monitored.page()[1]
+    assert all(f"\n{line} " in page for line in numbers), "0 is told, not left out"
 
 
 def _look_at_failures(farm: RunningFarm, failed: int) -> None:
@@ -137,6 +146,13 @@ def _look_at_a_second_farm(monitored: Monitored, home: Path, directory: Path, ds
     other = RunningFarm(home=home, directory=directory, dsn=dsn, name="other", metrics={"port": port}).start(ready=False)
     assert other.wait() == 2
     assert other.log == f"farm: metrics: cannot listen on 127.0.0.1, port {port}: Address already in use\n"
+
+
+def _look_with_a_doctor(monitored: Monitored, home: Path, instance: str) -> None:
+    port = int(monitored.url.rpartition(":")[2])
+    found = examine_metrics(Metrics(host="127.0.0.1", port=port), home, instance)
+    assert (found.level, found.text) == (Level.OK, f"127.0.0.1, port {port}: this farm, which runs, listens there")
+    assert "another farm, test" in examine_metrics(Metrics(host="127.0.0.1", port=port), home, "other").text
 
 
 def _look_at_drain(farm: RunningFarm, monitored: Monitored, dsn: str, directory: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from farm.client import connect
 from tests.process.conftest import MakeFarm
 from tests.process.crew import wait_for
 
@@ -81,6 +84,67 @@ def test_a_stopped_farm_is_not_taken_for_a_living_one(make_farm: MakeFarm, manag
     manager.settimeout(20)
     while manager.recv(4096) != b"WATCHDOG=1":
         pass
+    farm.stop()
+
+
+HASTY = """
+import sys
+from farm.metrics import health
+health.STILL_S = 0.5
+sys.argv[:4] = ["farm"]
+from farm.cli.main import main
+sys.exit(main())
+"""
+"""A farm that says after half a second what takes a minute, as all of it does that tests wait for."""
+
+
+@pytest.mark.parametrize("who", ["writer", "subworkers"])
+def test_a_farm_that_makes_no_progress_is_not_fed_and_says_why_once(
+    make_farm: MakeFarm, manager: socket.socket, dsn: str, who: str
+) -> None:
+    """No metrics are configured, the main loop turns and every thread gets on: that alone is not what farms are for."""
+    farm = make_farm(wrapper=[sys.executable, "-c", HASTY])
+    farm.start(NOTIFY_SOCKET=manager.getsockname(), WATCHDOG_USEC="300000")
+    stopped = [farm.writer()] if who == "writer" else farm.all_subworkers(2)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    with connect(dsn) as client:
+        client.enqueue_many([{"task": "chores:give_text", "args": [5]}] * 10)
+    try:
+        while b"STATUS=stuck: " not in (said := manager.recv(4096)):
+            pass
+        assert (b"outcomes wait, and none was committed" if who == "writer" else b"and has started none") in said
+        # So long a systemd would have waited.
+        manager.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            manager.recv(4096)
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    manager.settimeout(20)
+    while manager.recv(4096) != b"WATCHDOG=1":
+        pass
+    farm.wait_log("there is progress again: the watchdog is fed")
+    farm.stop()
+    assert len(farm.log_lines("no progress: the watchdog is not fed any more")) == 1
+
+
+def test_a_farm_whose_jobs_run_for_long_is_fed(make_farm: MakeFarm, manager: socket.socket, dsn: str, tmp_path: Path) -> None:
+    """One runs in each slot, and others wait behind them: that is work."""
+    farm = make_farm(wrapper=[sys.executable, "-c", HASTY])
+    farm.start(NOTIFY_SOCKET=manager.getsockname(), WATCHDOG_USEC="300000")
+    farm.all_subworkers(2)
+    gone = tmp_path / "gone"
+    gone.touch()
+    with connect(dsn) as client:
+        client.enqueue_many([{"task": "chores:mark_until", "args": [str(tmp_path / f"mark{number}"), 1, str(gone)]} for number in range(2)])
+        wait_for(lambda: all((tmp_path / f"mark{number}").exists() for number in range(2)), "both to run")
+        client.enqueue_many([{"task": "chores:give_text", "args": [5]}] * 10)
+    for _ in range(20):
+        # A second and more, with a patience that is over after half of one.
+        while (said := manager.recv(4096)) != b"WATCHDOG=1":
+            assert b"stuck" not in said
+    gone.unlink()
     farm.stop()
 
 

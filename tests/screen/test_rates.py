@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from farm.model import OutcomeKind
 from farm.screen.rates import MINUTE_S, RATE_S, RECENT_S, Minute, Rate
-from farm.shm.tallies import figures_of
+from farm.shm.tallies import KINDS, Figures, bucket_of
 
 STEPS = st.lists(st.tuples(st.floats(0.05, 100.0), st.integers(0, 10_000)), min_size=1, max_size=60)
 
@@ -44,8 +44,9 @@ def test_a_rate_is_of_the_last_few_seconds() -> None:
 def test_a_minute_tells_of_failures_and_of_lately() -> None:
     minute = Minute()
     assert minute.recent(0.0).failure_share is None
-    minute.note(0.0, sum(figures_of(OutcomeKind.SUCCEEDED, 1_000_000) for _ in range(3)))
-    minute.note(5.0, figures_of(OutcomeKind.CRASHED, None))
+    second: Figures = (1_000_000 << 64 * KINDS) + (1 << 64 * (KINDS + 2 + bucket_of(1_000_000)))
+    minute.note(0.0, 3 * ((1 << 64 * OutcomeKind.SUCCEEDED) + second))
+    minute.note(5.0, 1 << 64 * OutcomeKind.CRASHED)
     recent = minute.recent(5.0)
     assert recent.failure_share == 0.25
     assert recent.run_time.p50_s is not None

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from farm.model import OutcomeKind
 from farm.shm.tallies import (
     BUCKETS,
-    KINDS,
-    OCTAVE_BOUNDS_S,
     OTHER,
     ROWS,
     TALLIES_BYTES,
@@ -22,10 +20,7 @@ from farm.shm.tallies import (
     Histogram,
     TallyTable,
     TallyWriter,
-    brief_of,
     bucket_of,
-    figures_of,
-    tally_of,
 )
 
 LAST_US = 1 << 35
@@ -73,17 +68,6 @@ def test_a_quantile_lies_in_the_bucket_of_the_right_time(times_us: list[int], q:
 def test_nothing_has_no_quantile() -> None:
     assert Histogram().quantile(0.5) is None
     assert Histogram().count == 0
-
-
-@given(st.lists(TIMES_US), st.lists(TIMES_US))
-def test_by_octaves_is_the_same_but_coarser(run_us: list[int], queue_us: list[int]) -> None:
-    """Each time counts below all bounds that are above it."""
-    figures = sum(figures_of(OutcomeKind.FAILED, time_us) for time_us in run_us)
-    figures += sum(1 << 64 * (KINDS + 2 + BUCKETS + bucket_of(time_us)) for time_us in queue_us)
-    brief, tally = brief_of(figures), tally_of("t", figures)
-    assert brief.run == [sum(time_us / 1e6 < bound for time_us in run_us) for bound in OCTAVE_BOUNDS_S]
-    assert brief.queue == [sum(time_us / 1e6 < bound for time_us in queue_us) for bound in OCTAVE_BOUNDS_S]
-    assert (brief.run_s, brief.queue_s, brief.ended[OutcomeKind.FAILED]) == (tally.run.sum_s, tally.queue.sum_s, len(run_us))
 
 
 @given(st.lists(TIMES_US), st.lists(TIMES_US))

@@ -43,17 +43,31 @@ def test_who_holds_a_job_and_what_runs_is_known(bench: Bench, store: Circumstanc
     host = bench.host("ada")
     claim = bench.claim(host, 4, queue="q")
     bench.commit([outcome(claim, 1)])
-    bench.hosts.beat(host, [ids[0]], [12.5])
+    bench.hosts.beat(host, [ids[0]], [12.5], '{"slow": {"running": [1, 1]}}')
     facts = store.facts(ids[3])
     assert facts.hold is not None
     assert (facts.hold.host_id, facts.hold.before, facts.timeout_s) == (host, 2, 60.0)
-    assert [(task.host_id, task.queue, task.jobs, task.longest_s >= 12.5) for task in facts.running] == [(host, "q", 1, True)]
+    told = [(task.host_id, task.lane, task.queue, task.jobs, task.longest_s >= 12.5) for task in facts.running]
+    assert told == [(host, "slow", "q", 1, True)]
     assert facts.cancel is None
     bench.sql.execute("SELECT farm.cancel_jobs(%s, 'too late')", [[ids[3]]])
     asked = store.facts(ids[3]).cancel
     assert asked is not None
     assert asked.reason == "too late"
     assert store.facts(ids[1]).hold is None, "it has ended"
+
+
+def test_what_runs_is_known_by_lane(bench: Bench, store: CircumstanceStore) -> None:
+    """Both lanes take from both queues; and one more job is named that has not started."""
+    ids = [*bench.enqueue(3, queue="a"), *bench.enqueue(2, queue="b")]
+    host = bench.host("ada")
+    lanes = '{"fast": {"buffered": 0, "running": [1, 1]}, "idle": {"buffered": 0}, "slow": {"buffered": 0, "running": [2, 4]}}'
+    bench.hosts.beat(host, [ids[3], ids[0], ids[1], ids[4], ids[2]], [1.0, 2.0, 9.0, 3.0, 0.0], lanes)
+    (waiting,) = bench.enqueue()
+    found = {(task.lane, task.queue): (task.jobs, round(task.longest_s)) for task in store.facts(waiting).running}
+    assert found == {("fast", "b"): (1, 1), ("slow", "a"): (2, 9), ("slow", "b"): (1, 3)}
+    (told,) = ReadStore(bench.session).hosts()
+    assert told["lanes"]["default"]["state"] == {}
 
 
 def test_ids_that_no_job_has_are_told_apart(bench: Bench, store: CircumstanceStore) -> None:

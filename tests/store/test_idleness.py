@@ -34,7 +34,7 @@ class SleepyLane:
         self.name = "default"
         self.config = SimpleNamespace(queues=("*",))
         self.memory_mb = 1000
-        self.claimed = 0
+        self.claimed = self.turns = 0
         self.held_by = frozenset[str]()
         self.stands_back = False
 

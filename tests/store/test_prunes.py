@@ -372,6 +372,31 @@ def test_there_are_never_more_partitions_than_plans_can_bear(bench: Bench) -> No
     assert not PruneStore(bench.session).begin_next(0.0)
 
 
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_range_that_is_being_cleared_is_spared_by_longer_times(bench: Bench, copied: bool) -> None:
+    """Of whichever ending, and up to the moment at which it takes the old one's place. The same times, or shorter ones, spare nothing."""
+    finish(bench, 60)
+    bench.enqueue(1, queue="nobody")
+    store = PruneStore(bench.session)
+    assert store.spare(Retention()) == "none", "nothing is under way"
+    before = bench.value("SELECT count(*) FROM farm.job")
+    assert store.begin_next(0.0)
+    for longer in (WEEK._replace(succeeded_s=8 * DAY_S), WEEK._replace(failed_s=None), Retention()):
+        assert store.begin_due(WEEK)
+        assert store.go_on(1000 if copied else 10, 1.0).state == ("copied" if copied else "copying")
+        assert store.spare(WEEK) == store.spare(Retention(1.0, 1.0, 1.0)) == "none"
+        with psycopg.connect(bench.dsn) as other:
+            other.execute("SELECT pg_advisory_xact_lock(1717662317, 3)")
+            assert store.spare(longer) == "busy"
+        assert store.spare(longer) == "spared"
+        assert not store.under_way().pruning
+        assert store.finish(20) == "none"
+    assert bench.value("SELECT count(*) FROM farm.job") == before
+    assert bench.value("SELECT count(*) FROM pg_trigger WHERE tgname = 'note_change'") == 0
+    assert check(bench.session) == []
+    assert prune(bench) == 60
+
+
 def test_a_migration_in_between_has_it_begin_anew(bench: Bench) -> None:
     finish(bench, 60)
     waiting = bench.enqueue(1, queue="nobody")

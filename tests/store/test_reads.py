@@ -241,7 +241,7 @@ def test_hosts_are_shown_with_how_their_lanes_do(bench: Bench, reads: ReadStore)
     bench.hosts.describe(host, lanes={"fast": {"queues": ["q"]}}, runners=["python"], capacity=7, memory_bytes=8)
     bench.hosts.beat(host, [], [])
     (shown,) = reads.status()["hosts"]
-    assert shown["lanes"] == {"fast": {"queues": ["q"], "state": {"serving": 1, "of": 1, "busy": 93}}}
+    assert shown["lanes"] == {"fast": {"queues": ["q"], "state": {"serving": 1, "of": 1, "busy": 93, "running": 0}}}
     # In the order of the configuration, which jsonb does not keep.
     lanes = {name: {"place": place} for place, name in enumerate(("small", "b", "a", "default"))}
     bench.hosts.describe(host, lanes=lanes, runners=["python"], capacity=7, memory_bytes=8)

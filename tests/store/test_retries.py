@@ -113,7 +113,7 @@ def test_a_lost_host_counts_by_the_limits_of_tasks_too(bench: Bench) -> None:
     bench.claim(host)
     bench.hosts.beat(host, [ids[0], ids[2]], [1.0, 1.0])
     bench.hosts.retire(host, None)
-    assert upkeep.reap(host, None) == (3, 2)
+    assert upkeep.reap(host, None) == (3, 2, 1)
     assert [row[:3] for row in places(bench)] == [(ids[0], "result", 1), (ids[1], "returned", 0), (ids[2], "returned", 1)]
 
 

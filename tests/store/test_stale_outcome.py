@@ -36,7 +36,7 @@ class Story:
         """Have B find that A does not beat any more, and take back what it held."""
         beat = next(found.beat for found in self.bench.upkeep.live_hosts().hosts if found.host_id == self.a)
         assert self.bench.hosts.retire(self.a, beat)
-        assert self.bench.upkeep.reap(self.a, None) == Reaped(1, 1)
+        assert self.bench.upkeep.reap(self.a, None) == Reaped(1, 1, 1)
 
     def claim_for_b(self) -> Claim:
         claim = self.bench.claim(self.b)
@@ -82,7 +82,7 @@ def test_who_reports_before_he_is_declared_dead_is_believed(bench: Bench) -> Non
     story = Story(bench)
     assert bench.commit([outcome(story.of_a, 0)]) == WRITTEN
     assert bench.hosts.retire(story.a, None)
-    assert bench.upkeep.reap(story.a, None) == Reaped(0, 0)
+    assert bench.upkeep.reap(story.a, None) == Reaped(0, 0, 0)
     assert bench.rows("SELECT job_id, lease_id, attempt FROM farm.result") == [(story.job_id, story.of_a.lease_id, 1)]
     assert check(bench.session) == []
 
@@ -92,7 +92,7 @@ def test_who_is_retired_and_not_yet_reaped_is_believed(bench: Bench) -> None:
     story = Story(bench)
     assert bench.hosts.retire(story.a, None)
     assert bench.commit([outcome(story.of_a, 0)]) == WRITTEN
-    assert bench.upkeep.reap(story.a, None) == Reaped(0, 0)
+    assert bench.upkeep.reap(story.a, None) == Reaped(0, 0, 0)
     assert check(bench.session) == []
 
 

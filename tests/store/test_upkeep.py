@@ -36,7 +36,7 @@ def test_only_hosts_that_do_not_live_are_reaped(bench: Bench) -> None:
     host = bench.host()
     bench.claim(host)
     assert bench.upkeep.retired_with_leases() == []
-    assert bench.upkeep.reap(host, None) == Reaped(0, 0)
+    assert bench.upkeep.reap(host, None) == Reaped(0, 0, 0)
     assert bench.upkeep.leases_left(host) == 1
 
 
@@ -48,8 +48,8 @@ def test_the_last_heartbeat_says_which_jobs_used_an_attempt(bench: Bench) -> Non
     bench.hosts.beat(host, [ids[0], ids[1]], [3.0, 3.0])
     bench.hosts.retire(host, None)
     assert bench.upkeep.retired_with_leases() == [host]
-    assert bench.upkeep.reap(host, None) == Reaped(3, 1)
-    assert bench.upkeep.reap(host, None) == Reaped(0, 0)
+    assert bench.upkeep.reap(host, None) == Reaped(3, 1, 1)
+    assert bench.upkeep.reap(host, None) == Reaped(0, 0, 0)
     assert bench.upkeep.leases_left(host) == 0
     assert bench.rows("SELECT job_id, attempt, lost FROM farm.returned ORDER BY 1") == [(ids[1], 1, 1), (ids[2], 0, 1), (ids[3], 0, 1)]
     found = bench.rows("SELECT job_id, attempt, kind, error->>'type', finished_at - started_at >= interval '3 s' FROM farm.failure")
@@ -67,14 +67,14 @@ def test_what_a_host_left_in_memory_is_better_evidence(bench: Bench) -> None:
     bench.claim(host)
     bench.hosts.beat(host, [ids[0], ids[1]], [1.0, 1.0])
     bench.hosts.retire(host, None)
-    assert bench.upkeep.reap(host, [ids[1], ids[2], 999]) == Reaped(3, 2)
+    assert bench.upkeep.reap(host, [ids[1], ids[2], 999]) == Reaped(3, 2, 1)
     assert bench.rows("SELECT job_id, started_at IS NULL FROM farm.failure ORDER BY 1") == [(ids[1], False), (ids[2], True)]
     ids = bench.enqueue(1, queue="other")
     host = bench.host()
     bench.claim(host, queue="other")
     bench.hosts.beat(host, ids, [1.0])
     bench.hosts.retire(host, None)
-    assert bench.upkeep.reap(host, []) == Reaped(1, 0)
+    assert bench.upkeep.reap(host, []) == Reaped(1, 0, 1)
     assert bench.rows("SELECT job_id, attempt, lost FROM farm.returned ORDER BY seq DESC LIMIT 1") == [(ids[0], 0, 0)]
 
 
@@ -85,11 +85,11 @@ def test_what_is_known_not_to_have_started_is_no_loss(bench: Bench) -> None:
         host = bench.host()
         bench.claim(host)
         bench.hosts.retire(host, None)
-        assert bench.upkeep.reap(host, []) == Reaped(2, 0)
+        assert bench.upkeep.reap(host, []) == Reaped(2, 0, 1)
     host = bench.host()
     bench.claim(host)
     bench.hosts.retire(host, None)
-    assert bench.upkeep.reap(host, ids[:1]) == Reaped(2, 1)
+    assert bench.upkeep.reap(host, ids[:1]) == Reaped(2, 1, 1)
     assert bench.rows("SELECT job_id, attempt, lost FROM farm.returned ORDER BY 1") == [(ids[0], 1, 1), (ids[1], 0, 0)]
 
 
@@ -99,7 +99,7 @@ def test_a_job_known_to_have_started_on_its_last_attempt_is_over(bench: Bench) -
     bench.claim(host)
     bench.hosts.beat(host, ids[:1], [1.0])
     bench.hosts.retire(host, None)
-    assert bench.upkeep.reap(host, None) == Reaped(2, 1)
+    assert bench.upkeep.reap(host, None) == Reaped(2, 1, 1)
     assert bench.rows("SELECT job_id, status, attempt, error->>'type' FROM farm.result") == [(ids[0], 2, 1, "HostLost")]
     assert bench.rows("SELECT job_id FROM farm.returned") == [(ids[1],)]
     assert check(bench.session) == []
@@ -112,7 +112,7 @@ def test_the_tenth_loss_ends_a_job(bench: Bench) -> None:
         claim = bench.claim(host)
         assert claim.losts == ([loss - 1] if loss > 1 else None)
         bench.hosts.retire(host, None)
-        assert bench.upkeep.reap(host, None) == Reaped(1, 0)
+        assert bench.upkeep.reap(host, None) == Reaped(1, 0, 1)
     assert bench.rows("SELECT job_id, status, attempt, error->>'message' FROM farm.result") == [(job_id, 2, 0, "lost too often")]
     assert check(bench.session) == []
 
@@ -123,9 +123,9 @@ def test_many_leases_are_reaped_twenty_at_a_time(bench: Bench) -> None:
     for _ in range(25):
         bench.claim(host, 2)
     bench.hosts.retire(host, None)
-    assert bench.upkeep.reap(host, None) == Reaped(40, 0)
+    assert bench.upkeep.reap(host, None) == Reaped(40, 0, 20)
     assert bench.upkeep.leases_left(host) == 5
-    assert bench.upkeep.reap(host, None) == Reaped(10, 0)
+    assert bench.upkeep.reap(host, None) == Reaped(10, 0, 5)
     assert bench.upkeep.leases_left(host) == 0
     assert check(bench.session) == []
 
@@ -136,7 +136,7 @@ def test_a_lease_of_a_host_without_a_row_is_reaped_as_not_started(bench: Bench) 
     bench.claim(host)
     bench.sql.execute("DELETE FROM farm.heartbeat")
     assert bench.upkeep.retired_with_leases() == [host]
-    assert bench.upkeep.reap(host, None) == Reaped(3, 0)
+    assert bench.upkeep.reap(host, None) == Reaped(3, 0, 1)
 
 
 def test_hosts_that_hold_leases_and_do_not_live_are_found_among_the_others(bench: Bench) -> None:
@@ -210,7 +210,7 @@ def test_a_commit_before_the_reap_wins(bench: Bench, kind: OutcomeKind) -> None:
     claim = bench.claim(host)
     bench.hosts.retire(host, None)
     assert bench.commit(outcomes(claim, kind)).written == 2
-    assert bench.upkeep.reap(host, claim.job_ids) == Reaped(0, 0)
+    assert bench.upkeep.reap(host, claim.job_ids) == Reaped(0, 0, 0)
     assert check(bench.session) == []
 
 
@@ -241,14 +241,14 @@ def test_a_commit_whose_writer_is_gone_holds_no_lease_for_long(bench: Bench, mon
     stuck.execute("SELECT FROM farm.lease WHERE id = %s FOR UPDATE", [claim.lease_id])
     stuck.pgconn.send_query(b"COPY farm.failure (job_id) FROM STDIN")
     time.sleep(0.3)
-    assert bench.upkeep.reap(host, None) == Reaped(0, 0)
+    assert bench.upkeep.reap(host, None) == Reaped(0, 0, 0)
     assert bench.upkeep.end_stuck_commits() == 0, "it may be at work still"
     monkeypatch.setattr(farm.store.upkeep, "STUCK_S", 0.2)
     bystander = bench.sql.execute("SELECT pg_backend_pid()").fetchone()
     assert bench.upkeep.end_stuck_commits() == 1
     assert bench.sql.execute("SELECT pg_backend_pid()").fetchone() == bystander
     deadline = time.monotonic() + 20
-    while bench.upkeep.reap(host, None) == Reaped(0, 0):
+    while bench.upkeep.reap(host, None) == Reaped(0, 0, 0):
         assert time.monotonic() < deadline
     assert bench.upkeep.leases_left(host) == 0
     stuck.close()

@@ -19,6 +19,8 @@ class FakePrunes:
         """So many partitions may go."""
         self.asked: list[tuple[str, float]] = []
         self.error: StoreError | None = None
+        self.spared: list[str] = []
+        """What is said to those who want to keep jobs longer; nothing: that nothing need be spared."""
 
     def under_way(self) -> UnderWay:
         if self.error is not None:
@@ -28,6 +30,13 @@ class FakePrunes:
     def go_on(self, jobs_max: int, share: float) -> Step:
         self.asked.append(("go_on", jobs_max))
         return Step(self.states[0] if len(self.states) == 1 else self.states.pop(0), 0.5, 100, 10, 0.1)
+
+    def spare(self, retention: Retention) -> str:
+        self.asked.append(("spare", retention.succeeded_s or 0.0))
+        done = self.spared.pop(0) if self.spared else "none"
+        if done == "spared":
+            self.states = []
+        return done
 
     def finish(self, lock_ms: int) -> str:
         self.asked.append(("finish", lock_ms))

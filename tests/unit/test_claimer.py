@@ -178,3 +178,11 @@ def test_an_arrival_says_where_it_is_from() -> None:
     both.claimed, claiming.store.waiting = 0, {2: 4}
     claiming.step()
     assert [arrival.origin for arrival in claiming.arrivals] == [Origin(frozenset({"reports"}), 256)]
+
+
+def test_a_lane_for_which_nothing_is_there_has_its_turn_all_the_same() -> None:
+    """Whoever judges progress must not take it for a lane that is forgotten, however much the others have to do."""
+    mail, rest = lane("mail", "mail"), lane("rest", "rest")
+    claiming = Claiming([mail, rest], mail=100)
+    assert list(claiming.step()) == ["mail"]
+    assert rest.turns == 1

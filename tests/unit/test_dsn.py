@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from farm.dsn import describe_dsn, is_dsn, why_not_connected, without_passwords
 
@@ -67,6 +71,19 @@ def test_what_is_none(text: str) -> None:
 )
 def test_passwords_are_taken_out_of_any_text(text: str, shown: str) -> None:
     assert without_passwords(text) == shown
+
+
+@given(st.lists(st.sampled_from(["://", ":", "/", "@", "a", "bc", " ", "\n"]), max_size=30).map("".join))
+def test_a_password_is_what_stands_between_a_name_and_an_at(text: str) -> None:
+    """Said as plainly as it can be, which takes too long for a text of many names."""
+    assert without_passwords(text) == re.sub(r"(://[^\s:/@]*:)[^\s@]+(?=@)", r"\1***", text)
+
+
+@pytest.mark.timeout(30)
+def test_a_long_text_of_many_names_takes_no_time_to_speak_of() -> None:
+    """A job may print it, and the supervisor's main thread would be what takes the time: minutes, where it grows by the square."""
+    text = "://a:" * 300_000
+    assert without_passwords(f"@ {text}") == f"@ {text}"
 
 
 def test_a_dsn_of_several_hosts_names_them_all() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -78,8 +79,9 @@ def beating(
     waited: list[bool],
     unwanted: list[CancelRequest] | None = None,
     *,
-    lanes: Sequence[str] = ("{}",),
+    lanes: Sequence[str] | None = ("{}",),
     paused: Sequence[str] = (),
+    witness: Witness | None = None,
 ) -> Heartbeat:
     return Heartbeat(
         store=row,
@@ -95,8 +97,8 @@ def beating(
         waiters=lambda: waited.append(True),
         unwanted=([] if unwanted is None else unwanted).extend,
         exchange=row.exchange,
-        witness=Witness(hurry=lambda: None, wake=lambda: None),
-        lanes=lambda _now_ns: lanes[-1],
+        witness=witness or Witness(hurry=lambda: None, wake=lambda: None),
+        lanes=lambda _now_ns, spans: json.dumps(spans) if lanes is None else lanes[-1],
         paused_queues=lambda: frozenset(paused),
     )
 
@@ -111,6 +113,23 @@ def test_a_beat_lists_what_has_started_and_nothing_else(tmp_path: Path) -> None:
     row = Row()
     beating(row, crew, [], []).step(0.0)
     assert row.running == [100]
+    for generation in crew:
+        os.close(generation.wake_fd)
+
+
+def test_running_jobs_stand_lane_by_lane_and_each_lane_is_told_where(tmp_path: Path) -> None:
+    """Whoever was named before it started, so that its loss is counted, runs in no lane yet."""
+    crew = [made(tmp_path / f"w{number}.1", 1) for number in range(4)]
+    for number, lane in enumerate(("slow", "fast", "slow", "none")):
+        crew[number].lane = lane
+        slots = crew[number].file.slots
+        slots.mark(0, 1, 1, 0, 100 + number, 0, 0, 1, 0)
+        slots.states[0] = MARKED if lane == "none" else RUNNING
+    row, witness = Row(), Witness(hurry=lambda: None, wake=lambda: None)
+    witness.ask("slow", [7, 100], now=False)
+    beating(row, crew, [], [], lanes=None, witness=witness).step(0.0)
+    assert row.running == [101, 100, 102, 7]
+    assert [json.loads(lanes or "") for lanes in row.lanes] == [{"fast": [1, 1], "slow": [2, 3]}]
     for generation in crew:
         os.close(generation.wake_fd)
 

@@ -41,14 +41,16 @@ def test_a_lane_that_works(lane: LaneAtWork, generation: Generation) -> None:
     """One that is being set up does not serve; what has nothing to say is left out."""
     states = LaneStates(lanes=lambda: [lane], shortage=lambda _name: "")
     lane.add(generation)
-    assert json.loads(states.look(100 * S)) == {"fast": {"serving": 0, "of": 2, "buffered": 0}}
+    assert json.loads(states.look(100 * S, {})) == {"fast": {"serving": 0, "of": 2, "buffered": 0}}
     generation.phase = Phase.SERVING
     clock = SlotClock(generation.file.words)
     clock.begin(100 * S)
     clock.note(1, 100 * S + S // 4)
-    assert json.loads(states.look(101 * S)) == {"fast": {"serving": 1, "of": 2, "busy": 75, "busy_60s": 75, "buffered": 0}}
+    assert json.loads(states.look(101 * S, {})) == {"fast": {"serving": 1, "of": 2, "busy": 75, "busy_60s": 75, "buffered": 0}}
     generation.leaving = True
-    assert json.loads(states.look(102 * S))["fast"] == {"serving": 0, "of": 2, "leaving": 1, "busy": 75, "busy_60s": 75, "buffered": 0}
+    assert json.loads(states.look(102 * S, {"fast": (3, 4)}))["fast"] == {
+        "serving": 0, "of": 2, "leaving": 1, "busy": 75, "busy_60s": 75, "buffered": 0, "running": [3, 4],
+    }  # fmt: skip
 
 
 def test_a_lane_that_cannot(lane: LaneAtWork) -> None:
@@ -57,7 +59,7 @@ def test_a_lane_that_cannot(lane: LaneAtWork) -> None:
     states = LaneStates(lanes=lambda: [lane], shortage={"fast": why}.__getitem__)
     lane.hold("paused")
     lane.hold("memory")
-    state = json.loads(states.look(S))["fast"]
+    state = json.loads(states.look(S, {}))["fast"]
     assert state["held_by"] == ["memory", "paused"]
     assert state["missing"].startswith("setup pools:open: OSError:  [2J   xx")
     assert len(state["missing"]) == 200

@@ -62,6 +62,26 @@ def test_a_log_file_is_put_aside_when_it_is_long(tmp_path: Path, monkeypatch: py
     assert f"99 {'x' * 50}\n" in kept
 
 
+def test_who_prints_goes_on_with_the_file_that_took_the_place_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Descriptors that are led are the file, one after the other, until they are let go; then they are nobody's business."""
+    monkeypatch.setattr(logs, "FILE_BYTES_MAX", 100)
+    handler = logs.LogFile(tmp_path / "farm.log")
+    led, let_go = os.open("/dev/null", os.O_WRONLY), os.open("/dev/null", os.O_WRONLY)
+    handler.lead(led, let_go)
+    handler.lead(led)
+    os.dup2(other := os.open("/dev/null", os.O_WRONLY), let_go)
+    for text in ("first", "x" * 200, "y" * 200):
+        os.write(led, f"printed before {text[:5]}\n".encode())
+        handler.emit(record(text))
+    os.write(led, b"printed last\n")
+    os.write(let_go, b"for nobody\n")
+    handler.close()
+    for fd in (led, let_go, other):
+        os.close(fd)
+    assert (tmp_path / "farm.log").read_text() == "printed last\n"
+    assert (tmp_path / "farm.log.1").read_text() == f"printed before yyyyy\n{'y' * 200}\n"
+
+
 def _read(fd: int) -> bytes:
     try:
         return os.read(fd, 1 << 16)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from farm.supervisor.processes.output import Output
+from farm.supervisor.processes.output import LINE_CHARS_MAX, Output
 
 
 @pytest.fixture
@@ -31,6 +31,19 @@ def test_the_end_of_a_pipe_is_told(caplog: pytest.LogCaptureFixture) -> None:
     assert not output.step(1.0)
     output.close()
     assert [record.getMessage() for record in caplog.records] == ["w0 (default) | one", "w0 (default) | rest"]
+
+
+def test_what_looks_like_a_password_is_not_logged(pipe: tuple[Output, int], caplog: pytest.LogCaptureFixture) -> None:
+    """A program that a job starts may print its whole DSN when it cannot connect; also one that stands where the line is cut."""
+    caplog.set_level(logging.INFO)
+    output, theirs = pipe
+    dsn = b"postgresql://ada:s3cret@db/farm"
+    os.write(theirs, b"no " + dsn + b"\n" + b"host=db password='s3 cret'\n" + b"x" * (LINE_CHARS_MAX - 22) + b" " + dsn + b"\n")
+    output.step(1.0)
+    output.close()
+    told = [record.getMessage().partition(" | ")[2] for record in caplog.records]
+    assert told[:2] == ["no postgresql://ada:***@db/farm", "host=db password=***"]
+    assert told[2].startswith("x" * (LINE_CHARS_MAX - 22) + " postgresql://ada:***@ [... ")
 
 
 def test_closing_a_pipe_that_is_being_flooded(pipe: tuple[Output, int]) -> None:

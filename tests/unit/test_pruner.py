@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from farm.errors import StoreError, StoreUnavailable
@@ -37,6 +39,27 @@ def test_without_retention_nothing_is_begun_and_what_was_begun_is_ended() -> Non
     store.states, store.finishes = ["copying", "copied"], ["pruned"]
     run(Pruner(store=store, retention=KEEP_ALL), 600)
     assert [name for name, _ in store.asked] == ["go_on", "go_on", "finish", "drop", "drop", "drop"]
+
+
+def test_who_keeps_jobs_longer_spares_what_is_under_way_once(caplog: pytest.LogCaptureFixture) -> None:
+    """At the start, and when a reload has changed it; not by a reload that has not, nor where nothing was ever configured."""
+    caplog.set_level(logging.INFO, "farm")
+    store = FakePrunes()
+    store.states, store.spared = ["copying"], ["busy", "none", "busy", "spared"]
+    pruner = Pruner(store=store, retention=Retention(7 * DAY_S))
+    run(pruner, 5)
+    assert [name for name, _ in store.asked][:3] == ["spare", "spare", "go_on"]
+    pruner.adopt(Retention(7 * DAY_S))
+    run(pruner, 5)
+    assert [asked for asked in store.asked if asked[0] == "spare"] == [("spare", 7 * DAY_S)] * 2
+    pruner.adopt(KEEP_ALL)
+    run(pruner, 5)
+    assert [asked for asked in store.asked if asked[0] == "spare"] == [("spare", 7 * DAY_S)] * 2 + [("spare", 0.0)] * 2
+    assert [record.__dict__["event"] for record in caplog.records] == ["jobs.spared"]
+    store.states = ["copying"]
+    run(pruner, 5)
+    run(Pruner(store=store, retention=KEEP_ALL), 5)
+    assert [name for name, _ in store.asked].count("spare") == 4
 
 
 def test_where_somebody_is_always_at_work_the_tables_are_tried_for_more_and_more_seldom(caplog: pytest.LogCaptureFixture) -> None:

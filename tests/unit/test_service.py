@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.supervisor.views.service import OWED_S, STATUS_CHARS_MAX, Service
+from farm.supervisor.views.service import LOOK_S, OWED_S, STATUS_CHARS_MAX, Service
 
 PID = 4711
 Serve = Callable[[dict[str, str]], Service]
@@ -54,10 +55,6 @@ def heard(manager: socket.socket) -> list[list[str]]:
             return messages
 
 
-def fine() -> str:
-    return ""
-
-
 def test_words_of_a_life(service_of: Callable[..., Service], manager: socket.socket) -> None:
     service = service_of()
     service.tell_ready("2 lanes")
@@ -78,7 +75,7 @@ def test_words_of_a_life(service_of: Callable[..., Service], manager: socket.soc
 def test_a_farm_of_nobody_says_nothing_and_asks_for_no_step(serve: Serve) -> None:
     service = serve({"WATCHDOG_USEC": "1000000"})
     assert not service.watched
-    assert service.step(0.0, lambda: "fine", fine) == float("inf")
+    assert service.step(0.0, lambda: "fine") == float("inf")
     service.tell_ready("")
 
 
@@ -92,25 +89,53 @@ def test_the_watchdog_is_fed_three_times_within_its_patience(service_of: Callabl
     service = service_of(WATCHDOG_USEC="6000000", WATCHDOG_PID=str(PID))
     now, times = 100.0, 0
     while now < 112.0:
-        now += service.step(now, lambda: "fine", fine)
+        now += service.step(now, lambda: "fine")
         times += 1
     fed = [message for message in heard(manager) if message == ["WATCHDOG=1"]]
     assert len(fed) == 6
     assert times <= 8
 
 
-def test_a_stuck_farm_is_not_fed_and_says_why(service_of: Callable[..., Service], manager: socket.socket) -> None:
+def test_a_stuck_farm_is_not_fed_and_says_why_once(
+    service_of: Callable[..., Service], manager: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "farm")
     service = service_of(WATCHDOG_USEC="3000000")
-    service.step(100.0, lambda: "fine", lambda: "no claim has ended for 120 s")
-    assert heard(manager) == [["STATUS=stuck: no claim has ended for 120 s"]]
-    service.step(101.0, lambda: "fine", fine)
+    service.stuck = lambda: "none was committed for 61 s"
+    service.step(100.0, lambda: "fine")
+    service.stuck = lambda: "none was committed for 62 s"
+    service.step(101.0, lambda: "fine")
+    assert heard(manager) == [["STATUS=stuck: none was committed for 61 s"]]
+    service.stuck = str
+    service.step(102.0, lambda: "fine")
     assert heard(manager) == [["WATCHDOG=1"], ["STATUS=fine"]]
+    assert [(record.levelname, record.__dict__["event"]) for record in caplog.records] == [
+        ("ERROR", "farm.stuck"),
+        ("WARNING", "farm.gets_on"),
+    ]
+    assert "none was committed for 61 s" in caplog.text
+
+
+def test_progress_is_looked_at_more_often_than_a_patient_watchdog_is_fed(service_of: Callable[..., Service]) -> None:
+    """Two looks far apart would take something that stood in the way now and then for something that always does."""
+    service = service_of(WATCHDOG_USEC="600000000")
+    looks: list[float] = []
+
+    def look() -> str:
+        looks.append(now)
+        return ""
+
+    service.stuck = look
+    now = 100.0
+    while now < 160.0:
+        now += service.step(now, lambda: "fine")
+    assert len(looks) == 60 / LOOK_S
 
 
 def test_a_watchdog_of_another_process_is_not_fed(service_of: Callable[..., Service], manager: socket.socket) -> None:
     service = service_of(WATCHDOG_USEC="3000000", WATCHDOG_PID="1")
     assert not service.watched
-    service.step(100.0, lambda: "fine", fine)
+    service.step(100.0, lambda: "fine")
     assert heard(manager) == [["STATUS=fine"]]
 
 
@@ -157,7 +182,7 @@ def test_that_it_is_ready_is_said_until_there_is_room_for_it(service_of: Callabl
             while True:
                 others.sendto(b"STATUS=also here", manager.getsockname())
     service.tell_ready("1 lane")
-    assert service.step(0.0, lambda: "1 lane", fine) <= OWED_S
+    assert service.step(0.0, lambda: "1 lane") <= OWED_S
     heard(manager)
-    assert service.step(1.0, lambda: "1 lane", fine) > OWED_S
+    assert service.step(1.0, lambda: "1 lane") > OWED_S
     assert heard(manager) == [["READY=1", "STATUS=1 lane"]]

@@ -7,7 +7,8 @@ from typing import NamedTuple, cast
 import pytest
 
 from farm.model import Outcome, OutcomeKind
-from farm.shm.tallies import OTHER, TALLIES_BYTES, Tally, TallyTable, TallyWriter, tally_of
+from farm.shm.briefs import QUEUE, QUEUE_US, RUN, RUN_US
+from farm.shm.tallies import OTHER, TALLIES_BYTES, TallyTable, TallyWriter
 from farm.supervisor.counts.tallies import PAIRS_MAX, Tallies
 from farm.supervisor.processes.generation import Generation
 
@@ -40,12 +41,8 @@ def tallies() -> Tallies:
     return Tallies()
 
 
-def read(tallies: Tallies) -> dict[tuple[str, str], Tally]:
-    return {pair: tally_of(pair[1], figures) for pair, figures in tallies.read().items()}
-
-
 def counted(tallies: Tallies) -> dict[tuple[str, str], dict[OutcomeKind, int]]:
-    return {pair: dict(tally.ended) for pair, tally in read(tallies).items()}
+    return {pair: {kind: brief[kind] for kind in OutcomeKind if brief[kind]} for pair, brief in tallies.read().items()}
 
 
 def outcome(kind: OutcomeKind, *, started_ns: int = 0, finished_ns: int = 0) -> Outcome:
@@ -67,10 +64,10 @@ def test_summed_up_by_lane_and_task(tallies: Tallies) -> None:
     first.end("t", 10)
     tallies.bury(first.generation)
     second.end("t")
-    tally = read(tallies)["a", "t"]
-    assert tally.ended == {SUCCEEDED: 14, FAILED: 2}
-    assert (tally.run.count, tally.run.sum_s) == (16, 0.016)
-    assert (tally.queue.count, tally.queue.sum_s) == (16, 0.08)
+    assert counted(tallies)["a", "t"] == {SUCCEEDED: 14, FAILED: 2}
+    brief = tallies.read()["a", "t"]
+    assert (brief[RUN][-1], brief[RUN_US]) == (16, 16_000)
+    assert (brief[QUEUE][-1], brief[QUEUE_US]) == (16, 80_000)
 
 
 def test_looks_do_not_add_up(tallies: Tallies) -> None:
@@ -81,14 +78,14 @@ def test_looks_do_not_add_up(tallies: Tallies) -> None:
     for _ in range(4):
         subworker.end("t")
         tallies.read()
-        seen.append(read(tallies)["a", "t"])
-    assert [tally.ended[SUCCEEDED] for tally in seen] == [1, 2, 3, 4]
+        seen.append(tallies.read()["a", "t"])
+    assert [brief[SUCCEEDED] for brief in seen] == [1, 2, 3, 4]
+    assert [brief[RUN][-1] for brief in seen] == [1, 2, 3, 4]
     assert tallies.read()["a", "t"] is tallies.read()["a", "t"]
-    assert seen[3].run.minus(seen[0].run).count == 3
 
 
 def test_what_the_supervisor_ends(tallies: Tallies) -> None:
-    """It has run for a time if it was started. What is given back has not ended."""
+    """It has run for a time if it was started; how long it had waited nobody knows. What is given back has not ended."""
     ended = [
         (b"t", outcome(OutcomeKind.CRASHED, started_ns=1_000_000_000, finished_ns=3_000_000_000)),
         (b"t", outcome(OutcomeKind.CANCELLED)),
@@ -98,9 +95,9 @@ def test_what_the_supervisor_ends(tallies: Tallies) -> None:
         (b"", outcome(OutcomeKind.REJECTED)),
     ]
     tallies.note("a", ended)
-    tally = read(tallies)["a", "t"]
-    assert tally.ended == {OutcomeKind.CRASHED: 1, OutcomeKind.CANCELLED: 1, OutcomeKind.TIMED_OUT: 1}
-    assert (tally.run.count, tally.run.sum_s) == (2, 2.0)
+    assert counted(tallies)["a", "t"] == {OutcomeKind.CRASHED: 1, OutcomeKind.CANCELLED: 1, OutcomeKind.TIMED_OUT: 1}
+    brief = tallies.read()["a", "t"]
+    assert (brief[RUN][-1], brief[RUN_US], brief[QUEUE][-1]) == (2, 2_000_000, 0)
     assert set(tallies.read()) == {("a", "t"), ("a", " [2J"), ("a", OTHER)}
 
 
@@ -117,6 +114,19 @@ def test_no_more_pairs_than_are_kept(tallies: Tallies) -> None:
     assert len(found) == PAIRS_MAX + 1
     assert found["b", OTHER] == {SUCCEEDED: 3}
     assert found["a", "t0"] == {OutcomeKind.REJECTED: 2}
+
+
+def test_a_lane_that_is_gone_makes_room(tallies: Tallies) -> None:
+    """Its pairs are told no more; a lane of the same name that comes later begins anew."""
+    for number in range(PAIRS_MAX):
+        tallies.note("gone", [(f"t{number}".encode(), outcome(OutcomeKind.REJECTED))])
+    tallies.forget("gone")
+    assert tallies.read() == {}
+    assert tallies.noted("gone") == {}
+    subworker = Subworker("gone")
+    tallies.add(subworker.generation)
+    subworker.end("t0")
+    assert counted(tallies) == {("gone", "t0"): {SUCCEEDED: 1}}
 
 
 @pytest.mark.parametrize("scribble", [b"\xff", b"\x00"])

@@ -79,16 +79,18 @@ class FakeStore:
         self.looked_at: list[float] = []
         self.now = 0.0
         self.open: list[HorizonHolder] = []
+        self.leases: list[tuple[int, int, int]] = []
+        """What one reap after the other brings: jobs, those of them that had started, and leases."""
 
     def live_hosts(self) -> tuple[list[Beat], float]:
         self.looked_at.append(self.now)
         return [Beat(1, 7)], UP_S
 
     def retired_with_leases(self) -> Sequence[int]:
-        return []
+        return [2] if self.leases else []
 
-    def reap(self, host_id: int, started: Sequence[int] | None) -> tuple[int, int]:
-        raise AssertionError
+    def reap(self, host_id: int, started: Sequence[int] | None) -> tuple[int, int, int]:
+        return self.leases.pop(0)
 
     def end_stuck_commits(self) -> int:
         raise AssertionError
@@ -163,6 +165,16 @@ def test_silent_hosts_are_retired_with_any_lease(lease_s: float, reap_every_s: f
     rounds = Rounds(FakeStore(), lease_s=lease_s, reap_every_s=reap_every_s)
     rounds.run(lease_s + 2 * reap_every_s + 0.5)
     assert (1, 7) in rounds.retired
+
+
+def test_what_is_reaped_is_counted_as_leases_and_as_jobs() -> None:
+    """A lease whose jobs had all ended is one as well: nothing was in the way then, and no commit is ended for it."""
+    store = FakeStore()
+    store.leases = [(30, 2, 20), (0, 0, 1)]
+    rounds = Rounds(store, lease_s=10.0, reap_every_s=2.0)
+    rounds.run(5.0)
+    figures = rounds.upkeep.figures
+    assert (figures.leases_reaped, figures.jobs_reaped, rounds.promoted) == (21, 30, 1)
 
 
 def test_nobody_is_retired_after_an_outage() -> None:

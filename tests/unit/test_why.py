@@ -56,8 +56,8 @@ def attempt(number: int | None, kind: str, message: str = "no", **more: Any) -> 
     }
 
 
-def running(task: str = "reports:slow", jobs: int = 2, longest_s: float = 40.0, queue: str = "mail") -> RunningTask:
-    return RunningTask(host_id=1, queue=queue, runner="python", task=task, jobs=jobs, longest_s=longest_s)
+def running(task: str = "reports:slow", jobs: int = 2, longest_s: float = 40.0, queue: str = "mail", lane: str = "default") -> RunningTask:
+    return RunningTask(host_id=1, lane=lane, queue=queue, runner="python", task=task, jobs=jobs, longest_s=longest_s)
 
 
 def failed(kind: str, message: str, attempts: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
@@ -119,6 +119,11 @@ CASES: list[tuple[Facts, str, str, str]] = [
     (facts(READY, host(), running=[running()], ahead=Ahead(more_urgent=3, older=12)), "lane_full",
      "It is ready, and every lane that would take it is full: lane default of host 1 has 2 slots, and there run 2 x reports:slow for up "
      "to 40s. In front of it: 3 jobs of a more urgent priority and 12 older jobs of its priority.", "farm set 17 --priority 0"),
+    # What another lane runs of the same queue is not in this one, and what this one runs of other queues is.
+    (facts(READY, host(default=lane("mail"), other=lane("*", held_by=["paused"])),
+           running=[running(jobs=1), running(jobs=9, lane="other"), running(queue="bills", jobs=1, longest_s=90)]), "lane_full",
+     "It is ready, and every lane that would take it is full: lane default of host 1 has 2 slots, and there run 2 x reports:slow for up "
+     "to 1m 30s.", ""),
     (facts(READY, host(default=lane("mail", busy=99))), "lane_full",
      "It is ready, and every lane that would take it is full: lane default of host 1 has 2 slots, which were busy, 99 % of the time.", ""),
     (facts(READY, host(default=lane("bills", "mail")), waiting_queues=frozenset({"bills", "mail"})), "other_queue",
@@ -127,7 +132,7 @@ CASES: list[tuple[Facts, str, str, str]] = [
      "It is ready, and not its turn: lane default of host 1 takes from the queue bills before mail, and jobs wait there.", ""),
     (facts(READY, host(), ahead=Ahead(older=10_001)), "behind",
      "It is ready, and not its turn. In front of it: more than 10,000 older jobs of its priority.", "farm set 17 --priority 0"),
-    (facts(READY, host(), running=[running(jobs=1), running(queue="bills", jobs=9)]), "soon",
+    (facts(READY, host(), running=[running(jobs=1), running(jobs=9, lane="other")]), "soon",
      "It is ready, and nothing keeps it: lane default of host 1 takes it with its next look.", ""),
     # With a host.
     (facts(job("claimed"), host(), hold=SLOT_HELD), "claimed",

@@ -316,6 +316,7 @@ class Claimer:
 
     def _serve(self, lane: Lane, demand: int, now: float) -> bool:
         """Claim once for a lane that has this demand; False if there is nothing for it."""
+        lane.turns += 1
         wanted = min(demand, self._turns.jobs_max(lane, self._lanes))
         pairs = self._worklist.next_pairs(lane.config.queues, lane.memory_mb)[:wanted]
         if not pairs:

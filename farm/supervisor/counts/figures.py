@@ -96,8 +96,10 @@ class UpkeepFigures:
 
     hosts_retired: int = 0
     """Other hosts that had not beaten for a lease time."""
+    leases_reaped: int = 0
+    """Of retired hosts, ended."""
     jobs_reaped: int = 0
-    """Taken back from leases of retired hosts."""
+    """Taken back from these."""
     jobs_promoted: int = 0
     """Scheduled ones that became due."""
     jobs_expired: int = 0

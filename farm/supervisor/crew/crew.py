@@ -469,3 +469,4 @@ class Crew:
             self.drop_arguments(jobs)
             self._posts = {name: posts for name, posts in self._posts.items() if name != lane_name}
             self.restarts.forget(lane_name)
+            self.tallies.forget(lane_name)

@@ -28,7 +28,9 @@ class Desk:
         self._waiters_ns = int(max(WAITERS_S, 2 * heartbeat_s) * 1e9)
         self._ring = RingProducer(file.ring, wake=wake_writer)
         self._waiting: deque[tuple[int, int, bytes]] = deque()
-        self._published = self._settled = 0
+        self._published = 0
+        self.settled = 0
+        """Outcomes of its own whose commit was told."""
 
     def note_waiters(self) -> None:
         """Tell the writer that somebody waits for the end of a job, from any thread: it then tells with each commit, for a while."""
@@ -63,12 +65,12 @@ class Desk:
 
     def settle(self, acks: int) -> None:
         """Be told that so many more outcomes are committed."""
-        self._settled += acks
+        self.settled += acks
 
     @property
     def uncommitted(self) -> int:
         """Outcomes that wait, here or in the ring, for their commit; after the death of a writer, which acks some twice, at least 1."""
-        return len(self._waiting) + (0 if self._ring.drained else max(1, self._published - self._settled))
+        return len(self._waiting) + (0 if self._ring.drained else max(1, self._published - self.settled))
 
 
 def released(jobs: Iterable[HeldJob]) -> list[Outcome]:

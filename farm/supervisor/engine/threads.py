@@ -45,6 +45,8 @@ class PartThread:
     def __init__(self, name: str, part: Part, nap: Nap | None = None) -> None:
         self.name = name
         self.failures = 0
+        self.fails = False
+        """Its last step has failed, be it only that the database did not do what was asked."""
         self._part = part
         self._nap = nap or EventNap()
         self._stopping = False
@@ -84,8 +86,11 @@ class PartThread:
 
     def _step(self) -> float:
         try:
-            return self._part.step(time.monotonic())
+            wait_s = self._part.step(time.monotonic())
+            self.fails = False
+            return wait_s
         except StoreUnavailable:
+            self.fails = True
             return random.uniform(*BACKOFF_S)
         except Exception:
             self._note_failure()
@@ -94,5 +99,6 @@ class PartThread:
     def _note_failure(self) -> None:
         """Log the exception that is being handled."""
         self.failures += 1
+        self.fails = True
         failed = event(Event.PART_FAILED, part=self.name, times=self.failures)
         log.exception("%s failed, for the %d. time; it goes on", self.name, self.failures, extra=failed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from farm.failpoints import passing
 from farm.headway import Progress
 from farm.model import CancelRequest
 from farm.supervisor.counts.figures import BeatFigures
+from farm.supervisor.host.lanestate import Span
 from farm.supervisor.host.progress import ProgressTeller
 from farm.supervisor.lanes.witness import Witness
 from farm.supervisor.log.events import Event, event
@@ -73,12 +74,12 @@ class Heartbeat:
         unwanted: Callable[[Sequence[CancelRequest]], None],
         exchange: Callable[[int, bool], None],
         witness: Witness,
-        lanes: Callable[[int], str],
+        lanes: Callable[[int, Mapping[str, Span]], str],
         paused_queues: Callable[[], frozenset[str]],
     ) -> None:
         """exchange: called after each good beat with our host id and whether this host is asked for something through the database.
 
-        lanes: says how the lanes do, as JSON, at a moment of CLOCK_MONOTONIC in nanoseconds.
+        lanes: says how the lanes do, as JSON, at a moment of CLOCK_MONOTONIC in nanoseconds, given where their jobs stand in the beat.
         """
         self._store = store
         self._host_id = host_id
@@ -133,13 +134,15 @@ class Heartbeat:
         host_id, sent_ns = self._host_id, linux.boottime_ns()
         # Before the slots are read: what is no longer among the named runs by now, or has ended.
         named = self._witness.asked
-        running = [(generation, slot) for generation in self._generations() for slot in generation.running()]
+        running = [(generation, slot) for generation in self._in_order() for slot in generation.running()]
         monotonic_ns = time.monotonic_ns()
-        ages_s = dict.fromkeys(named.job_ids, 0.0)
-        ages_s |= {slot.job_id: max(0, monotonic_ns - slot.started_ns) / 1e9 for _generation, slot in running}
+        ages_s = {slot.job_id: max(0, monotonic_ns - slot.started_ns) / 1e9 for _generation, slot in running}
+        spans = _spans(generation.lane for generation, _slot in running)
+        for job_id in named.job_ids:
+            ages_s.setdefault(job_id, 0.0)
         try:
             passing("heartbeat.before_beat")
-            answer = self._beat(host_id, ages_s, monotonic_ns)
+            answer = self._beat(host_id, ages_s, spans, monotonic_ns)
             passing("heartbeat.after_beat")
         except StoreUnavailable as error:
             self._note_away(now, error)
@@ -167,9 +170,13 @@ class Heartbeat:
                 self._exchange(host_id, answer.requests)
         return max(0.0, self._every_s - (time.monotonic() - now))
 
-    def _beat(self, host_id: int, ages_s: Mapping[int, float], now_ns: int) -> Answer | None:
+    def _in_order(self) -> list[Generation]:
+        """Return the subworkers lane by lane."""
+        return sorted(self._generations(), key=lambda generation: generation.lane)
+
+    def _beat(self, host_id: int, ages_s: Mapping[int, float], spans: Mapping[str, Span], now_ns: int) -> Answer | None:
         """Beat, with what is new of the lanes."""
-        lanes, paused = self._lanes(now_ns), self._paused_queues()
+        lanes, paused = self._lanes(now_ns, spans), self._paused_queues()
         answer = self._store.beat(
             host_id,
             list(ages_s),
@@ -220,6 +227,14 @@ class Heartbeat:
         if (away_since := self.figures.away_since) is not None:
             away_s = now - away_since
             log.warning("the database is back after %.1f s", away_s, extra=event(Event.DATABASE_BACK, away_s=away_s))
+
+
+def _spans(lanes: Iterable[str]) -> dict[str, Span]:
+    """Return the first and the last position of each, counted from 1, of names that stand together."""
+    spans: dict[str, Span] = {}
+    for position, lane in enumerate(lanes, 1):
+        spans[lane] = spans.get(lane, (position, 0))[0], position
+    return spans
 
 
 def less_monotonic(database_us: int, sent_ns: int) -> int:

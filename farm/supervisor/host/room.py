@@ -16,7 +16,7 @@ OF_EACH_LANE = 2
 """Subworkers beside those that have a post: a spare, and one that was told to end."""
 SPARE_GENERATIONS = 2
 """Files of dead subworkers stand until they are buried, beside those of their successors."""
-DESCRIPTORS, DESCRIPTORS_A_SUBWORKER = 160, 4
+DESCRIPTORS, DESCRIPTORS_A_SUBWORKER = 160, 5
 """Open files of a supervisor: connections, sockets, locks, and numbers up to 100 kept free for children; and for each subworker."""
 RUNNER_OPTIONS_BYTES_MAX = 48 << 10
 """They travel in one datagram with each order to fork."""

@@ -50,6 +50,8 @@ class Lane:
         """Jobs that came from claims, in all: counted by the main thread."""
         self.claimed = 0
         """Jobs that were claimed, in all: counted by the claim thread."""
+        self.turns = 0
+        """How often the claim thread has come to it to claim, in all, whether there was anything for it or not."""
         self.excess = 0
         """Jobs that are held beyond what HOARD_S allow: set by the claim thread, taken down by take_excess()."""
         self._hoards_since = float("inf")

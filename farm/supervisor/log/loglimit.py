@@ -14,7 +14,7 @@ ALIKE_MAX = 100
 WINDOW_S = 10.0
 KINDS_MAX = 1_000
 OWN_LIMIT = "farm.output"
-"""What jobs print has a limit of its own (output.py), by subworker."""
+"""What jobs print has a limit of its own (output.py), by subworker, and comes without passwords from there."""
 
 Kind = tuple[str, int, str]
 """Logger, level, and the text before values are put into it."""

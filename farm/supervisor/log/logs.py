@@ -124,6 +124,15 @@ class LogFile(logging.Handler):
         super().__init__()
         self.path = path
         self.fd = _open_file(path)
+        self._followers: tuple[int, ...] = ()
+
+    def lead(self, *numbers: int) -> None:
+        """Have these descriptors be this file, also when another one takes its place, instead of those that were until now."""
+        with self.lock or nullcontext():
+            # Whoever puts the file aside has the lock.
+            self._followers = numbers
+            for number in numbers:
+                os.dup2(self.fd, number)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line. Where that fails, as on a full disk, it is lost."""
@@ -142,9 +151,13 @@ class LogFile(logging.Handler):
     def _put_aside(self) -> None:
         os.replace(self.path, self.path.with_name(f"{self.path.name}.1"))
         fresh = _open_file(self.path)
-        # In its place, so that whoever writes there by its number goes on with the new one.
-        os.dup2(fresh, self.fd, inheritable=False)
-        os.close(fresh)
+        try:
+            # In its place, so that whoever writes there by its number goes on with the new one.
+            os.dup2(fresh, self.fd, inheritable=False)
+            for number in self._followers:
+                os.dup2(fresh, number)
+        finally:
+            os.close(fresh)
 
 
 class Logs(logging.Handler):

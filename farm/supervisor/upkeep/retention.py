@@ -8,7 +8,7 @@ from typing import Protocol
 
 from farm.errors import StoreError, StoreUnavailable
 from farm.failpoints import passing
-from farm.model import Retention, TableUser
+from farm.model import KEEP_ALL, Retention, TableUser
 from farm.supervisor.log.events import Event, event
 from farm.units import counted, format_duration
 
@@ -68,6 +68,7 @@ class PruneStore(Protocol):
 
     def under_way(self) -> UnderWay: ...
     def go_on(self, jobs_max: int, share: float) -> Step: ...
+    def spare(self, retention: Retention) -> str: ...
     def finish(self, lock_ms: int) -> str: ...
     def in_the_way(self) -> TableUser | None: ...
     def drop(self) -> bool: ...
@@ -77,11 +78,16 @@ class PruneStore(Protocol):
 
 
 class Pruner:
-    """Part of upkeep. Whatever was begun, by whichever host or by `farm prune`, is brought to its end, also where nothing is configured."""
+    """Part of upkeep. Whatever was begun, by whichever host or by `farm prune`, is brought to its end, also where nothing is configured.
+
+    But for what was begun with shorter times than those of a configuration that is new here: that is given up, once.
+    """
 
     def __init__(self, *, store: PruneStore, retention: Retention) -> None:
         self._store = store
         self._retention = retention
+        self._heeded = KEEP_ALL
+        """The one by which it was looked whether something is to be spared. To configure nothing is to have no say, at the start."""
         self._next_at = 0.0
         self._step_jobs = STEP_JOBS_MAX // 10
         self._locked = 0
@@ -89,7 +95,8 @@ class Pruner:
         self._complaint = ""
 
     def adopt(self, retention: Retention) -> None:
-        """Go by another configuration, at the next step; what is under way goes on. From any thread."""
+        """Go by this configuration from the next step on. What is under way goes on, unless it would remove what is to stay now. From any
+        thread."""
         self._retention = retention
         self._next_at = 0.0
 
@@ -119,6 +126,8 @@ class Pruner:
         if under_way.leaving and self._store.drop():
             passing("retention.after_drop")
             return DROP_EVERY_S
+        if self._retention != self._heeded and (wait_s := self._spare(under_way.pruning)) is not None:
+            return wait_s
         if under_way.pruning:
             return self._prune()
         shortest_s = self._retention.shortest_s
@@ -127,6 +136,20 @@ class Pruner:
         if self._store.begin_next(max(PARTITION_AGE_S_MIN, shortest_s / PARTS_OF_AGE)):
             log.info("new jobs go into another partition: old ones will be removed with theirs")
         return 0.0 if self._store.begin_due(self._retention, looking_s=LOOKING_S_MAX) else LOOK_EVERY_S
+
+    def _spare(self, pruning: bool) -> float | None:
+        """Look once whether jobs that are to stay would go with what is under way; returns when to come again if that changes anything."""
+        retention = self._retention
+        done = self._store.spare(retention) if pruning else "none"
+        if done == "busy":
+            return LOCK_AGAIN_S_MIN
+        self._heeded = retention
+        if done != "spared":
+            return None
+        log.info(
+            "a range that was being cleared with shorter times is left as it is: jobs are kept longer now", extra=event(Event.JOBS_SPARED)
+        )
+        return 0.0
 
     def _prune(self) -> float:
         passing("retention.before_copy")

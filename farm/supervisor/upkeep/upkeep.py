@@ -30,7 +30,7 @@ class UpkeepStore(Protocol):
 
     def live_hosts(self) -> tuple[list[Beat], float]: ...
     def retired_with_leases(self) -> Sequence[int]: ...
-    def reap(self, host_id: int, started: Sequence[int] | None) -> tuple[int, int]: ...
+    def reap(self, host_id: int, started: Sequence[int] | None) -> tuple[int, int, int]: ...
     def end_stuck_commits(self) -> int: ...
     def promote(self, jobs_max: int) -> tuple[int, float | None]: ...
     def expire(self, jobs_max: int) -> tuple[int, float | None]: ...
@@ -175,15 +175,16 @@ class Upkeep:
                 log.warning("host %d has not beaten for a lease time: retired, its jobs are taken over", beat.host_id, extra=retired)
         for host_id in self._store.retired_with_leases():
             passing("upkeep.before_reap")
-            jobs, started = self._store.reap(host_id, None)
+            jobs, started, leases = self._store.reap(host_id, None)
             passing("upkeep.after_reap")
             self.figures.jobs_reaped += jobs
+            self.figures.leases_reaped += leases
             if jobs:
                 reaped = event(Event.REAPED, host_id=host_id, jobs=jobs, started=started)
                 text = "reaped %s of host %d, %s of them known to have started"
                 log.warning(text, counted(jobs, "job"), host_id, f"{started:,}", extra=reaped)
                 self._promoted()
-            elif ended := self._store.end_stuck_commits():
+            elif not leases and (ended := self._store.end_stuck_commits()):
                 self.figures.commits_ended += ended
                 # Its leases are locked. As a rule that is over in a moment, or somebody else is reaping.
                 log.warning("ended %s whose writer is gone: they held leases of host %d", counted(ended, "commit"), host_id)

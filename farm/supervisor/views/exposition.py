@@ -9,25 +9,25 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 
 from farm import linux
 from farm.metrics import families as of
 from farm.metrics.families import Family
 from farm.metrics.health import Facts, Standing
-from farm.metrics.text import Text
+from farm.metrics.text import Rows, Text, fill_histogram, histogram_form, lines_form
 from farm.model import OutcomeKind
+from farm.shm.briefs import NOTHING, QUEUE, QUEUE_US, RUN, RUN_US, Brief
 from farm.shm.counters import Commits
-from farm.shm.tallies import OCTAVE_BOUNDS_S, Figures, brief_of
 from farm.supervisor.counts.figures import Figures as PartFigures
 from farm.supervisor.counts.figures import Reason
+from farm.supervisor.counts.tallies import Pair
 from farm.supervisor.crew.bounds import limit_bytes
 from farm.supervisor.crew.crew import Crew
 from farm.supervisor.crew.mainstays import Mainstays
 from farm.supervisor.crew.posts import LanePosts
 from farm.supervisor.lanes.lane import PAUSED, SHORT_OF_MEMORY, Lane
-from farm.supervisor.processes.footprint import resident_bytes
+from farm.supervisor.processes.footprint import Resident, resident_bytes
 from farm.supervisor.processes.generation import Generation
 from farm.supervisor.views.depths import DepthWatch
 
@@ -50,20 +50,34 @@ OUTCOMES_SHOWN = {
 _SHOWN = tuple(OUTCOMES_SHOWN.values())
 _shown_of = itemgetter(*OUTCOMES_SHOWN)
 _OTHERS = tuple((int(kind), kind.name.lower()) for kind in OutcomeKind if kind not in OUTCOMES_SHOWN)
+_others_of = itemgetter(*(kind for kind, _name in _OTHERS))
 REASONS = tuple(map(str, Reason))
 
-Lines = dict[Family, list[str]]
-_at_bounds: Callable[[list[int]], Sequence[int]] = itemgetter(*map(OCTAVE_BOUNDS_S.index, of.JOB_BOUNDS_S), -1)
+Lines = dict[Family, list[bytes]]
 
 
-@dataclass(slots=True)
 class _Told:
-    """The lines of one task in one lane, and what they were made of."""
+    """What is told of one task in one lane: its lines, and the forms that they are made of."""
 
-    figures: Figures
-    jobs: bytes
-    run: bytes
-    queued: bytes
+    __slots__ = ("_jobs_form", "_pair", "_queued_form", "_run_form", "brief", "jobs", "queued", "run")
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair
+        self._jobs_form = lines_form(of.JOBS, pair, _SHOWN)
+        self._run_form, self._queued_form = histogram_form(of.RUN, pair), histogram_form(of.QUEUED, pair)
+        self.brief = NOTHING
+        self.jobs = self.run = self.queued = b""
+
+    def renew(self, brief: Brief) -> None:
+        """Have it tell this."""
+        self.brief = brief
+        # What has not happened yet is 0, so that the first time counts as an increase.
+        self.jobs = self._jobs_form % _shown_of(brief)
+        if any(_others_of(brief)):
+            others = [(name, brief[kind]) for kind, name in _OTHERS if brief[kind]]
+            self.jobs += lines_form(of.JOBS, self._pair, [name for name, _count in others]) % tuple(count for _name, count in others)
+        self.run = fill_histogram(self._run_form, brief[RUN], brief[RUN_US] / 1e6)
+        self.queued = fill_histogram(self._queued_form, brief[QUEUE], brief[QUEUE_US] / 1e6)
 
 
 class Exposition:
@@ -91,14 +105,15 @@ class Exposition:
         self._about = farm, version
         self._began = time.time()
         self._text = Text()
-        self._told: dict[tuple[str, str], _Told] = {}
+        self._resident = Resident()
+        self._told: dict[Pair, _Told] = {}
         self._taken_s = 0.0
 
     def page(self, facts: Facts, standing: Standing) -> bytes:
         """Return the page as of now."""
         begun = time.perf_counter()
         lines: Lines = {}
-        blocks = self._job_blocks()
+        self._add_jobs(lines)
         self._add_farm(lines, standing)
         self._add_depths(lines)
         self._add_lanes(lines)
@@ -106,7 +121,7 @@ class Exposition:
         self._add_writer(lines, facts.backlog)
         self._add_processes(lines)
         self._add_database(lines)
-        page = self._text.page(lines, blocks)
+        page = self._text.page(lines)
         self._taken_s = time.perf_counter() - begun
         return page
 
@@ -118,30 +133,20 @@ class Exposition:
         self._one(lines, of.DRAINING, standing.draining)
         self._one(lines, of.SCRAPE, self._taken_s)
 
-    def _job_blocks(self) -> dict[Family, list[bytes]]:
-        """Return what is told of jobs."""
-        before, self._told = self._told, {}
-        for pair, figures in self._crew.tallies.read().items():
-            told = before.get(pair)
+    def _add_jobs(self, lines: Lines) -> None:
+        told, briefs = self._told, self._crew.tallies.read()
+        for pair in told.keys() - briefs.keys():
+            del told[pair]
+        for pair, brief in briefs.items():
+            known = told.get(pair)
+            if known is None:
+                known = told[pair] = _Told(pair)
             # Whoever sums them up returns the same one while nothing has come.
-            self._told[pair] = told if told is not None and told.figures is figures else self._told_of(pair, figures)
-        told_of_all = self._told.values()
-        return {
-            of.JOBS: [told.jobs for told in told_of_all],
-            of.RUN: [told.run for told in told_of_all],
-            of.QUEUED: [told.queued for told in told_of_all],
-        }
-
-    def _told_of(self, pair: tuple[str, str], figures: Figures) -> _Told:
-        text, brief = self._text, brief_of(figures)
-        # What has not happened yet is 0, so that the first time counts as an increase.
-        jobs = text.lines(of.JOBS, pair, _SHOWN, _shown_of(brief.ended))
-        for kind, name in _OTHERS:
-            if count := brief.ended[kind]:
-                jobs += text.line(of.JOBS, (*pair, name), count)
-        run = text.histogram(of.RUN, pair, _at_bounds(brief.run), brief.run_s)
-        queued = text.histogram(of.QUEUED, pair, _at_bounds(brief.queue), brief.queue_s)
-        return _Told(figures, jobs.encode(), run.encode(), queued.encode())
+            if known.brief is not brief:
+                known.renew(brief)
+        lines[of.JOBS] = [one.jobs for one in told.values()]
+        lines[of.RUN] = [one.run for one in told.values()]
+        lines[of.QUEUED] = [one.queued for one in told.values()]
 
     def _add_depths(self, lines: Lines) -> None:
         # Asking keeps them counted: nobody would count for a farm that nobody looks at.
@@ -156,29 +161,30 @@ class Exposition:
             self._one(lines, of.DEPTH_AGE, depths.age_s)
 
     def _add_lanes(self, lines: Lines) -> None:
-        claims = self._figures.claims.by_lane
-        for posts in self._crew.posts:
-            lane = posts.lane
-            name, held_by = lane.name, lane.held_by
-            self._one(lines, of.CAPACITY, lane.slots, name)
-            self._one(lines, of.BUSY, sum(generation.occupied for generation in lane.generations), name)
-            self._one(lines, of.BUFFERED, max(0, lane.buffered), name)
-            for reason in (PAUSED, SHORT_OF_MEMORY):
-                self._one(lines, of.HELD, reason in held_by, name, reason)
-            self._one(lines, of.PAUSED, PAUSED in held_by, name)
-            self._one(lines, of.SUBWORKERS, posts.present, name)
-            self._one(lines, of.WANTED, len(posts.posts), name)
-            self._one(lines, of.STOLEN, lane.stolen, name)
-            if (of_lane := claims.get(name)) is not None:
-                self._one(lines, of.LANE_CLAIMS, of_lane.claims, name)
-                self._one(lines, of.LANE_EMPTY, of_lane.empty, name)
-                self._one(lines, of.LANE_CLAIMED, of_lane.jobs, name)
-            self._add_rings(lines, lane)
+        posts_of_all = self._crew.posts
+        lanes = [posts.lane for posts in posts_of_all]
+        names = tuple((lane.name,) for lane in lanes)
+        self._column(lines, of.CAPACITY, names, [lane.slots for lane in lanes])
+        self._column(lines, of.BUSY, names, [sum(generation.occupied for generation in lane.generations) for lane in lanes])
+        self._column(lines, of.BUFFERED, names, [max(0, lane.buffered) for lane in lanes])
+        held = [(lane, reason) for lane in lanes for reason in (PAUSED, SHORT_OF_MEMORY)]
+        rows = tuple((lane.name, reason) for lane, reason in held)
+        self._column(lines, of.HELD, rows, [reason in lane.held_by for lane, reason in held])
+        self._column(lines, of.PAUSED, names, [PAUSED in lane.held_by for lane in lanes])
+        self._column(lines, of.SUBWORKERS, names, [posts.present for posts in posts_of_all])
+        self._column(lines, of.WANTED, names, [len(posts.posts) for posts in posts_of_all])
+        self._column(lines, of.STOLEN, names, [lane.stolen for lane in lanes])
+        claims = [(name, of_lane) for (name,) in names if (of_lane := self._figures.claims.by_lane.get(name)) is not None]
+        names = tuple((name,) for name, _of_lane in claims)
+        self._column(lines, of.LANE_CLAIMS, names, [of_lane.claims for _name, of_lane in claims])
+        self._column(lines, of.LANE_EMPTY, names, [of_lane.empty for _name, of_lane in claims])
+        self._column(lines, of.LANE_CLAIMED, names, [of_lane.jobs for _name, of_lane in claims])
+        self._add_rings(lines, lanes)
 
-    def _add_rings(self, lines: Lines, lane: Lane) -> None:
-        fills = [generation.ring_fills() for generation in lane.generations]
-        for index, ring in enumerate(("job", "result")):
-            self._one(lines, of.RING_FILL, max((fill[index] for fill in fills), default=0.0), lane.name, ring)
+    def _add_rings(self, lines: Lines, lanes: Sequence[Lane]) -> None:
+        fills = [[generation.ring_fills() for generation in lane.generations] for lane in lanes]
+        fullest = [max((fill[ring] for fill in of_lane), default=0.0) for of_lane in fills for ring in (0, 1)]
+        self._column(lines, of.RING_FILL, tuple((lane.name, ring) for lane in lanes for ring in ("job", "result")), fullest)
 
     def _add_claims(self, lines: Lines) -> None:
         figures = self._figures.claims
@@ -198,15 +204,15 @@ class Exposition:
         self._one(lines, of.FAILING, max(0, time.monotonic_ns() - since_ns) / 1e9 if since_ns else 0.0)
 
     def _add_processes(self, lines: Lines) -> None:
-        left, restarts = SUBWORKERS_MAX, self._figures.restarts.by_lane
+        restarts = self._figures.restarts.by_lane
         for posts in self._crew.posts:
-            held = list(_held(posts))[:left]
-            left -= len(held)
-            for name, generation in held:
-                self._one(lines, of.RSS, resident_bytes(generation.pid), posts.lane.name, name)
-                self._one(lines, of.LIMIT, limit_bytes(generation), posts.lane.name, name)
             counts = [restarts.get((posts.lane.name, reason), 0) for reason in Reason]
             lines.setdefault(of.RESTARTS, []).append(self._text.lines(of.RESTARTS, (posts.lane.name,), REASONS, counts))
+        held = [(posts.lane.name, *one) for posts in self._crew.posts for one in _held(posts)][:SUBWORKERS_MAX]
+        names = tuple((lane, name) for lane, name, _generation in held)
+        generations = [generation for _lane, _name, generation in held]
+        self._column(lines, of.RSS, names, self._resident.look([generation.pid for generation in generations]))
+        self._column(lines, of.LIMIT, names, map(limit_bytes, generations))
         own = {"supervisor": os.getpid(), "writer": self._mainstays.writer.pid, "zygote": self._mainstays.zygote.pid}
         for process, pid in own.items():
             self._one(lines, of.PROCESS_RSS, resident_bytes(pid), process)
@@ -225,6 +231,7 @@ class Exposition:
         self._one(lines, of.OUTAGE_TIME, beats.outage_s(time.monotonic()))
         self._one(lines, of.HORIZON, upkeep.horizon_age_s)
         self._one(lines, of.HOSTS_RETIRED, upkeep.hosts_retired)
+        self._one(lines, of.LEASES_REAPED, upkeep.leases_reaped)
         self._one(lines, of.REAPED, upkeep.jobs_reaped)
         self._one(lines, of.PROMOTED, upkeep.jobs_promoted)
         self._one(lines, of.EXPIRED, upkeep.jobs_expired)
@@ -232,6 +239,10 @@ class Exposition:
 
     def _one(self, lines: Lines, family: Family, value: float, *labels: str) -> None:
         lines.setdefault(family, []).append(self._text.line(family, labels, value))
+
+    def _column(self, lines: Lines, family: Family, rows: Rows, values: Iterable[float]) -> None:
+        if rows:
+            lines[family] = [self._text.column(family, rows, values)]
 
     def _spread(self, lines: Lines, family: Family, cumulative: Sequence[int], total: float) -> None:
         lines[family] = [self._text.histogram(family, (), cumulative, total)]

@@ -118,12 +118,13 @@ class Front:
         """Have nothing of ours go to the terminal, whoever prints it."""
         assert self._logs.file is not None
         self._kept = os.dup(1), os.dup(2)
-        for number in (1, 2):
-            os.dup2(self._logs.file.fd, number)
+        self._logs.file.lead(1, 2)
 
     def _put_right(self, *, killed: bool) -> None:
         """Take the terminal back, whatever state it is in, and have the log go there again."""
         if self._kept is not None:
+            assert self._logs.file is not None
+            self._logs.file.lead()
             for number, kept in enumerate(self._kept, 1):
                 os.dup2(kept, number)
                 os.close(kept)
