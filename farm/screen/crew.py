@@ -86,7 +86,7 @@ class LaneWatch:
         phases = Counter(member.told["phase"] for member in self.members.values())
         self.serving, self.leaving = phases["serving"], phases["leaving"]
         self.uncommitted = sum(member.told["uncommitted"] for member in self.members.values())
-        self._note_ended_by_farm(told.get("ended_by_us", {}))
+        self._note_ended_by_farm(told.get("ended_by_us", {}), is_new=is_new)
         self._stolen.append((now, told["stolen"]))
         while len(self._stolen) > 1 and self._stolen[1][0] <= now - STOLEN_S:
             self._stolen.popleft()
@@ -164,10 +164,10 @@ class LaneWatch:
         self._left += member.attached.take()
         member.attached.close()
 
-    def _note_ended_by_farm(self, ended: Mapping[str, int]) -> None:
+    def _note_ended_by_farm(self, ended: Mapping[str, int], *, is_new: bool) -> None:
         """Take in what the farm itself has ended: the jobs of those that were killed or have died."""
         before, self._ended_by_farm = self._ended_by_farm, dict(ended)
-        if before is None:
+        if before is None or is_new:
             return
         for kind, count in ended.items():
             news = max(0, count - before.get(kind, 0))

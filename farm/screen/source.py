@@ -170,6 +170,7 @@ class LiveSource:
         names = [lane["name"] for lane in told["lanes"]]
         for name in self._lanes.keys() - set(names):
             self._lanes.pop(name).close()
+            self._lane_views.pop(name, None)
         self._lanes = {name: self._lanes.get(name) or LaneWatch(name) for name in names}
         for lane in told["lanes"]:
             self._lanes[lane["name"]].tell(lane, place, now, is_new=is_new)
