@@ -28,6 +28,8 @@ OPEN_S_MAX = 60.0
 RETRY_S = 0.05
 CONNECT_S = 3
 CHANCES = 3
+OTHERS_S = 2.0
+"""So long whoever leaves for good waits for others that use it: a `farm status` is gone by then, another farm is not."""
 STOP_S_MAX = 15.0
 """A checkpoint, as a rule far less than a second; the keeper waits 10 s for one before it hurries the server."""
 DATABASE = "farm"
@@ -59,7 +61,7 @@ class EmbeddedServer:
     def close_for_good(self) -> None:
         """Let go of it and wait until it is stopped: for whoever leaves a place where all that is left is killed. May be called again.
 
-        While others use it, it goes on, and nobody waits.
+        While others use it for longer than OTHERS_S, it goes on, and nobody waits.
         """
         self.close()
         # Its directory may be gone, and its keeper just going.
@@ -74,14 +76,17 @@ class EmbeddedServer:
 
     def _wait_for_end(self, deadline: float) -> None:
         with FileLock(self._cluster.users_lock_path) as users, FileLock(self._cluster.keeper_lock_path) as keeper:
-            while not keeper.try_exclusive() and time.monotonic() < deadline:
+            others_until = time.monotonic() + OTHERS_S
+            while not keeper.try_exclusive() and (now := time.monotonic()) < deadline:
                 # Whoever has it alone is the keeper, which takes it only to stop the server.
                 if users.try_shared():
-                    if not users.try_exclusive():
-                        return
+                    is_alone = users.try_exclusive()
                     users.unlock()
-                    with suppress(ProcessLookupError):
-                        _hurry(keeper)
+                    if is_alone:
+                        with suppress(ProcessLookupError):
+                            _hurry(keeper)
+                    elif now >= others_until:
+                        return
                 time.sleep(RETRY_S)
 
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -64,6 +65,17 @@ def test_whoever_leaves_for_good_waits_for_its_end_unless_others_use_it(made_hom
     assert is_stopped(made_home)
     other.close_for_good()
     assert "database system is shut down" in (server.path / "server.log").read_text()
+
+
+def test_whoever_leaves_for_good_waits_for_others_that_are_about_to_go(made_home: Path) -> None:
+    """A command that somebody has just given would else keep the server until it is killed."""
+    server, other = open_server(made_home), open_server(made_home)
+    leaving = threading.Thread(target=server.close_for_good)
+    leaving.start()
+    wait_for(lambda: server._users.fd == -1, "that it has let go")
+    other.close()
+    leaving.join()
+    assert is_stopped(made_home)
 
 
 def test_a_farm_under_a_service_manager_leaves_no_server_that_would_be_killed(made_home: Path, tmp_path: Path) -> None:
