@@ -197,6 +197,8 @@ class QueueView:
     """From 10,001 on it says only that there are more than 10,000."""
     oldest_s: float | None
     paused: bool = False
+    unserved: bool = False
+    """No lane of a living host takes from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -66,7 +66,7 @@ hosts = st.builds(
     HostView, name=texts, instance=texts, state=texts, beat_s=seconds, running=counts, capacity=counts, memory_bytes=counts, version=texts,
     lanes=names, trouble=texts,
 )  # fmt: skip
-queues = st.builds(QueueView, name=texts, ready=counts, oldest_s=maybe, paused=st.booleans())
+queues = st.builds(QueueView, name=texts, ready=counts, oldest_s=maybe, paused=st.booleans(), unserved=st.booleans())
 flows = st.builds(
     Flow, claim_rate=seconds, claim_size=maybe, claim_time=quantiles, job_rings=shares, result_rings=shares, commit_rate=seconds,
     commit_size=maybe, commit_time=quantiles, backlog=counts, stale=counts, duplicate=counts, retries=counts,

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from farm.errors import FarmError
-from farm.screen.hosts import HostsSource
+from farm.model import Depths, QueueDepth
+from farm.screen.hosts import HostsSource, queue_views
 from farm.screen.model import FarmState
 from farm.store.hosts import HostStore
 from farm.store.session import Session
@@ -66,3 +67,16 @@ def test_hosts_lanes_and_queues_are_what_the_database_says(dsn: str, server: Ser
     assert (away.state, away.database.away_s) == (FarmState.AWAY, 0.0)
     assert [host.instance for host in away.hosts] == ["one", "two"], "it shows what was last known"
     source.close()
+
+
+def test_a_queue_that_no_lane_of_a_living_host_takes_from_is_told_apart() -> None:
+    depths = Depths((QueueDepth("mail", 3, False, 1.0), QueueDepth("bills", 3, False, 1.0)), 0.0, 0.0)
+    mail, rest = ({"id": 1, "state": "live", "lanes": {name: LANES[name]}} for name in ("mail", "rest"))
+
+    def unserved(*hosts: dict[str, object]) -> list[str]:
+        return [queue.name for queue in queue_views(depths, frozenset(), hosts) if queue.unserved]
+
+    assert unserved(mail) == ["bills"]
+    assert unserved(mail, {**rest, "state": "retired"}) == ["bills"]
+    assert unserved(mail, rest) == [], "the rest is any queue"
+    assert unserved() == [], "nobody knows"
