@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -155,6 +156,20 @@ def test_a_list_that_follows_figures_is_in_view_as_a_whole() -> None:
 def test_the_page_of_a_job_takes_nothing_for_granted(job, at, glyphs) -> None:  # type: ignore[no-untyped-def]
     view = View(opened=(Opened(None, 7, at),), page=JobPage(7, job=job))
     _check(draw(snapshot(), 90, 25, view, glyphs), 90, 25, ascii_only=glyphs.ascii_only)
+
+
+@pytest.mark.parametrize(
+    ("progress", "shown"),
+    [
+        ({"fraction": 0.336667, "text": "step 201"}, "34% step 201"),
+        ({"fraction": None, "text": "at it"}, "at it"),
+        ({"fraction": 1.0}, "100%"),
+    ],
+)
+def test_the_page_of_a_job_says_how_far_it_is(progress: dict[str, object], shown: str) -> None:
+    view = View(opened=(Opened(None, 7),), page=JobPage(7, job={"state": "running", "progress": progress}))
+    rows = [plain(row).rstrip() for row in draw(snapshot(), 90, 25, view, UNICODE)]
+    assert f" progress    {shown}" in rows
 
 
 def test_hostile_text_steers_nothing_at_any_width() -> None:
