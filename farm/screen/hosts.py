@@ -111,12 +111,13 @@ class HostsSource:
         if self._away_since is None and not live:
             notices.insert(0, "no host is live: `farm start CONFIG` makes one")
         away_s = None if self._away_since is None else now - self._away_since
+        state = FarmState.AWAY if away_s is not None else FarmState.RUNNING if live else FarmState.LOST
         return Snapshot(
             at=datetime.now(UTC).astimezone(),
             instance="",
             host="",
             version=self._version,
-            state=FarmState.RUNNING if away_s is None else FarmState.AWAY,
+            state=state,
             up_s=now - self._began,
             database=DatabaseView(name=self._database, latency_s=self._latency_s, away_s=away_s, horizon=horizon),
             memory_bytes=sum(host["memory_bytes"] for host in live),
@@ -195,7 +196,8 @@ def _host(host: Mapping[str, Any], beat_s: float, lease_s: float) -> HostView:
         instance=str(host["instance"]),
         state="lost" if lost else state,
         beat_s=beat_s,
-        running=int(host["running"]),
+        # What a host that has left told last says nothing of now.
+        running=0 if state == "retired" else int(host["running"]),
         capacity=int(host["capacity"]),
         memory_bytes=int(host["memory_bytes"]),
         version=str(host["version"]),
