@@ -79,16 +79,18 @@ def _run(order: ReplayOrder, runner: Any, limit: MemoryLimit) -> tuple[int, byte
     """Run the job: what it came to, its result or error as JSON text, and the seconds that it took on the wall and on the processor."""
     run = way_to_run(runner)
     job = Job(order.job_id, order.task, order.args, order.attempt)
+    skip_frames = FARM_FRAMES
     if order.debugger:
-        from farm.replay.debugger import run_debugged
+        from farm.replay.debugger import DEBUGGER_FRAMES, run_debugged
 
         run = run_debugged(run, runner, order.task)
+        skip_frames += DEBUGGER_FRAMES
     encode = encode_result if order.fork.keep_result else drop_result
     started_s, cpu_started_s = time.monotonic(), time.process_time()
     try:
         kind, text = int(OutcomeKind.SUCCEEDED), encode(run(job))
     except BaseException as error:
-        kind, payload = failure_of(error, skip_frames=FARM_FRAMES)
+        kind, payload = failure_of(error, skip_frames=skip_frames)
         text = memory_error(limit, payload) if kind == MEMORY else payload
     return kind, text, time.monotonic() - started_s, time.process_time() - cpu_started_s
 

@@ -152,7 +152,9 @@ def test_under_the_debugger_it_stops_in_the_function_and_where_it_failed(make_fa
         # So far there was time enough, though the lane has none: nothing limits it here.
         assert "ValueError: no good" in _read_until(ours, b"(Pdb) ")
         os.write(ours, b"quit\n")
-        assert "no good" in _read_until(ours, b"", to_the_end=True)
+        end = _read_until(ours, b"", to_the_end=True)
+        assert "no good" in end
+        assert not [name for name in ("bdb.py", "debugger.py", "runners/python.py") if name in end], "only its own frames are shown"
         assert process.wait(30) == 1
     finally:
         process.kill()
