@@ -63,7 +63,7 @@ def main() -> int:
         sys.stdout.flush()
     with suppress(OSError):
         sys.stderr.flush()
-    _tell(answer_fd, answer(ENDED, outcome=kind, text=text.decode(), took_s=took_s, cpu_s=cpu_s, peak_bytes=peak.read()))
+    _tell(answer_fd, answer(ENDED, outcome=kind, text=text.decode(), took_s=took_s, cpu_s=cpu_s, peak_bytes=_peak_bytes(peak)))
     return 0
 
 
@@ -93,6 +93,21 @@ def _run(order: ReplayOrder, runner: Any, limit: MemoryLimit) -> tuple[int, byte
         kind, payload = failure_of(error, skip_frames=skip_frames)
         text = memory_error(limit, payload) if kind == MEMORY else payload
     return kind, text, time.monotonic() - started_s, time.process_time() - cpu_started_s
+
+
+def _peak_bytes(peak: Peak) -> int:
+    """Return the most that this process has held since the peak was reset, 0 if that is not known.
+
+    The figure of getrusage, good in a subworker, outlives an exec: here it would be what whoever has started us held just then, if that was
+    more.
+    """
+    if not peak.read():
+        return 0
+    with suppress(OSError), open("/proc/self/status", "rb") as status:
+        for line in status:
+            if line.startswith(b"VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _tell(answer_fd: int, message: bytes) -> None:

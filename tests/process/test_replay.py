@@ -206,6 +206,14 @@ def test_the_job_cannot_look_into_whoever_has_it_run() -> None:
     assert done.stdout.splitlines()[-1] == "dumpable 0", done.stderr
 
 
+def test_its_peak_is_its_own_and_not_that_of_whoever_has_it_run() -> None:
+    script = f"held = b'x' * 300_000_000\n{WITHOUT_FARM}\nprint('peak', came_to.peak_bytes)"
+    done = subprocess.run([sys.executable, "-c", script, str(CHORES), "who"], capture_output=True, text=True, timeout=40, check=False)
+    word, peak_bytes = done.stdout.splitlines()[-1].split()
+    assert word == "peak", done.stderr
+    assert 0 < int(peak_bytes) < 200_000_000
+
+
 def test_a_signal_without_a_name_and_one_that_prints_on_for_ever(tmp_path: Path) -> None:
     """What has left the group of the job, and prints on, does not hold up the answer."""
     gone = tmp_path / "gone"
