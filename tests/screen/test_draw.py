@@ -172,6 +172,13 @@ def test_the_page_of_a_job_says_how_far_it_is(progress: dict[str, object], shown
     assert f" progress    {shown}" in rows
 
 
+def test_why_a_subworker_was_replaced_begins_with_what_tells() -> None:
+    seen = snapshot()
+    crashed = replace(seen.subworkers[0], restarts=1, restarted_why="its subworker was killed by SIGSEGV")
+    rows = [plain(row) for row in draw(replace(seen, subworkers=(crashed,)), 120, 40, View(), UNICODE)]
+    assert any("killed by S" in row for row in rows)
+
+
 def test_hostile_text_steers_nothing_at_any_width() -> None:
     seen = hostile()
     for width in range(1, 210, 3):
