@@ -52,8 +52,8 @@ names = st.lists(texts, max_size=3).map(tuple)
 times = st.datetimes(timezones=st.just(UTC))
 lanes = st.builds(
     LaneView, name=texts, queues=names, capacity=counts, running=counts, subworkers=counts, serving=counts,
-    stolen=st.integers(-10**9, 10**9), buffered=counts, queued=st.none() | counts, oldest_s=maybe,
-    rates=st.lists(seconds, max_size=90).map(tuple), rate=seconds,
+    stolen=st.none() | st.integers(-10**9, 10**9), buffered=counts, queued=st.none() | counts, oldest_s=maybe,
+    rates=st.lists(seconds, max_size=90).map(tuple), rate=maybe,
     queue_time=quantiles, run_time=quantiles, failure_share=st.none() | shares, occupancy=st.none() | shares, paused=st.booleans(),
     held_by=names, trouble=texts,
 )  # fmt: skip

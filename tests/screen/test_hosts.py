@@ -51,6 +51,7 @@ def test_hosts_lanes_and_queues_are_what_the_database_says(dsn: str, server: Ser
         mail, rest = snapshot.lanes
         assert (mail.name, mail.capacity, mail.running, mail.serving, mail.subworkers, mail.buffered) == ("mail", 8, 4, 1, 2, 3)
         assert (mail.queued, rest.queued, rest.paused) == (3, 3, True)
+        assert (mail.rate, mail.stolen) == (None, None), "no heartbeat tells"
         assert mail.oldest_s is not None
         assert [(queue.name, queue.ready, queue.paused) for queue in snapshot.queues] == [("mail", 3, True)]
         assert any("no memory" in notice for notice in snapshot.notices)
