@@ -70,18 +70,26 @@ class Host:
 
 
 def config(
-    database: str, *, allow: str = "farm.demo:*", path: str = "", subworkers: str = "auto", lanes: str = "", name: str = "auto"
+    database: str,
+    *,
+    allow: str = "farm.demo:*",
+    path: str = "",
+    subworkers: str = "auto",
+    lanes: str = "",
+    name: str = "auto",
+    overcommit: str = "false",
 ) -> str:
     """Return a configuration with everything else at its defaults. database: `embedded` or a DSN; name: that of the host.
 
     allow: patterns of tasks, with commas between them; path: a directory of modules of jobs; lanes: as YAML, where it is not one for
-    anything with so many subworkers. Jobs that fail, as some do once on purpose, are tried again without a pause.
+    anything with so many subworkers; overcommit: `true` where they may be promised more memory than there is. Jobs that fail, as some
+    do once on purpose, are tried again without a pause.
     """
     allowed = ", ".join(f'"{pattern}"' for pattern in allow.split(","))
     lanes = lanes or f'{{default: {{queues: ["*"], subworkers: {subworkers}}}}}'
     return (
         f'database: "{database}"\n'
-        f"host: {{name: {name}}}\n"
+        f"host: {{name: {name}, overcommit: {overcommit}}}\n"
         f"runners: {{python: {{allow: [{allowed}], path: [{path}]}}}}\n"
         f"lanes: {lanes}\n"
         'tasks: {"*": {retry: 0s}}\n'

@@ -36,7 +36,7 @@ def main(*, quick: bool = False) -> None:
     lanes = "{" + ", ".join(f"{queue}: {{queues: [{queue}], subworkers: 1, memory: 128MB}}" for queue in QUEUES) + "}"
     with own_server() as server:
         found = environment(server.dsn)
-        settings = config(server.dsn, allow="many:*", path=str(JOBS_DIR), lanes=lanes).replace("host: {", "host: {overcommit: true, ")
+        settings = config(server.dsn, allow="many:*", path=str(JOBS_DIR), lanes=lanes, overcommit="true")
         with Host(server.home, f"{settings}metrics: {{port: 0}}\n") as host:
             host.wait_ready()
             print(f"\nscrape: {LANES} lanes, {TASKS} tasks, {rounds} scrapes of each kind", flush=True)

@@ -305,6 +305,11 @@ class RingConsumer(Ring):
         return self._next_seq
 
     @property
+    def unread(self) -> bool:
+        """Tell whether anything was published and not read here."""
+        return self._words[HEAD_WORD] != self._cursor
+
+    @property
     def pending_bytes(self) -> int:
         """Bytes that were published and not read here. Raises RingBroken if the cursors contradict each other."""
         return self._checked_head() - self._cursor

@@ -42,7 +42,7 @@ from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.reports import job_of_caller
 from farm.subworker.traces import Traced, is_traced, split
 from farm.subworker.ways import WaysAtOnce, ways_at_once
-from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench
+from farm.subworker.workbench import GATE_SLEEP_S, IDLE_SLEEP_S, SLEEP_S_MAX, Workbench
 
 BOOTTIME = time.CLOCK_BOOTTIME
 any_clock, monotonic_clock = time.clock_gettime_ns, time.monotonic_ns
@@ -222,8 +222,11 @@ class ConcurrentSubworker(Workbench):
             if self._hungry:
                 self._hungry = False
                 self._ask_for_more()
-        self._published = False
-        self._wake_writer()
+            if len(self._free) == self._slots.count:
+                bound_s = IDLE_SLEEP_S
+        if self._published:
+            self._published = False
+            self._wake_writer()
         self._threads.asleep = True
         if self._threads.ended:
             self._wake_up()

@@ -33,7 +33,7 @@ from farm.subworker.slices import Slices
 from farm.subworker.stretch import SUCCEEDED, Stretch
 from farm.subworker.traces import is_traced, span_of, split
 from farm.subworker.ways import way_to_bind, way_to_run
-from farm.subworker.workbench import GATE_SLEEP_S, SLEEP_S_MAX, Workbench, name_of
+from farm.subworker.workbench import GATE_SLEEP_S, IDLE_SLEEP_S, SLEEP_S_MAX, Workbench, name_of
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -64,6 +64,8 @@ class Subworker(Workbench):
         self._poll = select.poll()
         self._poll.register(self._wake_fd, select.POLLIN)
         self._runs = [way_to_run(runner, self._note_awaited) for runner in self._runners]
+        self._hungry = True
+        """True if the others do not know yet that nothing is left here."""
         self._last_task = b""
         self._binds = [way_to_bind(runner) for runner in self._runners]
         self._stretch = Stretch(generation, apart_ns=LOOK_NS)
@@ -79,8 +81,10 @@ class Subworker(Workbench):
             frames = self._jobs.take(FRAMES_MAX)
             if frames:
                 self._run_all(frames)
+                self._hungry = True
             elif self.gate.recall_number:
                 self._stand_back(self._next_seq)
+                self._hungry = True
             else:
                 self._sleep()
 
@@ -271,14 +275,17 @@ class Subworker(Workbench):
             self._rest(SLEEP_S_MAX)
 
     def _sleep(self) -> None:
-        """Sleep until there are frames or a recall. Tells the supervisor first that nothing is left."""
+        """Sleep until there are frames or a recall. Tells the others first what has become of the last ones: once, not each time that
+        it finds again that there is nothing to do."""
         if not self._jobs.arm():
             return
-        # arm() has fenced: what was published before is seen by whoever looks, and the writer's flag is seen here.
-        self._results.wake_sleeper()
-        self._ask_for_more()
+        if self._hungry:
+            self._hungry = False
+            # arm() has fenced: what was published before is seen by whoever looks, and the writer's flag is seen here.
+            self._results.wake_sleeper()
+            self._ask_for_more()
         if not self.gate.recall_number:
-            self._rest(SLEEP_S_MAX)
+            self._rest(IDLE_SLEEP_S)
         self._jobs.disarm()
 
     def _publish(self, kind: int, head: bytes, text: bytes, log: bytes) -> int:

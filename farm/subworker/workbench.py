@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 SLEEP_S_MAX = 1.0
 """No wake-up is known to get lost; should one, this is how long it would cost."""
+IDLE_SLEEP_S = 60.0
+"""The same where nothing runs, nothing waits and nothing is asked: then the supervisor wakes a second time whoever should have moved."""
 GATE_SLEEP_S = 0.02
 TASKS_MAX = 10_000
 NO_ERROR = error_payload("", "")
@@ -97,7 +99,7 @@ class Workbench:
         poll = select.poll()
         poll.register(self._wake_fd, select.POLLIN)
         while not self.gate.orphaned and not self._generation.post:
-            poll.poll(SLEEP_S_MAX * 1000)
+            poll.poll(IDLE_SLEEP_S * 1000)
             with suppress(BlockingIOError):
                 os.eventfd_read(self._wake_fd)
         linux.name_process(name_of(self._generation))

@@ -27,6 +27,7 @@ from farm.supervisor.crew.crew import Crew
 from farm.supervisor.crew.desk import Desk, released
 from farm.supervisor.crew.mainstays import Mainstays
 from farm.supervisor.crew.recycling import Recycling
+from farm.supervisor.crew.rounds import Rounds
 from farm.supervisor.drain import Drain
 from farm.supervisor.engine.loop import Loop
 from farm.supervisor.engine.threads import PartThread
@@ -102,6 +103,7 @@ class Supervisor:
         self._claims = claims
         self._service = service
         self._burst = burst
+        self._rounds = Rounds(crew)
         self._deadlines = Deadlines(crew)
         self._cancels = Cancels(crew=crew, desk=desk)
         self._memory = MemoryWatch(crew)
@@ -196,8 +198,9 @@ class Supervisor:
         if self._drain is None:
             self._dispatch(now)
         changed = self._crew.note_ready()
+        self._rounds.step(now)
         self._crew.give_up_unborn(now)
-        dying = any(generation.phase in (Phase.DEAD, Phase.DOOMED) for generation in self._crew.generations)
+        dying = any(generation.phase in (Phase.DEAD, Phase.DOOMED) for generation in self._crew.astir)
         # In this order: the writer pushes acks before it moves a tail, so those of a ring that was consumed before can be taken now.
         # Looked at afterwards, a job whose ack has just come would be taken for one that never started, and run again.
         consumed = self._crew.consumed()
@@ -228,6 +231,7 @@ class Supervisor:
         elif self._burst:
             wait_s = min(wait_s, self._look_for_end(now))
         wait_s = min(wait_s, self._service.step(now, self.status))
+        self._crew.let_rest()
         return min(wait_s, LOOK_S) if dying or self._unpacked is not None else wait_s
 
     def _look_at_memory(self, now: float) -> float:
@@ -241,7 +245,7 @@ class Supervisor:
     def _dispatch(self, now: float) -> None:
         for lane in self._crew.lanes:
             lane.dispatch(now)
-            if lane.wants_more() and self._claimer.knows_work(lane):
+            if self._claimer.knows_work(lane) and lane.wants_more():
                 self._claims.wake()
 
     def begin_drain(self) -> None:

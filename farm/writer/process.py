@@ -29,6 +29,7 @@ from farm.shm.spill import Spill, owner_of
 from farm.store.commits import CommitStore
 from farm.store.session import Session
 from farm.writer import messages
+from farm.writer.attached import Attached
 from farm.writer.batch import Batch
 from farm.writer.dropped import Dropped
 from farm.writer.failed import Failed
@@ -53,7 +54,7 @@ class WriterProcess:
     def __init__(self, control: socket.socket, start: Start) -> None:
         self._control = control
         self._drain_timeout_s = start.drain_timeout_s
-        self._sources: dict[str, Source] = {}
+        self._attached = Attached()
         self._spill = Spill(Path(start.spill_directory), owner="writer", bytes_max=start.spill_bytes_max)
         self._ack_file = RingFile.open(Path(start.ack_path))
         # Where a successor of the supervisor finds whom to end.
@@ -87,7 +88,7 @@ class WriterProcess:
         while not self._leaving:
             wait_s = self.step(time.monotonic_ns())
             if self._orphan is not None:
-                left_s = self._orphan.step(time.monotonic_ns(), list(self._sources.values()))
+                left_s = self._orphan.step(time.monotonic_ns(), self._attached.all)
                 if left_s is None:
                     if self._groups_home:
                         remove_in_time(Path(self._groups_home))
@@ -97,7 +98,6 @@ class WriterProcess:
             if wait_s > 0:
                 wait_s = self._fall_asleep(wait_s)
             ready = dict(poll.poll(wait_s * 1000))
-            self._disarm()
             if WAKE_FD in ready:
                 with suppress(BlockingIOError):
                     os.eventfd_read(WAKE_FD)
@@ -109,9 +109,12 @@ class WriterProcess:
 
     def step(self, now_ns: int) -> float:
         """Read what there is, commit if it is due. Returns the seconds until the writer wants to run again, 0 for at once."""
-        sources = list(self._sources.values())
+        sources = self._attached.astir
         self._dropped.tell(now_ns / 1e9)
+        self._attached.look(company=False)
         self._batch.fill(sources)
+        if len(self._batch):
+            self._attached.look(company=True)
         self._batch.awaited = self._desk is not None and now_ns < self._desk.waiters_ns
         wait_s = self._batch.due_in_s(now_ns, sources)
         if wait_s > 0:
@@ -125,15 +128,10 @@ class WriterProcess:
         """Return how long to sleep. Every ring's producer is to wake the writer, unless outcomes are held and their like is on its way."""
         if self._batch.held or self._batch.full:
             return wait_s
-        sources = self._sources.values()
-        if len(self._batch) and any(source.busy for source in sources):
+        if len(self._batch) and any(source.busy for source in self._attached.astir):
             return min(wait_s, LOOK_S)
         # Of one that comes now somebody may want to hear at once.
-        return wait_s if all(source.broken or source.ring.arm() for source in sources) else 0.0
-
-    def _disarm(self) -> None:
-        for source in self._sources.values():
-            source.ring.disarm()
+        return wait_s if self._attached.arm() else 0.0
 
     def _hear_all(self) -> bool:
         """Obey all messages that are there, before more is committed: they tell whose rings are read. False when the supervisor is gone."""
@@ -155,7 +153,7 @@ class WriterProcess:
                     # Of one that is buried already, too: the desk tells of its jobs.
                     self._lanes[attach.number] = attach.lane
                 try:
-                    self._sources[attach.name] = self._attached(attach, descriptors)
+                    self._attached.add(self._source_of(attach, descriptors))
                 except FileNotFoundError:
                     # Died and buried before we came to it: its ring was empty, else the burial would have waited for us.
                     _close_all(descriptors)
@@ -164,9 +162,7 @@ class WriterProcess:
                     mark_broken(Path(attach.path))
                     _close_all(descriptors)
             case Detach() as detach, _:
-                source = self._sources.pop(detach.name, None)
-                if source is not None:
-                    source.close()
+                self._attached.remove(detach.name)
             case Adopt() as adopt, _:
                 self._adopt(adopt)
             case Drain(), _:
@@ -181,7 +177,7 @@ class WriterProcess:
         self._batch.bound(batch_max=adopt.batch_max, age_max_s=adopt.age_max_s)
         self._commits.policies = _policies_of(adopt.policies)
 
-    def _attached(self, attach: Attach, descriptors: list[int]) -> Source:
+    def _source_of(self, attach: Attach, descriptors: list[int]) -> Source:
         path = Path(attach.path)
         file = GenerationFile.open(path) if attach.of_subworker else RingFile.open(path)
         if attach.desk and isinstance(file, RingFile):

@@ -88,7 +88,7 @@ class Source:
         """True while its subworker runs something, or frames wait unread."""
         if self.broken:
             return False
-        return self.ring.head != self.ring.cursor or (self.generation is not None and self.generation.slots.any_running())
+        return self.ring.unread or (self.generation is not None and self.generation.slots.any_running())
 
     @property
     def blocked(self) -> bool:

@@ -172,6 +172,9 @@ class Stage:
             for lane in self.lanes:
                 lane.finish_recalls()
                 lane.dispatch(self.now)
+                for generation in lane.astir:
+                    if generation.may_rest:
+                        lane.let_rest(generation)
             self._look_at = self.now + min(self.handover.step(self.now), self.part.step(self.now))
             self._work()
         self._note_waiting()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any, cast
 
 from farm.config.model import Lane as LaneConfig
@@ -65,8 +64,8 @@ def lane(name: str, *queues: str, memory_bytes: int = 1 << 30, slots: int = 4) -
     """A lane whose only subworker serves, and never starts anything."""
     config = LaneConfig(name=name, queues=queues, subworkers=1, concurrency=slots, memory_bytes=memory_bytes)
     made = Lane(config, claim_max=1000, witness=Witness(hurry=lambda: None, wake=lambda: None))
-    idle = SimpleNamespace(phase=Phase.SERVING, leaving=False, started=0, unstarted=0, occupied=0)
-    made.generations = [cast(Generation, idle)]
+    said = {"phase": Phase.SERVING, "leaving": False, "started": 0, "unstarted": 0, "occupied": 0, "at_rest": False, "rosters": []}
+    made.add(cast(Generation, type("Idle", (), said)()))
     return made
 
 

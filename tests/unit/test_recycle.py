@@ -83,7 +83,7 @@ def test_who_is_replaced_first_when_all_are_to_be() -> None:
 
     def holder(*started_ns: int, why: str = "the configuration was read again") -> Any:
         running = [SimpleNamespace(started_ns=started) for started in started_ns]
-        return None, SimpleNamespace(replace_why=why, running=lambda: running)
+        return SimpleNamespace(replace_why=why, running=lambda: running)
 
     long, idle, short, many, stays = holder(10), holder(), holder(90), holder(95, 50), holder(99, why="")
     assert in_turn([long, idle, short, many]) == [idle, short, many, long]

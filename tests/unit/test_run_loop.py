@@ -14,7 +14,7 @@ import pytest
 import runners
 from farm.model import OutcomeKind
 from farm.ports import Job
-from farm.shm.frames import pack_jobs
+from farm.shm.frames import HeldJob, pack_jobs
 from farm.shm.generation import GenerationFile
 from farm.shm.ring import RingConsumer, RingProducer
 from farm.shm.slots import FREE, RUNNING
@@ -23,6 +23,7 @@ from farm.shm.tallies import bucket_of
 from farm.subworker import process
 from farm.subworker.order import Descriptors, ForkOrder
 from farm.subworker.process import Subworker
+from farm.subworker.workbench import IDLE_SLEEP_S
 
 
 class Watching:
@@ -66,14 +67,18 @@ class Bed:
         )
         wake, writer, supervisor = self.wakes
         descriptors = Descriptors(wake=wake, writer=writer, supervisor=supervisor, output=1, output_end=1)
-        self._subworker = Subworker(order, descriptors, generation)
+        self.subworker = Subworker(order, descriptors, generation)
         self._jobs = RingProducer(generation.job_ring)
 
     def run(self, *all_args: bytes, since_us: int = 0) -> None:
         """Hand it a job with each of these arguments, which could be claimed since then, and have it run them."""
         held = [(0, 1 << 32, 10 + index, index, 0, 0, 0, 0, b"m:f", since_us, args) for index, args in enumerate(all_args)]
-        self._jobs.put_frames([(0, flags, payload) for flags, payload, _count in pack_jobs(held, 1)])
-        self._subworker._run_all(self._subworker._jobs.take(16))
+        self.hand(*held)
+        self.subworker._run_all(self.subworker._jobs.take(16))
+
+    def hand(self, *held: HeldJob) -> None:
+        """Put jobs into its ring."""
+        self._jobs.put_frames([(0, flags, payload) for flags, payload, _count in pack_jobs(list(held), 1)])
 
     def close(self) -> None:
         for descriptor in self.wakes:
@@ -131,6 +136,29 @@ def test_a_writer_that_fell_asleep_after_a_short_job_is_woken_by_the_next(genera
     woken, unread = seen[1]
     assert woken
     assert unread > 0
+
+
+def test_one_that_has_nothing_to_do_says_so_once(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And again after each job; however often it looks, it wakes nobody for having found nothing."""
+    writer = RingConsumer(bed.subworker._generation.result_ring)
+    woken: list[tuple[bool, bool]] = []
+
+    def rest(wait_s: float) -> None:
+        assert wait_s == IDLE_SLEEP_S
+        _wake, of_writer, of_supervisor = bed.wakes
+        woken.append((was_woken(of_supervisor), was_woken(of_writer)))
+        if len(woken) == 3:
+            bed.hand((0, 1 << 32, 10, 0, 0, 0, 0, 0, b"m:f", 0, b"1"))
+        elif len(woken) == 6:
+            bed.subworker.gate.orphaned = True
+        writer.arm()
+
+    Watching.look = staticmethod(lambda _job: None)
+    monkeypatch.setattr(bed.subworker, "_rest", rest)
+    writer.arm()
+    bed.subworker.serve()
+    assert [supervisor for supervisor, _writer in woken] == [True, False, False, True, False, False]
+    assert [of_writer for _supervisor, of_writer in woken] == [True, False, False, True, False, False]
 
 
 def was_woken(descriptor: int) -> bool:

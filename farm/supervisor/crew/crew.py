@@ -11,7 +11,6 @@ from typing import Any
 
 from farm.errors import FarmError
 from farm.failpoints import passing
-from farm.model import OutcomeKind
 from farm.shm.frames import SPILLED, HeldJob, task_of
 from farm.shm.place import Place
 from farm.shm.spill import Spill, owner_of
@@ -25,9 +24,10 @@ from farm.supervisor.crew.posts import PAUSE_S_MIN, LanePosts, Post
 from farm.supervisor.lanes.lane import Lane
 from farm.supervisor.log.events import Event, event
 from farm.supervisor.processes.footprint import KernelKills, held_bytes
-from farm.supervisor.processes.generation import ALL_THAT_RUN, NONE_OF_THEM, Doom, Generation, Phase, signal_group
+from farm.supervisor.processes.generation import NONE_OF_THEM, Generation, Phase, signal_group
 from farm.supervisor.processes.groups import Groups
 from farm.supervisor.processes.output import Output
+from farm.supervisor.processes.roster import Roster
 from farm.supervisor.processes.writer import Writer
 from farm.supervisor.processes.zygote import Zygote
 
@@ -69,6 +69,7 @@ class Crew:
         self.closing = False
         """Set when no successors are to be made."""
         self.by_number: dict[int, Generation] = {}
+        self._roster = Roster()
         self.tallies = Tallies()
         self.births = Births(
             place=place,
@@ -139,6 +140,7 @@ class Crew:
     def keep_lane(self, lane_name: str) -> None:
         """Let a lane stay that was to go; set_posts() says with how many subworkers."""
         self._posts[lane_name].closed = False
+        self._posts[lane_name].settled = False
 
     def set_posts(self, lane_name: str, subworkers: int) -> None:
         """Have so many subworkers in a lane. More are forked at the next fill_posts(); who is one too many, the least busy first, is
@@ -161,6 +163,7 @@ class Crew:
         posts = self._posts[lane_name]
         for post in posts.posts:
             if post.generation is not None:
+                post.generation.stir()
                 post.generation.replace_why = why
         # It has no jobs, and would be the successor.
         if posts.spare.generation is not None:
@@ -171,6 +174,17 @@ class Crew:
         """All that are not buried."""
         return list(self.by_number.values())
 
+    @property
+    def astir(self) -> tuple[Generation, ...]:
+        """Those of them that have anything to do, or come or go: the others serve, or are ready spares, and nothing comes of them."""
+        return self._roster.standing.astir
+
+    def let_rest(self) -> None:
+        """Have those looked at seldom from now on that have nothing to do. At the end of a step: everybody has looked at them."""
+        for generation in self.astir:
+            if not generation.handed and generation.may_rest:
+                self._posts[generation.lane].lane.let_rest(generation)
+
     def fill_posts(self, zygote: Zygote, writer: Writer, now: float) -> float:
         """Fill every empty post whose time has come, with the spare of its lane or else a new one, and have new spares forked.
 
@@ -179,18 +193,29 @@ class Crew:
         if self.closing:
             return float("inf")
         wait_s = float("inf")
+        for generation in self.astir:
+            if generation.phase is not Phase.SERVING:
+                self._posts[generation.lane].settled = False
         for posts in self._posts.values():
-            for post in posts.posts:
-                generation = post.generation
-                if generation is not None and generation.phase is Phase.DOOMED and not generation.missed_why:
-                    self._vacate(posts, post, generation)
-                if post.generation is None:
-                    if now >= post.fill_at and self.seat_spare(posts, post, now):
-                        wait_s = 0.0
-                    else:
-                        wait_s = min(wait_s, self._fill_in_time(post, zygote, writer, now))
-            if posts.spare.generation is None and posts.complete and not posts.closed:
-                wait_s = min(wait_s, self._fill_in_time(posts.spare, zygote, writer, now))
+            if not posts.settled:
+                wait_s = min(wait_s, self._fill_posts_of(posts, zygote, writer, now))
+        return wait_s
+
+    def _fill_posts_of(self, posts: LanePosts, zygote: Zygote, writer: Writer, now: float) -> float:
+        wait_s = float("inf")
+        for post in posts.posts:
+            generation = post.generation
+            if generation is not None and generation.phase is Phase.DOOMED and not generation.missed_why:
+                self._vacate(posts, post, generation)
+            if post.generation is None:
+                if now >= post.fill_at and self.seat_spare(posts, post, now):
+                    wait_s = 0.0
+                else:
+                    wait_s = min(wait_s, self._fill_in_time(post, zygote, writer, now))
+        complete = posts.complete
+        if posts.spare.generation is None and complete and not posts.closed:
+            wait_s = min(wait_s, self._fill_in_time(posts.spare, zygote, writer, now))
+        posts.settled = complete and (posts.closed or posts.spare.generation is not None)
         return wait_s
 
     def _vacate(self, posts: LanePosts, post: Post, doomed: Generation) -> None:
@@ -207,6 +232,7 @@ class Crew:
         if generation is None:
             return False
         spare.generation, spare.pause_s, spare.fill_at = None, PAUSE_S_MIN, max(spare.fill_at, now + SPARE_PAUSE_S)
+        posts.settled = False
         post.fill(generation)
         generation.take_post(post.index)
         self._outputs[generation.name].name = f"{generation.post} ({generation.lane})"
@@ -243,17 +269,14 @@ class Crew:
                     generation.kill(None)
 
     def note_ready(self) -> bool:
-        """Let those serve whose runners are set up, True if there are any; kill those whose ring was found to be broken."""
+        """Let those serve whose runners are set up, True if there are any."""
         any_ready = False
-        for generation in self.generations:
+        for generation in self.astir:
             if generation.phase is Phase.BORN and generation.ready and generation.file.post:
                 self._begin(generation)
                 any_ready = True
             elif generation.phase is Phase.BORN and generation.ready:
                 self._posts[generation.lane].shortage.note_spare()
-            elif generation.phase is Phase.SERVING and generation.file.broken:
-                log.error("%s has overwritten its result ring: killed", generation.name)
-                generation.kill(Doom(OutcomeKind.CRASHED, "its subworker's result ring was overwritten, so it was killed", ALL_THAT_RUN))
         return any_ready
 
     def note_death(self, pid: int, status: int, peak_bytes: int = 0) -> bool:
@@ -269,7 +292,7 @@ class Crew:
 
     def give_up_unborn(self, now: float, *, all_of_them: bool = False) -> None:
         """Bury those that were never born: their zygote died, or did not answer in time. And kill those whose setup does not end."""
-        for generation in self.generations:
+        for generation in self.astir:
             if generation.phase is Phase.BORN and generation.pid and not generation.file.ready and now - generation.born_at > SETUP_S_MAX:
                 generation.missed_why = f"its setup has not ended after {SETUP_S_MAX:g} s"
                 generation.kill(None)
@@ -284,7 +307,7 @@ class Crew:
 
     def consumed(self) -> list[Generation]:
         """Return the dead whose rings are consumed: when the acks that are there now have been taken, they can be buried."""
-        return [generation for generation in self.generations if generation.phase is Phase.DEAD and generation.consumed]
+        return [generation for generation in self.astir if generation.phase is Phase.DEAD and generation.consumed]
 
     def bury(self, consumed: Sequence[Generation], writer: Writer) -> None:
         """Account for the jobs of the dead, when the acks are in that came before they were consumed."""
@@ -346,6 +369,7 @@ class Crew:
         self._outputs[generation.name] = unborn.output
         self._watch_output(unborn.output)
         self.by_number[number] = generation
+        self._roster.add(generation)
         self.tallies.add(generation)
         post.fill(generation)
         if not post.is_spare:
@@ -369,6 +393,7 @@ class Crew:
     def _begin(self, generation: Generation) -> None:
         """Let a subworker serve that is set up and has a post."""
         self._admit(generation)
+        generation.stir()
         generation.phase = Phase.SERVING
         generation.footprint_bytes = held_bytes(generation.pid) if generation.pid else 0
         posts = self._posts[generation.lane]
@@ -378,6 +403,7 @@ class Crew:
             posts.shortage.note_full()
 
     def _note_death(self, generation: Generation, status: int, why: str = "") -> None:
+        self._posts[generation.lane].settled = False
         post = self._posts[generation.lane].post_of(generation)
         served = generation.ready and generation.post != SPARE
         was_doomed, idle = generation.phase is Phase.DOOMED, not generation.running()
@@ -423,6 +449,7 @@ class Crew:
         lane.remove(generation)
         generation.phase = Phase.BURIED
         del self.by_number[generation.number]
+        self._roster.remove(generation)
         self.tallies.bury(generation)
         output = self._outputs.pop(generation.name)
         self._unwatch_output(output)

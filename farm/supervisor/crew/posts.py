@@ -67,6 +67,8 @@ class LanePosts:
         self.shortage = Shortage(lane.name, lane.config.subworkers)
         self.closed = False
         """Set when the lane is to go: nobody comes any more, not even as a spare."""
+        self.settled = False
+        """Nobody is missing, and nobody comes or goes: until that changes nobody need look."""
 
     @property
     def complete(self) -> bool:
@@ -87,12 +89,9 @@ class LanePosts:
     @property
     def has_room(self) -> bool:
         """True while one more may lose its post and still be there."""
-        holders = [post.generation for post in self.posts]
-        extra = sum(
-            other not in holders and (other.leaving or other.phase is Phase.DOOMED) and other.phase is not Phase.DEAD
-            for other in self.lane.generations
-        )
-        return extra < EXTRA_MAX
+        going = [one for one in self.lane.astir if (one.leaving or one.phase is Phase.DOOMED) and one.phase is not Phase.DEAD]
+        holders = [post.generation for post in self.posts] if going else []
+        return sum(one not in holders for one in going) < EXTRA_MAX
 
     def post_of(self, generation: Generation) -> Post | None:
         """Return the post that one holds; none if a successor has it."""
@@ -104,6 +103,7 @@ class LanePosts:
         self.posts = [post for post in self.posts if post not in gone]
         self.posts += [Post(next(self._indexes), self.lane) for _ in range(subworkers - len(self.posts))]
         self.shortage.full = subworkers
+        self.settled = False
         return [post.generation for post in gone if post.generation is not None]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 
 from farm.config.model import Lane as LaneConfig
 from farm.failpoints import passing
@@ -14,6 +14,7 @@ from farm.supervisor.lanes.origins import Origin
 from farm.supervisor.lanes.witness import Wary, Witness, split
 from farm.supervisor.processes.generation import FULL, Appetite, Generation, Phase
 from farm.supervisor.processes.pace import Pace
+from farm.supervisor.processes.roster import Roster
 
 CLAIM_AHEAD_S = 0.5
 """Seconds of work claimed ahead: a claim and the reading of its jobs take a few milliseconds, a busy database more; and four claims
@@ -42,6 +43,7 @@ class Lane:
         self._had_wary = False
         self.generations: list[Generation] = []
         """Those that take frames or may yet; the buried are gone. Replaced as a whole, so that other threads may read it."""
+        self._roster = Roster()
         self.adopt(config, claim_max=claim_max)
         self._started_before = 0
         self.arrived = 0
@@ -93,14 +95,20 @@ class Lane:
         return origin.memory_mb <= self.memory_mb and bool(origin.queues) and (ANY_QUEUE in queues or origin.queues.issubset(queues))
 
     @property
+    def astir(self) -> tuple[Generation, ...]:
+        """Those of its subworkers that have anything to do. The others take frames, have none, and all their slots are free."""
+        return self._roster.standing.astir
+
+    @property
     def started(self) -> int:
         """Jobs that its subworkers have started, in all."""
-        return self._started_before + sum(generation.started for generation in self.generations)
+        standing = self._roster.standing
+        return self._started_before + standing.started + sum(generation.started for generation in standing.astir)
 
     @property
     def buffered(self) -> int:
         """Jobs claimed and not started, wherever they are."""
-        return self.claimed - self.arrived + self.waiting + sum(generation.unstarted for generation in self.generations)
+        return self.claimed - self.arrived + self.waiting + sum(generation.unstarted for generation in self.astir)
 
     @property
     def waiting(self) -> int:
@@ -110,7 +118,8 @@ class Lane:
     @property
     def spare(self) -> int:
         """Slots that could start a job at once, and have none."""
-        return sum(generation.spare for generation in self.generations)
+        standing = self._roster.standing
+        return standing.slots + sum(generation.spare for generation in standing.astir)
 
     @property
     def jobs_ahead(self) -> int:
@@ -120,19 +129,20 @@ class Lane:
     @property
     def serving(self) -> bool:
         """True while a subworker can take frames: claims for a lane without one would only be held."""
-        return any(generation.phase is Phase.SERVING for generation in self.generations)
+        standing = self._roster.standing
+        return standing.slots > 0 or any(generation.phase is Phase.SERVING for generation in standing.astir)
 
     def demand(self, now: float) -> int:
         """Return how many jobs to claim: 0 above the low watermark and while it is held, else up to the high one and one for each free
         slot."""
-        occupied = sum(generation.occupied for generation in self.generations)
+        occupied = sum(generation.occupied for generation in self.astir)
         buffered = self.buffered
         self._pace.note(self.started - occupied, now, is_dry=not buffered and not occupied)
         self._note_hoard(buffered, now)
         if self.held_by or not self.serving or buffered > self._pace.low:
             return 0
         # What one that is leaving still runs takes nobody's slot: its successor has as many.
-        occupied -= sum(generation.occupied for generation in self.generations if generation.leaving)
+        occupied -= sum(generation.occupied for generation in self.astir if generation.leaving)
         return self._pace.high - buffered + max(0, self.slots - occupied)
 
     def _note_hoard(self, buffered: int, now: float) -> None:
@@ -160,7 +170,7 @@ class Lane:
         self.arrived += claimed
         if self.config.concurrency > 1:
             # Before anything is kept: one of these may be among them.
-            for generation in self.generations:
+            for generation in self.astir:
                 self.loners.know(generation.crowded())
         jobs = self.loners.keep(jobs)
         if some_lost:
@@ -190,7 +200,7 @@ class Lane:
     def leases(self) -> set[int]:
         """Return the leases of all jobs that it holds or has handed out."""
         leases = {job[LEASE_ID] for job in self.all_waiting()}
-        return leases.union(*({job[LEASE_ID] for job in generation.handed.values()} for generation in self.generations))
+        return leases.union(*({job[LEASE_ID] for job in generation.handed.values()} for generation in self.astir))
 
     def take_out(self, job_ids: Container[int]) -> list[HeldJob]:
         """Give up those of these jobs that wait here."""
@@ -200,7 +210,7 @@ class Lane:
         """Hold again what was recalled from subworkers that have answered, and let them go on; True if anybody has. Not those that are
         leaving: Recycling looks after them."""
         anybody = False
-        for generation in self.generations:
+        for generation in self.astir:
             if generation.recall_active and generation.phase is Phase.SERVING and not generation.leaving:
                 frames = generation.recalled()
                 if frames is not None:
@@ -217,16 +227,17 @@ class Lane:
             return
         if self.loners.any:
             self.loners.hand_out(self.generations)
-        takers = self.generations
+        takers: Sequence[Generation] | None = None
         if self.wary.any:
             # Each of those needs a slot to itself, and a heartbeat before it. They are older than what is held, but may be thousands: so
             # they get the larger half of the subworkers, and the rest goes on as ever.
-            others = len(takers) // 2 if self.held else 0
-            self.wary.hand_out(takers[others:])
+            others = len(self.generations) // 2 if self.held else 0
+            self.wary.hand_out(self.generations[others:])
             if len(self.wary):
-                takers = takers[:others]
+                takers = self.generations[:others]
         if not self.held:
             return
+        takers = self._takers() if takers is None else takers
         asked = [(generation, appetite) for generation in takers if (appetite := generation.appetite(now)) != FULL]
         if not asked:
             return
@@ -238,12 +249,26 @@ class Lane:
                 if written < share:
                     self.take_back(frames[written:])
 
+    def _takers(self) -> list[Generation]:
+        """Return who may have some of the held jobs. Of those at rest no more than there are jobs: each of them takes one at the least."""
+        return [*self.astir, *islice(reversed(self._roster.resting), len(self.held))]
+
+    def let_rest(self, generation: Generation) -> None:
+        """Have one of them looked at seldom that may rest: with all that it has to say of its former jobs, nothing more comes of it."""
+        if generation.slots > 1:
+            self.loners.know(generation.crowded())
+        generation.rest()
+
     def add(self, generation: Generation) -> None:
         generation.timeout_ms = round(1000 * self.config.timeout_s)
+        self._roster.add(generation)
         self.generations = [*self.generations, generation]
 
     def remove(self, generation: Generation) -> None:
         """Forget a buried generation; what it started still counts."""
+        if generation in self.generations:
+            # No spare, which was none of ours yet.
+            self._roster.remove(generation)
         self._started_before += generation.started
         self.loners.know(generation.crowded())
         self.generations = [other for other in self.generations if other is not generation]

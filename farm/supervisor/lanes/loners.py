@@ -64,7 +64,9 @@ class Loners:
         """Keep one subworker free of others, and when it has nothing left give it one job."""
         serving = [generation for generation in generations if generation.phase is Phase.SERVING and not generation.leaving]
         if self._waiting and serving and not any(generation.reserved for generation in serving):
-            min(serving, key=lambda generation: len(generation.handed)).reserved = True
+            kept_free = min(serving, key=lambda generation: len(generation.handed))
+            kept_free.stir()
+            kept_free.reserved = True
         for generation in serving:
             if generation.reserved and not self._waiting and not any(job[JOB_ID] in self._known for job in generation.handed.values()):
                 # Whom it was kept free for is gone: cancelled, or released.

@@ -63,6 +63,7 @@ class Balance:
 
     def __init__(self) -> None:
         self._seen: dict[int, Seen] = {}
+        self._any_idle = False
 
     def decide(self, loads: Sequence[Load], now: float, *, held: bool) -> tuple[list[int], float]:
         """Return the numbers of those to recall, and the seconds until the next look that could find one, if nothing else happens.
@@ -96,8 +97,10 @@ class Balance:
 
     def forget_idle(self) -> None:
         """Take note that nobody is idle, or that nothing waits: whoever is idle later has not been since now."""
-        for seen in self._seen.values():
-            seen.idle_since = None
+        if self._any_idle:
+            self._any_idle = False
+            for seen in self._seen.values():
+                seen.idle_since = None
 
     def _note(self, loads: Sequence[Load], now: float, *, held: bool) -> None:
         before, self._seen = self._seen, {}
@@ -108,7 +111,7 @@ class Balance:
             if (held and not load.helps) or not load.spare:
                 seen.idle_since = None
             elif seen.idle_since is None:
-                seen.idle_since = now
+                seen.idle_since, self._any_idle = now, True
 
     def _movable_at(self, load: Load) -> float:
         """Say from when on its jobs may be taken for an idle one, if it does not move until then."""
@@ -162,7 +165,7 @@ class TakeBack:
         lane = watch.lane
         helpers = self._handover.helpers(lane, idle) if idle else []
         try_s = self._handover.pass_on(lane, helpers, now) if helpers and lane.held else float("inf")
-        if not any(generation.waiting for generation in lane.generations):
+        if not any(generation.waiting for generation in lane.astir):
             watch.balance.forget_idle()
             return try_s
         held = bool(lane.waiting)

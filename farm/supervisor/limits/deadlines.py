@@ -26,7 +26,7 @@ class Deadlines:
         """End what is over its time. Returns the seconds until the next look, infinite while nothing is handed out."""
         now_ns = time.monotonic_ns()
         wait_s = float("inf")
-        for generation in self._crew.generations:
+        for generation in self._crew.astir:
             if generation.phase is Phase.SERVING and generation.handed:
                 for slot in generation.file.slots.overdue(now_ns):
                     end_job(generation, slot, timed_out(slot, now_ns))

@@ -60,7 +60,7 @@ class MemoryWatch:
 
     def step(self, now: float) -> float:
         """Look, if it is time; returns the seconds until the next look, infinite while nothing is handed out."""
-        busy = [generation for generation in self._crew.generations if generation.phase is Phase.SERVING and generation.handed]
+        busy = [generation for generation in self._crew.astir if generation.phase is Phase.SERVING and generation.handed]
         if not busy:
             return float("inf")
         if now >= self._look_at:
@@ -105,7 +105,7 @@ class MemoryWatch:
         """Measure all that run something."""
         holders: list[Holder] = []
         orphans = _orphans(self._crew.generations)
-        for generation in self._crew.generations:
+        for generation in self._crew.astir:
             if generation.phase is Phase.SERVING and generation.pid and (ran := {slot.seq for slot in generation.running()}):
                 bounds = self._bounds.get(generation.number) or self._bounds_of(generation)
                 taken = sum(map(exact_bytes, tree_of(generation.pid, tuple(orphans.get(generation.pid, ())))))

@@ -25,6 +25,7 @@ from farm.shm.ring import Ring, RingProducer, frame_bytes
 from farm.shm.slots import Slot
 from farm.shm.start import Recall
 from farm.supervisor.processes.pace import Pace
+from farm.supervisor.processes.roster import Roster
 
 DEPTH_S = 0.1
 """Seconds of work handed to a subworker ahead of its running jobs. Behind a job that takes longer, nothing is put: handing the next
@@ -97,6 +98,10 @@ class Generation:
 
     group: Group | None = None
     """The control group that it is in with all that it has started; None: none."""
+    at_rest = False
+    """True while it has nothing to do and is asked for nothing: until it stirs, nothing of what is said of it here changes."""
+    reserved = False
+    """True while it is to run one job alone: it is given nothing else."""
     runners = 0
     """How many runners it has. A job names its own by position: one at or above this must not come here."""
 
@@ -110,6 +115,8 @@ class Generation:
         self.file = file
         self.wake_fd = wake_fd
         self.phase = Phase.BORN
+        self.rosters: list[Roster] = []
+        """Those that are told when it comes to rest, and when it stirs."""
         self.pid = 0
         self.born_at = time.monotonic()
         self.exit_status: int | None = None
@@ -129,8 +136,6 @@ class Generation:
         killed when the kernel has killed somebody for want of memory."""
         self.timeout_ms = 0
         """How long a job may run of which nothing else is said, as its lane has it; 0: no limit."""
-        self.reserved = False
-        """It is to run one job alone: it is given nothing else."""
         self.leaving = False
         """It is recalled for good, to be ended when it runs nothing any more."""
         self.replace_why = ""
@@ -153,8 +158,33 @@ class Generation:
         self._fits = DEPTH_MAX
         """How many frames its ring holds, as far as is known: arguments may be large."""
 
+    @property
+    def may_rest(self) -> bool:
+        """True when nothing is to be expected of it before it is handed something, or asked for something. Of a spare: it is set up."""
+        if self.handed or self._recall.active or self.reserved or self.leaving or self.replace_why:
+            return False
+        if self.phase is Phase.BORN:
+            return self.ready and self.pid > 0 and not self.file.post
+        # The last two by what its jobs have written where they should not: then it is looked at as if it had something to do.
+        return self.phase is Phase.SERVING and self.unstarted == 0 and self.occupied == 0
+
+    def rest(self) -> None:
+        """Be looked at seldom from now on."""
+        assert not self.at_rest
+        self.at_rest = True
+        for roster in self.rosters:
+            roster.rest(self)
+
+    def stir(self) -> None:
+        """Be looked at often from now on; does nothing if it is. Called before anything is done to it."""
+        if self.at_rest:
+            self.at_rest = False
+            for roster in self.rosters:
+                roster.stir(self)
+
     def take_post(self, index: int) -> None:
         """Make a spare a subworker at that post; it is woken for it."""
+        self.stir()
         self.post = f"w{index}"
         self.file.post = index + 1
         os.eventfd_write(self.wake_fd, 1)
@@ -253,6 +283,7 @@ class Generation:
 
     def give(self, jobs: list[HeldJob]) -> int:
         """Put jobs into its ring; returns how many fitted. It will wake the supervisor at the start that leaves the low watermark."""
+        self.stir()
         first, free_bytes, written = self.next_seq, self._jobs.free_bytes, 0
         frames: list[tuple[int, int, bytes]] = []
         for flags, payload, count in pack_jobs(jobs, first, self.timeout_ms):
@@ -286,6 +317,7 @@ class Generation:
     def recall(self) -> None:
         """Begin to take back everything that is not started."""
         if not self._recall.active:
+            self.stir()
             self._recall.begin()
             passing("supervisor.after_recall")
             self._pace.back_off()
@@ -303,6 +335,13 @@ class Generation:
     def stay(self) -> None:
         """Let it go on after all: its recall is lifted like any other."""
         self.leaving = False
+
+    def nudge(self) -> None:
+        """Wake it once more if it runs nothing though it should start something, or has not answered a recall. No wake-up is known to
+        get lost; should one, its next look by itself may be a minute away."""
+        owes = not self._recall.answered if self._recall.active else self.unstarted > 0
+        if owes and self.phase is Phase.SERVING and not self.file.slots.any_running():
+            os.eventfd_write(self.wake_fd, 1)
 
     @property
     def stands_back(self) -> bool:
@@ -366,6 +405,7 @@ class Generation:
             # One whose birth is not told yet is killed when it is.
             self.kill(doom)
             return
+        self.stir()
         self.doom = doom
         self.phase = Phase.DOOMED
         self.kill_at = now + GRACE_S
@@ -383,6 +423,7 @@ class Generation:
         """Kill its whole process group; the reason is noted first. Its pid is ours until it is reaped, so it cannot be another's."""
         if self.phase in (Phase.DEAD, Phase.BURIED):
             return
+        self.stir()
         self.doom = self.doom or doom
         self.phase = Phase.DOOMED
         self.kill_at = float("inf")
@@ -391,6 +432,7 @@ class Generation:
 
     def die(self, status: int) -> None:
         """Note that it was reaped."""
+        self.stir()
         self.exit_status = status
         self.phase = Phase.DEAD
 
