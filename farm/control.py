@@ -26,6 +26,8 @@ SOCKET_NAME = "control.sock"
 REQUEST_BYTES_MAX = 16 << 10
 ANSWER_BYTES_MAX = 1 << 20
 """Of a farm with thousands of subworkers a snapshot takes a quarter of that."""
+HOSTS_MAX = 100
+"""Hosts that a snapshot tells of, however many there are."""
 ANSWER_S = 15.0
 """A farm answers between two looks at its jobs. One that takes longer is just starting, is stopped, or waits for its disk."""
 LEFT = "left"

@@ -58,12 +58,13 @@ def _examine(args: argparse.Namespace) -> Iterator[Finding]:
     from farm.home import farm_home
 
     config = _config(args)
+    database = _database(args, config)
     yield from examine_host(farm_home(), None if config is None else needs_of(config))
     if config is not None and config.metrics is not None:
         from farm.doctor.metrics import examine_metrics
 
         yield examine_metrics(config.metrics, farm_home(), config.host.name)
-    yield from _examine_database(_database(args, config))
+    yield from _examine_database(database)
 
 
 def _examine_database(database: Database) -> Iterator[Finding]:

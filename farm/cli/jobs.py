@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         "outcome",
         right=("id", "attempt", "took"),
         wide=("task", "args", "outcome"),
+        spare=("args",),
     )
     for row in rows:
         created = _short(row["created_at"])

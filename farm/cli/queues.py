@@ -67,7 +67,9 @@ def _chosen(queues: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str
 
 def _table(queues: Sequence[dict[str, Any]]) -> Table:
     right = ("ready", "oldest", "scheduled", "retrying")
-    table = Table("queue", *right, "lanes", "paused", "runners", "memory", right=right, wide=("lanes", "runners", "memory"))
+    table = Table(
+        "queue", *right, "lanes", "paused", "runners", "memory", right=right, wide=("lanes", "runners", "memory"), spare=("runners",)
+    )
     for queue in queues:
         oldest = None if queue["oldest_age_s"] is None else format_duration(max(queue["oldest_age_s"], 0))
         more = ">" if queue["later_at_least"] else ""

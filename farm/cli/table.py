@@ -26,15 +26,20 @@ STYLES = {
 
 
 class Table:
-    """Rows under named columns. Cells are made printable here; `right` names the columns of numbers, `wide` those that may be cut.
+    """Rows under named columns. Cells are made printable here; `right` names the columns of numbers, `wide` those that may be cut, `spare`
+    those that may be left out, the first first.
 
-    A terminal cuts the wide columns to its width; a pipe gets every cell whole.
+    On a terminal the wide columns are cut to its width, and the spare ones go where that is not enough. All others are whole even then, in
+    lines that are too long for it: half a number is none. A pipe gets every cell.
     """
 
-    def __init__(self, *columns: str, right: Sequence[str] = (), wide: Sequence[str] = (), title: str | None = None) -> None:
+    def __init__(
+        self, *columns: str, right: Sequence[str] = (), wide: Sequence[str] = (), spare: Sequence[str] = (), title: str | None = None
+    ) -> None:
         self._columns = columns
         self._right = frozenset(right)
         self._wide = frozenset(wide)
+        self._spare = spare
         self._title = title
         self._rows: list[tuple[str, ...]] = []
 
@@ -72,24 +77,36 @@ class Table:
 
         console = Console(file=out, highlight=False)
         table = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-        for name in self._columns:
-            table.add_column(name, justify="right" if name in self._right else "left", no_wrap=True, overflow="ellipsis")
         widths = self._widths(console.width)
+        # What is wider is broken by the terminal, where rich would cut every column.
+        console.width = max(console.width, _total(widths))
+        for index in widths:
+            name = self._columns[index]
+            table.add_column(name, justify="right" if name in self._right else "left", no_wrap=True, overflow="ellipsis")
         for row in self._rows:
             # Text, not str: a str would be read for [markup].
-            table.add_row(*(Text(shortened(cell, width), style=STYLES.get(cell, "")) for cell, width in zip(row, widths, strict=True)))
+            table.add_row(*(Text(shortened(row[index], width), style=STYLES.get(row[index], "")) for index, width in widths.items()))
         if self._title:
             console.print(Text(self._title, style="bold"))
         console.print(table)
 
-    def _widths(self, total: int) -> list[int]:
-        """Return the width of each column, the wide ones narrowed from the widest down until all fit into `total`."""
+    def _widths(self, total: int) -> dict[int, int]:
+        """Return the width of each column that is shown, by its index: see Table for how they come to fit into `total`."""
         rows = [self._columns, *self._rows]
-        widths = [max(len(row[index]) for row in rows) for index in range(len(self._columns))]
-        narrowable = [index for index, name in enumerate(self._columns) if name in self._wide]
-        while narrowable and sum(widths) + RICH_GAP * len(widths) > total:
-            widest = max(narrowable, key=lambda index: widths[index])
-            if widths[widest] <= CELL_WIDTH_MIN:
+        widths = {index: max(len(row[index]) for row in rows) for index in range(len(self._columns))}
+        least = {index: min(width, CELL_WIDTH_MIN) if self._columns[index] in self._wide else width for index, width in widths.items()}
+        for name in self._spare:
+            if _total(least) > total:
+                index = self._columns.index(name)
+                del widths[index], least[index]
+        while _total(widths) > total:
+            widest = max(widths, key=lambda index: widths[index] - least[index])
+            if widths[widest] == least[widest]:
                 break
             widths[widest] -= 1
         return widths
+
+
+def _total(widths: dict[int, int]) -> int:
+    """Return the width of a table with columns of these widths."""
+    return sum(widths.values()) + RICH_GAP * len(widths)

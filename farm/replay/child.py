@@ -63,7 +63,7 @@ def main() -> int:
         sys.stdout.flush()
     with suppress(OSError):
         sys.stderr.flush()
-    _tell(answer_fd, answer(ENDED, outcome=kind, text=text.decode(), took_s=took_s, cpu_s=cpu_s, peak_bytes=peak.read()))
+    _tell(answer_fd, answer(ENDED, outcome=kind, text=text.decode(), took_s=took_s, cpu_s=cpu_s, peak_bytes=_peak_bytes(peak)))
     return 0
 
 
@@ -79,18 +79,35 @@ def _run(order: ReplayOrder, runner: Any, limit: MemoryLimit) -> tuple[int, byte
     """Run the job: what it came to, its result or error as JSON text, and the seconds that it took on the wall and on the processor."""
     run = way_to_run(runner)
     job = Job(order.job_id, order.task, order.args, order.attempt)
+    skip_frames = FARM_FRAMES
     if order.debugger:
-        from farm.replay.debugger import run_debugged
+        from farm.replay.debugger import DEBUGGER_FRAMES, run_debugged
 
         run = run_debugged(run, runner, order.task)
+        skip_frames += DEBUGGER_FRAMES
     encode = encode_result if order.fork.keep_result else drop_result
     started_s, cpu_started_s = time.monotonic(), time.process_time()
     try:
         kind, text = int(OutcomeKind.SUCCEEDED), encode(run(job))
     except BaseException as error:
-        kind, payload = failure_of(error, skip_frames=FARM_FRAMES)
+        kind, payload = failure_of(error, skip_frames=skip_frames)
         text = memory_error(limit, payload) if kind == MEMORY else payload
     return kind, text, time.monotonic() - started_s, time.process_time() - cpu_started_s
+
+
+def _peak_bytes(peak: Peak) -> int:
+    """Return the most that this process has held since the peak was reset, 0 if that is not known.
+
+    The figure of getrusage, good in a subworker, outlives an exec: here it would be what whoever has started us held just then, if that was
+    more.
+    """
+    if not peak.read():
+        return 0
+    with suppress(OSError), open("/proc/self/status", "rb") as status:
+        for line in status:
+            if line.startswith(b"VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _tell(answer_fd: int, message: bytes) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 
 from farm.ports import Job
 
+DEBUGGER_FRAMES = 2
+"""Frames on top of a traceback beside those that are there without it: of run_one, and of the debugger."""
+
 
 def run_debugged(run: Callable[[Job], Any], runner: Any, task: str) -> Callable[[Job], Any]:
     """Return a function that does what `run` does, under the debugger; the terminal belongs to it."""

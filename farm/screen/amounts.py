@@ -40,8 +40,10 @@ def time_text(seconds: float | None) -> str:
     return f"{whole // 3600}h" if whole < 100 * 3600 else f"{min(whole // 86_400, 9999)}d"
 
 
-def rate_text(rate: float) -> str:
+def rate_text(rate: float | None) -> str:
     """Show how many a second in at most seven cells: `0`, `3.2`, `9,870`, `123,456`."""
+    if rate is None:
+        return NONE
     if rate <= 0:
         return "0"
     return f"{rate:.1f}" if rate < 9.95 else count_text(round(min(rate, 1e12)))

@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from farm.answers.lanes import lanes_of, troubles
+from farm.answers.lanes import lanes_of, serves, troubles
 from farm.errors import FarmError, StoreUnavailable
 from farm.model import Depths, HorizonHolder
 from farm.screen.deeds import Deeds, OpenSession
 from farm.screen.model import DatabaseView, FarmState, Horizon, HostView, LaneView, Quantiles, QueueView, Snapshot
-from farm.screen.troubles import horizon_hurts, horizon_notice
+from farm.screen.troubles import horizon_hurts, horizon_notice, notices_of_queues
 from farm.supervisor.upkeep.horizon import Since
 from farm.supervisor.views.depths import DepthWatch
 
@@ -106,24 +106,25 @@ class HostsSource:
         live = [host for host in self._hosts if host["state"] == "live"]
         held = next((holder for holder in self._holders if horizon_hurts(holder.age_s or 0.0, 0.0, idle=holder.idle)), None)
         horizon = None if held is None else Horizon(holder=str(held), age_s=(held.age_s or 0.0) + age_s)
-        queues = queue_views(self._counted, _paused(live))
+        queues = queue_views(self._counted, _paused(live), live)
         notices = [] if horizon is None else [horizon_notice(horizon.holder, horizon.age_s)]
         if self._away_since is None and not live:
             notices.insert(0, "no host is live: `farm start CONFIG` makes one")
         away_s = None if self._away_since is None else now - self._away_since
+        state = FarmState.AWAY if away_s is not None else FarmState.RUNNING if live else FarmState.LOST
         return Snapshot(
             at=datetime.now(UTC).astimezone(),
             instance="",
             host="",
             version=self._version,
-            state=FarmState.RUNNING if away_s is None else FarmState.AWAY,
+            state=state,
             up_s=now - self._began,
             database=DatabaseView(name=self._database, latency_s=self._latency_s, away_s=away_s, horizon=horizon),
             memory_bytes=sum(host["memory_bytes"] for host in live),
             lanes=tuple(_lanes(live, queues)),
             hosts=tuple(host_views(self._hosts, age_s=age_s, lease_s=LEASE_S)),
             queues=queues,
-            notices=(*notices, *troubles(live)),
+            notices=(*notices, *troubles(live), *notices_of_queues(queues)),
         )
 
     def _ask(self, do: str, lane: str) -> str:
@@ -158,17 +159,22 @@ def host_views(hosts: Iterable[Mapping[str, Any]], *, age_s: float, lease_s: flo
     return [_host(host, max(0.0, host["beat_age_s"] + age_s), lease_s) for host in hosts]
 
 
-def queue_views(depths: Depths | None, paused: frozenset[str]) -> tuple[QueueView, ...]:
-    """Return the queues as screens show them; paused: those that somebody claims nothing of."""
+def queue_views(depths: Depths | None, paused: frozenset[str], hosts: Sequence[dict[str, Any]]) -> tuple[QueueView, ...]:
+    """Return the queues as screens show them.
+
+    paused: those that somebody claims nothing of. hosts: all of them, as ReadStore.hosts has them; none if they are not known.
+    """
     if depths is None:
         return ()
     age_s = depths.age_s or 0.0
+    lanes = lanes_of(hosts)
     return tuple(
         QueueView(
             name=queue.queue,
             ready=max(queue.ready, 10_001) if queue.more else queue.ready,
             oldest_s=None if queue.oldest_s is None else max(0.0, queue.oldest_s + age_s),
             paused=queue.queue in paused,
+            unserved=bool(lanes) and not any(serves(lane, queue.queue) for lane in lanes),
         )
         for queue in depths.queues
     )
@@ -190,7 +196,8 @@ def _host(host: Mapping[str, Any], beat_s: float, lease_s: float) -> HostView:
         instance=str(host["instance"]),
         state="lost" if lost else state,
         beat_s=beat_s,
-        running=int(host["running"]),
+        # What a host that has left told last says nothing of now.
+        running=0 if state == "retired" else int(host["running"]),
         capacity=int(host["capacity"]),
         memory_bytes=int(host["memory_bytes"]),
         version=str(host["version"]),
@@ -216,12 +223,12 @@ def _lanes(live: Sequence[dict[str, Any]], queues: Sequence[QueueView]) -> Itera
             running=round((busy or 0) * subworkers * concurrency / 100),
             subworkers=subworkers,
             serving=int(state.get("serving", 0)),
-            stolen=0,
+            stolen=None,
             buffered=int(state.get("buffered", 0)),
             queued=queued,
             oldest_s=oldest_s,
             rates=(),
-            rate=0.0,
+            rate=None,
             queue_time=Quantiles(),
             run_time=Quantiles(),
             failure_share=None,

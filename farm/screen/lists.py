@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -138,6 +138,12 @@ def chosen_item(pane: Pane, snapshot: Snapshot, view: View) -> Any:
 def find(pane: Pane, key: object, snapshot: Snapshot) -> Any:
     """Return the item of a pane that has a key; None if it is gone."""
     return next((item for item in everything(pane, snapshot) if key_of(item) == key), None)
+
+
+def opened_job(view: View) -> Mapping[str, Any]:
+    """Return what is known of the job whose page is open; nothing while it is being looked up, or if it is not there."""
+    page = view.page
+    return page.job if page is not None and page.job is not None and view.opened and page.job_id == view.opened[-1].key else {}
 
 
 def in_view(snapshot: Snapshot, view: View, height: int) -> Collection[str] | None:

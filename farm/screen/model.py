@@ -68,8 +68,8 @@ class LaneView:
     subworkers: int
     """How many there should be."""
     serving: int
-    stolen: int
-    """Jobs that came from another lane's hands in the last minute, less those that went there."""
+    stolen: int | None
+    """Jobs that came from another lane's hands in the last minute, less those that went there; None: not known."""
     buffered: int
     """Claimed and not started."""
     queued: int | None
@@ -78,8 +78,8 @@ class LaneView:
     """How long the first of these has waited."""
     rates: tuple[float, ...]
     """Jobs ended a second, for each of the last 60 seconds, the newest last."""
-    rate: float
-    """Jobs ended a second, over the last few seconds."""
+    rate: float | None
+    """Jobs ended a second, over the last few seconds; None: not known."""
     queue_time: Quantiles
     run_time: Quantiles
     failure_share: float | None
@@ -197,6 +197,8 @@ class QueueView:
     """From 10,001 on it says only that there are more than 10,000."""
     oldest_s: float | None
     paused: bool = False
+    unserved: bool = False
+    """No lane of a living host takes from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from farm.screen.lists import ORDERS, chosen_item, everything, find, focus, key_of, listed, panes_of, place
+from farm.screen.lists import ORDERS, chosen_item, everything, find, focus, key_of, listed, opened_job, panes_of, place
 from farm.screen.model import FailureView, LaneView, Snapshot, SubworkerView
-from farm.screen.panes.footer import can_drain
+from farm.screen.panes.footer import can_cancel, can_drain, can_retry
 from farm.screen.state import Action, Cursor, Do, JobPage, Opened, Pane, Question, View
 
 FILTER_MAX = 60
@@ -168,14 +168,14 @@ def _steer(view: View, key: str, item: object) -> Pressed:
 
 def _steer_job(view: View, key: str, key_of_page: object) -> Pressed:
     assert isinstance(key_of_page, int), "a job's page is opened by its id"
-    job = view.page.job if view.page is not None and view.page.job_id == key_of_page and view.page.job is not None else {}
+    job = opened_job(view)
     task = str(job.get("task", ""))
     match key:
         case "enter":
             return view, Action(Do.OPEN, job_id=key_of_page)
-        case "x":
+        case "x" if can_cancel(job):
             return _ask_cancel(view, key_of_page, task)
-        case "r":
+        case "r" if can_retry(job):
             return _ask_retry(view, key_of_page, task)
     return view, None
 

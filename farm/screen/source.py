@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from farm.control import Connection, find, running
+from farm.control import HOSTS_MAX, Connection, find, running
 from farm.errors import FarmError
 from farm.headway import printable
 from farm.model import Depths, QueueDepth
@@ -271,12 +271,14 @@ class LiveSource:
     def _look_slowly(self, told: Told, now: float, now_ns: int, subworkers: Sequence[SubworkerView]) -> Slow:
         """Put together what the farm tells and what it means; the order is that of a screen."""
         age_s = now - self._told_at
-        queues = queue_views(_depths(told, age_s), frozenset(told["paused_queues"]))
+        hosts = told["hosts"]
+        # Of very many hosts some are told: one of the others may have a lane for a queue.
+        all_hosts = [] if hosts is None or len(hosts["hosts"]) >= HOSTS_MAX else hosts["hosts"]
+        queues = queue_views(_depths(told, age_s), frozenset(told["paused_queues"]), all_hosts)
         recent = {name: lane.minute.recent(now) for name, lane in self._lanes.items()}
         troubles_of = {name: self._trouble(lane, recent[name], queues, now_ns) for name, lane in self._lanes.items()}
         members = [member for lane in self._lanes.values() for member in lane.members.values()]
         horizon = self._horizon(told, age_s)
-        hosts = told["hosts"]
         return Slow(
             told=told,
             at=now,
@@ -297,7 +299,7 @@ class LiveSource:
             farm=self._minute.recent(now),
             recent=recent,
             troubles=troubles_of,
-            notices=tuple(self._notices(told, troubles_of, subworkers, horizon, age_s)),
+            notices=(*self._notices(told, troubles_of, subworkers, horizon, age_s), *troubles.notices_of_queues(queues)),
         )
 
     def _trouble(self, lane: LaneWatch, recent: Recent, queues: Sequence[QueueView], now_ns: int) -> str:

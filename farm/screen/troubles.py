@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from farm.headway import printable
-from farm.screen.model import JobRun, SubworkerView
+from farm.screen.model import JobRun, QueueView, SubworkerView
 from farm.units import format_duration, format_size
 
 SLOW_S = 2.0
@@ -27,6 +27,9 @@ HORIZON_S = 30.0
 """What has kept the database from cleaning up for so long is told of."""
 HORIZON_S_MIN, HORIZON_JOBS = 2.0, 20_000
 """Sooner, if about so many jobs have ended since: each leaves two or three dead rows. Or if it is a session that does nothing."""
+
+QUEUES_NAMED = 5
+"""Of those that no lane serves."""
 
 HELD = {
     "paused": "paused",
@@ -107,6 +110,15 @@ def notices_of_lanes(troubles: Mapping[str, str]) -> Iterator[str]:
     for lane, trouble in troubles.items():
         if trouble and trouble != HELD["paused"]:
             yield f"lane {lane}: {trouble}"
+
+
+def notices_of_queues(queues: Iterable[QueueView]) -> Iterator[str]:
+    """Say in which queues jobs wait in vain: those that no lane takes from. One sentence, however many they are."""
+    names = [queue.name for queue in queues if queue.unserved and queue.ready]
+    if not names:
+        return
+    more = f" and {len(names) - QUEUES_NAMED:,} more" if len(names) > QUEUES_NAMED else ""
+    yield f"no lane serves the queue{'s' if len(names) > 1 else ''} {', '.join(names[:QUEUES_NAMED])}{more}"
 
 
 def more_than(number: int) -> str:

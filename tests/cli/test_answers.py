@@ -110,3 +110,9 @@ def test_a_doctor_names_the_session_that_keeps_the_database_from_cleaning_up(
     assert finding["level"] == "advice"
     assert f"a transaction of somebody's psql of farm (backend {pid}, idle in transaction) has been in its way for " in finding["text"]
     assert finding["advice"].endswith(f"SELECT pg_terminate_backend({pid})")
+
+
+def test_a_doctor_that_is_asked_for_what_is_no_database_looks_at_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--dsn", "bogus"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "--dsn: expected embedded or a PostgreSQL DSN such as postgresql://user@host/database\n")

@@ -152,7 +152,9 @@ def test_under_the_debugger_it_stops_in_the_function_and_where_it_failed(make_fa
         # So far there was time enough, though the lane has none: nothing limits it here.
         assert "ValueError: no good" in _read_until(ours, b"(Pdb) ")
         os.write(ours, b"quit\n")
-        assert "no good" in _read_until(ours, b"", to_the_end=True)
+        end = _read_until(ours, b"", to_the_end=True)
+        assert "no good" in end
+        assert not [name for name in ("bdb.py", "debugger.py", "runners/python.py") if name in end], "only its own frames are shown"
         assert process.wait(30) == 1
     finally:
         process.kill()
@@ -202,6 +204,14 @@ def test_the_job_cannot_look_into_whoever_has_it_run() -> None:
     script = f"{WITHOUT_FARM}\nimport ctypes\nprint('dumpable', ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
     done = subprocess.run([sys.executable, "-c", script, str(CHORES), "who"], capture_output=True, text=True, timeout=40, check=False)
     assert done.stdout.splitlines()[-1] == "dumpable 0", done.stderr
+
+
+def test_its_peak_is_its_own_and_not_that_of_whoever_has_it_run() -> None:
+    script = f"held = b'x' * 300_000_000\n{WITHOUT_FARM}\nprint('peak', came_to.peak_bytes)"
+    done = subprocess.run([sys.executable, "-c", script, str(CHORES), "who"], capture_output=True, text=True, timeout=40, check=False)
+    word, peak_bytes = done.stdout.splitlines()[-1].split()
+    assert word == "peak", done.stderr
+    assert 0 < int(peak_bytes) < 200_000_000
 
 
 def test_a_signal_without_a_name_and_one_that_prints_on_for_ever(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def snapshot(step: int = 0, *, seed: int = 1, troubled: bool = True, slots: int 
             latency_s=0.0004 + chance.random() * 0.0002,
             horizon=Horizon(holder="pid 4711 (psql of ada, idle in transaction)", age_s=760 + step / 4) if troubled else None,
         ),
-        rate=sum(lane.rate for lane in lanes),
+        rate=sum(lane.rate or 0.0 for lane in lanes),
         queue_time=Quantiles(p50_s=0.0018, p95_s=0.031, p99_s=0.14 + chance.random() / 50),
         run_time=Quantiles(p50_s=0.0012, p95_s=0.0044 + chance.random() / 1000, p99_s=0.0098),
         failure_share=0.0012,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -51,8 +52,8 @@ names = st.lists(texts, max_size=3).map(tuple)
 times = st.datetimes(timezones=st.just(UTC))
 lanes = st.builds(
     LaneView, name=texts, queues=names, capacity=counts, running=counts, subworkers=counts, serving=counts,
-    stolen=st.integers(-10**9, 10**9), buffered=counts, queued=st.none() | counts, oldest_s=maybe,
-    rates=st.lists(seconds, max_size=90).map(tuple), rate=seconds,
+    stolen=st.none() | st.integers(-10**9, 10**9), buffered=counts, queued=st.none() | counts, oldest_s=maybe,
+    rates=st.lists(seconds, max_size=90).map(tuple), rate=maybe,
     queue_time=quantiles, run_time=quantiles, failure_share=st.none() | shares, occupancy=st.none() | shares, paused=st.booleans(),
     held_by=names, trouble=texts,
 )  # fmt: skip
@@ -66,7 +67,7 @@ hosts = st.builds(
     HostView, name=texts, instance=texts, state=texts, beat_s=seconds, running=counts, capacity=counts, memory_bytes=counts, version=texts,
     lanes=names, trouble=texts,
 )  # fmt: skip
-queues = st.builds(QueueView, name=texts, ready=counts, oldest_s=maybe, paused=st.booleans())
+queues = st.builds(QueueView, name=texts, ready=counts, oldest_s=maybe, paused=st.booleans(), unserved=st.booleans())
 flows = st.builds(
     Flow, claim_rate=seconds, claim_size=maybe, claim_time=quantiles, job_rings=shares, result_rings=shares, commit_rate=seconds,
     commit_size=maybe, commit_time=quantiles, backlog=counts, stale=counts, duplicate=counts, retries=counts,
@@ -155,6 +156,27 @@ def test_a_list_that_follows_figures_is_in_view_as_a_whole() -> None:
 def test_the_page_of_a_job_takes_nothing_for_granted(job, at, glyphs) -> None:  # type: ignore[no-untyped-def]
     view = View(opened=(Opened(None, 7, at),), page=JobPage(7, job=job))
     _check(draw(snapshot(), 90, 25, view, glyphs), 90, 25, ascii_only=glyphs.ascii_only)
+
+
+@pytest.mark.parametrize(
+    ("progress", "shown"),
+    [
+        ({"fraction": 0.336667, "text": "step 201"}, "34% step 201"),
+        ({"fraction": None, "text": "at it"}, "at it"),
+        ({"fraction": 1.0}, "100%"),
+    ],
+)
+def test_the_page_of_a_job_says_how_far_it_is(progress: dict[str, object], shown: str) -> None:
+    view = View(opened=(Opened(None, 7),), page=JobPage(7, job={"state": "running", "progress": progress}))
+    rows = [plain(row).rstrip() for row in draw(snapshot(), 90, 25, view, UNICODE)]
+    assert f" progress    {shown}" in rows
+
+
+def test_why_a_subworker_was_replaced_begins_with_what_tells() -> None:
+    seen = snapshot()
+    crashed = replace(seen.subworkers[0], restarts=1, restarted_why="its subworker was killed by SIGSEGV")
+    rows = [plain(row) for row in draw(replace(seen, subworkers=(crashed,)), 120, 40, View(), UNICODE)]
+    assert any("killed by S" in row for row in rows)
 
 
 def test_hostile_text_steers_nothing_at_any_width() -> None:

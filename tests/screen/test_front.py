@@ -127,6 +127,16 @@ def test_the_screen_is_left_and_the_farm_goes_on_logging(start: Start) -> None:
     assert log_path.read_text().endswith(" left: 0 outcomes committed\n"), "the file has all of it"
 
 
+def test_a_drain_from_elsewhere_ends_the_screen_and_says_where_the_log_is(start: Start) -> None:
+    on = start("--tui")
+    on.wait_said(re.escape(OTHER_SCREEN))
+    wait_for(lambda: on.screen != on.pid and not on.echoes, "the screen in front")
+    with connect(on.farm.home) as farm:
+        farm.ask("drain")
+    assert on.wait() == 0
+    on.wait_said(r"what was logged behind the screen stands in .*farm\.log")
+
+
 def test_the_farm_outlives_its_screen_and_its_terminal(start: Start, ledger: Ledger) -> None:
     on = start("--tui")
     on.wait_said(re.escape(OTHER_SCREEN))

@@ -38,7 +38,8 @@ def _job() -> View:
 def _everywhere() -> Snapshot:
     seen = snapshot(8, troubled=False)
     lanes = tuple(
-        replace(lane, rate=0.0, rates=(), run_time=Quantiles(), queue_time=Quantiles(), failure_share=None) for lane in seen.lanes
+        replace(lane, stolen=None, rate=None, rates=(), run_time=Quantiles(), queue_time=Quantiles(), failure_share=None)
+        for lane in seen.lanes
     )
     return replace(seen, lanes=lanes, subworkers=(), instance="", host="")
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from farm.errors import FarmError
-from farm.screen.hosts import HostsSource
+from farm.model import Depths, QueueDepth
+from farm.screen.hosts import HostsSource, host_views, queue_views
 from farm.screen.model import FarmState
 from farm.store.hosts import HostStore
 from farm.store.session import Session
@@ -50,6 +51,7 @@ def test_hosts_lanes_and_queues_are_what_the_database_says(dsn: str, server: Ser
         mail, rest = snapshot.lanes
         assert (mail.name, mail.capacity, mail.running, mail.serving, mail.subworkers, mail.buffered) == ("mail", 8, 4, 1, 2, 3)
         assert (mail.queued, rest.queued, rest.paused) == (3, 3, True)
+        assert (mail.rate, mail.stolen) == (None, None), "no heartbeat tells"
         assert mail.oldest_s is not None
         assert [(queue.name, queue.ready, queue.paused) for queue in snapshot.queues] == [("mail", 3, True)]
         assert any("no memory" in notice for notice in snapshot.notices)
@@ -60,9 +62,37 @@ def test_hosts_lanes_and_queues_are_what_the_database_says(dsn: str, server: Ser
             source.pause("two")
         with pytest.raises(FarmError, match=r"farm drain --host"):
             source.drain()
+        store.retire(one, None)
+        source._look_at = 0.0
+        left = source.look()
+        assert (left.state, left.notices[0]) == (FarmState.LOST, "no host is live: `farm start CONFIG` makes one")
     server.stop("immediate")
     source._look_at = 0.0
     away = source.look()
     assert (away.state, away.database.away_s) == (FarmState.AWAY, 0.0)
     assert [host.instance for host in away.hosts] == ["one", "two"], "it shows what was last known"
     source.close()
+
+
+def test_a_queue_that_no_lane_of_a_living_host_takes_from_is_told_apart() -> None:
+    depths = Depths((QueueDepth("mail", 3, False, 1.0), QueueDepth("bills", 3, False, 1.0)), 0.0, 0.0)
+    mail, rest = ({"id": 1, "state": "live", "lanes": {name: LANES[name]}} for name in ("mail", "rest"))
+
+    def unserved(*hosts: dict[str, object]) -> list[str]:
+        return [queue.name for queue in queue_views(depths, frozenset(), hosts) if queue.unserved]
+
+    assert unserved(mail) == ["bills"]
+    assert unserved(mail, {**rest, "state": "retired"}) == ["bills"]
+    assert unserved(mail, rest) == [], "the rest is any queue"
+    assert unserved() == [], "nobody knows"
+
+
+def test_a_host_that_has_left_runs_nothing() -> None:
+    told = {
+        "id": 1, "name": "a", "instance": "one", "state": "live", "beat_age_s": 0.5, "running": 3, "capacity": 9, "memory_bytes": 1,
+        "version": "1", "lanes": {}, "paused_queues": [],
+    }  # fmt: skip
+    views = host_views([told, {**told, "state": "retired"}, {**told, "beat_age_s": 60.0}], age_s=0.0, lease_s=10.0)
+    assert [(host.state, host.running) for host in views] == [("live", 3), ("retired", 0), ("lost", 3)], (
+        "one that is lost may run them still"
+    )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from farm.screen.glyphs import UNICODE
 from farm.screen.lists import chosen_item, focus, listed
 from farm.screen.model import Snapshot
 from farm.screen.panes.footer import keys_now
 from farm.screen.press import press
-from farm.screen.state import Action, Do, Opened, Pane, View
+from farm.screen.state import Action, Do, JobPage, Opened, Pane, View
 from tests.screen.lively import snapshot
 
 SEEN = snapshot(8)
@@ -125,3 +127,15 @@ def test_the_footer_names_only_keys_that_do_something() -> None:
             moved = word == "scroll" and isinstance(view.opened[-1:], tuple)
             assert (after, action) != (view, None) or moved, (keys, key)
     assert "p" not in [key for key, _, _ in keys_now(SEEN, _press("tab")[0], UNICODE)]
+
+
+@pytest.mark.parametrize(
+    ("state", "offered"),
+    [("", set()), ("ready", {"x"}), ("running", {"x"}), ("retrying", {"x"}), ("succeeded", set()), ("failed", {"r"}), ("cancelled", {"r"})],
+)
+def test_a_job_that_has_ended_is_not_cancelled_and_only_one_without_success_is_tried_again(state: str, offered: set[str]) -> None:
+    view = View(opened=(Opened(None, 7),), page=JobPage(7, job={"state": state} if state else None))
+    assert {"x", "r"}.intersection(key for key, _, _ in keys_now(SEEN, view, UNICODE)) == offered
+    assert {key for key in ("x", "r") if _press(key, view=view)[0].question is not None} == offered
+    other = replace(view, page=JobPage(8, job={"state": "running"}))
+    assert _press("x", view=other)[0].question is None, "that is another job"

@@ -55,7 +55,7 @@ class Looking:
         def once() -> Any:
             self.last = self.source.look(self.seen)
             assert self.last.rate >= 0.0
-            assert all(lane.rate >= 0.0 and all(second >= 0.0 for second in lane.rates) for lane in self.last.lanes)
+            assert all((lane.rate or 0.0) >= 0.0 and all(second >= 0.0 for second in lane.rates) for lane in self.last.lanes)
             return look(self.last)
 
         return wait_for(once, what)

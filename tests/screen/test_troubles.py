@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from farm.screen.model import JobRun, SubworkerView
-from farm.screen.troubles import Slots, eaters, horizon_hurts, horizon_notice, starved, trouble_of
+from farm.screen.model import JobRun, QueueView, SubworkerView
+from farm.screen.troubles import Slots, eaters, horizon_hurts, horizon_notice, notices_of_queues, starved, trouble_of
 
 
 def runs(*seconds: float, task: str = "reports:slow") -> list[JobRun]:
@@ -85,3 +85,12 @@ def test_the_horizon_in_words() -> None:
         told
         == "a transaction of psql of ada (backend 7, idle in transaction) keeps all that was done in the last 1m 5s from being cleaned up"
     )
+
+
+def test_queues_in_which_jobs_wait_in_vain_are_named_in_one_sentence() -> None:
+    def queue(name: str, ready: int = 3, *, unserved: bool = True) -> QueueView:
+        return QueueView(name=name, ready=ready, oldest_s=1.0, unserved=unserved)
+
+    assert list(notices_of_queues([queue("mail", unserved=False), queue("emptied", 0)])) == []
+    assert list(notices_of_queues([queue("mail", unserved=False), queue("bills")])) == ["no lane serves the queue bills"]
+    assert list(notices_of_queues([queue(name) for name in "abcdefg"])) == ["no lane serves the queues a, b, c, d, e and 2 more"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
+from farm.model import State
 from farm.screen.columns import filled
 from farm.screen.glyphs import Glyphs
-from farm.screen.lists import chosen_item, find, focus, is_everywhere
+from farm.screen.lists import chosen_item, find, focus, is_everywhere, opened_job
 from farm.screen.model import FailureView, FarmState, HostView, LaneView, Snapshot, SubworkerView
 from farm.screen.state import Pane, View
 from farm.screen.styles import Row, Span
@@ -38,6 +41,7 @@ HELP = (
     ("", ""),
 )
 MOVING_WIDTH = 20
+ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
 def draw_footer(snapshot: Snapshot, width: int, view: View, glyphs: Glyphs) -> Row:
@@ -98,6 +102,16 @@ def can_drain(snapshot: Snapshot) -> bool:
     return not is_everywhere(snapshot) and snapshot.state in (FarmState.STARTING, FarmState.RUNNING, FarmState.AWAY)
 
 
+def can_cancel(job: Mapping[str, Any]) -> bool:
+    """Tell whether a job, as `Source.job` returns it, has not ended yet."""
+    return bool(job) and job.get("state") not in ENDED
+
+
+def can_retry(job: Mapping[str, Any]) -> bool:
+    """Tell whether a job, as `Source.job` returns it, has ended without success."""
+    return job.get("state") in (State.FAILED, State.CANCELLED)
+
+
 def draw_help(glyphs: Glyphs, width: int) -> list[Row]:
     """Return all keys and signs, explained."""
     rows: list[Row] = []
@@ -125,7 +139,12 @@ def _page_keys(snapshot: Snapshot, view: View, glyphs: Glyphs) -> list[Key]:
     opened = view.opened[-1]
     keys: list[Key] = [(glyphs.up_down, "scroll", 50), ("escape", "back", 90)]
     if opened.kind is None:
-        keys += [("enter", "look again", 70), ("x", "cancel", 75), ("r", "retry", 74)]
+        keys.append(("enter", "look again", 70))
+        job = opened_job(view)
+        if can_cancel(job):
+            keys.append(("x", "cancel", 75))
+        if can_retry(job):
+            keys.append(("r", "retry", 74))
     else:
         item = find(opened.kind, opened.key, snapshot)
         if isinstance(item, SubworkerView) and item.jobs:

@@ -60,8 +60,18 @@ HOSTS: tuple[Column[HostView], ...] = (
 
 
 def _queue(queue: QueueView, size: int, glyphs: Glyphs) -> Cell:
-    mark = (glyphs.held, "warning") if queue.paused else (glyphs.good, "good") if queue.ready else (glyphs.idle, "dim")
+    if queue.paused:
+        mark = (glyphs.held, "warning")
+    elif queue.ready:
+        mark = (glyphs.warning, "warning") if queue.unserved else (glyphs.good, "good")
+    else:
+        mark = (glyphs.idle, "dim")
     return marked(mark, queue.name, size, glyphs)
+
+
+def _queue_state(queue: QueueView, size: int, glyphs: Glyphs) -> Cell:
+    """Say why nothing is taken from it."""
+    return ("paused" if queue.paused else "no lane" if queue.unserved else "", "warning")
 
 
 QUEUES: tuple[Column[QueueView], ...] = (
@@ -70,5 +80,5 @@ QUEUES: tuple[Column[QueueView], ...] = (
         name="READY", width=COUNT_WIDTH, keep=95, right=True, cell=lambda one, size, glyphs: count_cell(depth_text(one.ready), one.ready)
     ),
     Column(name="OLDEST", width=6, keep=90, right=True, cell=lambda one, size, glyphs: time_cell(one.oldest_s)),
-    Column(name="STATE", width=6, keep=80, cell=lambda one, size, glyphs: ("paused" if one.paused else "", "warning")),
+    Column(name="STATE", width=7, keep=80, cell=_queue_state),
 )

@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from farm.screen.amounts import share_text
 from farm.screen.columns import filled
 from farm.screen.glyphs import Glyphs
 from farm.screen.panes.listing import title_row
@@ -129,6 +130,10 @@ def _text(name: str, value: object, job: Mapping[str, Any], glyphs: Glyphs) -> s
         return clean(f"{value} of {job['max_attempts']}", ascii_only=glyphs.ascii_only)
     if name == "memory_bytes" and isinstance(value, int):
         return format_size(value)
+    if name == "progress" and isinstance(value, Mapping):
+        fraction, said = value.get("fraction"), value.get("text")
+        share = share_text(fraction) if isinstance(fraction, int | float) and 0 <= fraction <= 1 else ""
+        return clean(" ".join(part for part in (share.strip(), str(said or "")) if part), ascii_only=glyphs.ascii_only)
     if isinstance(value, Mapping):
         parts = (f"{key} {part}" for key, part in value.items() if part is not None)
         return clean(", ".join(parts), ascii_only=glyphs.ascii_only)

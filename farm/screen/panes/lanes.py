@@ -6,7 +6,7 @@ from farm.screen.amounts import COUNT_WIDTH, RATE_WIDTH, depth_text, rate_text, 
 from farm.screen.columns import Cell, Column
 from farm.screen.glyphs import Glyphs
 from farm.screen.model import LaneView
-from farm.screen.panes.marks import bar, count_cell, failure_cell, marked, time_cell
+from farm.screen.panes.marks import bar, count_cell, failure_cell, marked, none_cell, time_cell
 from farm.screen.styles import Span
 from farm.screen.text import clean
 
@@ -49,6 +49,8 @@ def _busy(lane: LaneView, size: int, glyphs: Glyphs) -> Cell:
 
 
 def _stolen(lane: LaneView, size: int, glyphs: Glyphs) -> Cell:
+    if lane.stolen is None:
+        return none_cell()
     return (f"{lane.stolen:+,}", "") if lane.stolen else ("0", "dim")
 
 
@@ -57,11 +59,11 @@ def _queued(lane: LaneView, size: int, glyphs: Glyphs) -> Cell:
 
 
 def _spark(lane: LaneView, size: int, glyphs: Glyphs) -> Cell:
-    return [(glyphs.spark(lane.rates, MINUTE, size), "good" if lane.rate > 0 else "dim")]
+    return [(glyphs.spark(lane.rates, MINUTE, size), "good" if lane.rate else "dim")]
 
 
 def _rate(lane: LaneView, size: int, glyphs: Glyphs) -> Cell:
-    return (rate_text(lane.rate), "bold" if lane.rate > 0 else "dim")
+    return (rate_text(lane.rate), "bold" if lane.rate else "dim")
 
 
 def _occupancy(lane: LaneView, size: int, glyphs: Glyphs) -> Cell:

@@ -55,7 +55,8 @@ def lane_page(lane: LaneView, snapshot: Snapshot, width: int, glyphs: Glyphs) ->
     rows += labelled("capacity", [*bar(share, BAR_WIDTH, glyphs, capacity_style(lane)), busy], width, glyphs)
     rows += labelled("subworkers", f"{lane.serving:,} of {lane.subworkers:,} serve", width, glyphs)
     rows += labelled("waiting", f"{depth_text(lane.queued)} queued, the oldest for {time_text(lane.oldest_s)}", width, glyphs)
-    rows += labelled("in hand", f"{lane.buffered:,} claimed and not started, {lane.stolen:+,} from other lanes in a minute", width, glyphs)
+    stolen = "" if lane.stolen is None else f", {lane.stolen:+,} from other lanes in a minute"
+    rows += labelled("in hand", f"{lane.buffered:,} claimed and not started{stolen}", width, glyphs)
     rows += labelled("run time", quantiles_text(lane.run_time), width, glyphs)
     rows += labelled("queue time", quantiles_text(lane.queue_time), width, glyphs)
     rate = f"{rate_text(lane.rate)} jobs a second, {share_text(lane.failure_share)} of a minute's failed"

@@ -94,6 +94,11 @@ def _restarts(restarts: int, size: int, glyphs: Glyphs) -> Cell:
     return (f"{restarts:,}", "warning" if restarts else "dim")
 
 
+def _why(why: str, size: int, glyphs: Glyphs) -> Cell:
+    """Begin with what tells: whose end it was says the row."""
+    return foreign(why.removeprefix("its subworker ").removeprefix("was "), glyphs, "dim")
+
+
 COLUMNS: tuple[Column[SubworkerView], ...] = (
     Column(name="POST", width=7, most=14, keep=100, of=lambda one: (one.state, bool(one.jobs), one.name), cell=_name),
     Column(name="PID", width=7, keep=40, right=True, of=attrgetter("pid"), cell=lambda pid, size, glyphs: (str(pid), "dim")),
@@ -132,6 +137,6 @@ COLUMNS: tuple[Column[SubworkerView], ...] = (
         grow=2,
         keep=55,
         of=attrgetter("restarted_why"),
-        cell=lambda why, size, glyphs: foreign(why, glyphs, "dim"),
+        cell=_why,
     ),
 )

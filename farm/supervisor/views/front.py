@@ -96,7 +96,7 @@ class Front:
                 os.kill(pid, signal.SIGCONT)
             status = _wait(pid)
             self._put_right(killed=status is None or os.WIFSIGNALED(status))
-            log.info("the log since the start stands in %s", self._log_path)
+            log.info("what was logged behind the screen stands in %s", self._log_path)
 
     def _spawn(self) -> None:
         theirs, ours = os.pipe2(os.O_CLOEXEC)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from farm.control import HOSTS_MAX
 from farm.errors import FarmError
 from farm.headway import printable
 from farm.shm.frames import task_of
@@ -30,8 +31,6 @@ from farm.supervisor.views.lookout import Lookout
 TASKS_MAX = 200
 """Jobs that are named in one answer: a screen has fewer lines."""
 TASK_CHARS_MAX = 200
-HOSTS_MAX = 100
-"""Hosts that are told of: an answer has at most a megabyte."""
 
 Answer = dict[str, Any]
 
