@@ -57,7 +57,7 @@ class Vitals:
             failing_since=failing_ns / 1e9 if failing_ns else None,
             failures=commits.counts.failures,
             claims_fail=self._claims_fail(),
-            backlog=self._desk.uncommitted + sum(generation.unsettled for generation in self._crew.generations),
+            backlog=self._desk.uncommitted + sum(generation.unsettled for generation in self._crew.astir),
             settled=self._supervisor.settled + self._desk.settled,
             lanes=[self._lane(lane) for lane in self._crew.lanes],
         )
@@ -71,12 +71,14 @@ class Vitals:
         return self._commits
 
     def _lane(self, lane: Lane) -> LaneFacts:
+        # Who is at rest serves and has all its slots free: no need to look at each.
+        astir, free = lane.astir, lane.slots_at_rest
         return LaneFacts(
             name=lane.name,
             held=bool(lane.held_by),
-            serving=sum(generation.phase is Phase.SERVING and not generation.leaving for generation in lane.generations),
-            free=sum(generation.still for generation in lane.generations),
-            idle=sum(generation.still for generation in lane.generations if not generation.occupied),
+            serving=max(0, len(lane.generations) - len(astir)) + sum(generation.phase is Phase.SERVING and not generation.leaving for generation in astir),
+            free=free + sum(generation.still for generation in astir),
+            idle=free + sum(generation.still for generation in astir if not generation.occupied),
             buffered=max(0, lane.buffered),
             alone=len(lane.loners),
             started=lane.started,

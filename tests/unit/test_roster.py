@@ -48,7 +48,9 @@ def _check(lane: Lane) -> None:
     assert lane.spare == sum(one.spare for one in everybody)
     assert lane.buffered == lane.waiting + sum(one.unstarted for one in everybody)
     assert {one for one in everybody if not one.at_rest} == set(lane.astir)
-    assert not any(one.handed for one in everybody if one.at_rest)
+    at_rest = [one for one in everybody if one.at_rest]
+    assert lane.slots_at_rest == sum(one.still for one in at_rest)
+    assert not any(one.handed or one.occupied or one.unsettled or any(one.ring_fills()) for one in at_rest)
 
 
 @pytest.mark.parametrize("jobs", [1, 3, 6, 20])

@@ -23,7 +23,7 @@ def lane() -> Lane:
 def vitals_of(lane: Lane, **changes: Any) -> Vitals:
     farm = {
         "supervisor": SimpleNamespace(turned_at=1.0, served=True, draining=False, settled=7),
-        "crew": SimpleNamespace(generations=[], lanes=[lane]),
+        "crew": SimpleNamespace(astir=(), lanes=[lane]),
         "desk": SimpleNamespace(uncommitted=0, settled=0),
         "figures": SimpleNamespace(beats=SimpleNamespace(away_since=None)),
         "mainstays": SimpleNamespace(commits=lambda: NO_COMMITS),

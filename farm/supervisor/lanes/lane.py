@@ -100,6 +100,11 @@ class Lane:
         return self._roster.standing.astir
 
     @property
+    def slots_at_rest(self) -> int:
+        """The slots of those that are not astir."""
+        return self._roster.standing.slots
+
+    @property
     def started(self) -> int:
         """Jobs that its subworkers have started, in all."""
         standing = self._roster.standing

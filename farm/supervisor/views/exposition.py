@@ -107,6 +107,7 @@ class Exposition:
         self._text = Text()
         self._resident = Resident()
         self._told: dict[Pair, _Told] = {}
+        self._restarts: tuple[tuple[str, ...], Mapping[tuple[str, Reason], int], list[bytes]] = (), {}, []
         self._taken_s = 0.0
 
     def page(self, facts: Facts, standing: Standing) -> bytes:
@@ -165,7 +166,7 @@ class Exposition:
         lanes = [posts.lane for posts in posts_of_all]
         names = tuple((lane.name,) for lane in lanes)
         self._column(lines, of.CAPACITY, names, [lane.slots for lane in lanes])
-        self._column(lines, of.BUSY, names, [sum(generation.occupied for generation in lane.generations) for lane in lanes])
+        self._column(lines, of.BUSY, names, [sum(generation.occupied for generation in lane.astir) for lane in lanes])
         self._column(lines, of.BUFFERED, names, [max(0, lane.buffered) for lane in lanes])
         held = [(lane, reason) for lane in lanes for reason in (PAUSED, SHORT_OF_MEMORY)]
         rows = tuple((lane.name, reason) for lane, reason in held)
@@ -182,7 +183,8 @@ class Exposition:
         self._add_rings(lines, lanes)
 
     def _add_rings(self, lines: Lines, lanes: Sequence[Lane]) -> None:
-        fills = [[generation.ring_fills() for generation in lane.generations] for lane in lanes]
+        # Those of whom nothing is expected are empty.
+        fills = [[generation.ring_fills() for generation in lane.astir] for lane in lanes]
         fullest = [max((fill[ring] for fill in of_lane), default=0.0) for of_lane in fills for ring in (0, 1)]
         self._column(lines, of.RING_FILL, tuple((lane.name, ring) for lane in lanes for ring in ("job", "result")), fullest)
 
@@ -204,10 +206,7 @@ class Exposition:
         self._one(lines, of.FAILING, max(0, time.monotonic_ns() - since_ns) / 1e9 if since_ns else 0.0)
 
     def _add_processes(self, lines: Lines) -> None:
-        restarts = self._figures.restarts.by_lane
-        for posts in self._crew.posts:
-            counts = [restarts.get((posts.lane.name, reason), 0) for reason in Reason]
-            lines.setdefault(of.RESTARTS, []).append(self._text.lines(of.RESTARTS, (posts.lane.name,), REASONS, counts))
+        self._add_restarts(lines)
         held = [(posts.lane.name, *one) for posts in self._crew.posts for one in _held(posts)][:SUBWORKERS_MAX]
         names = tuple((lane, name) for lane, name, _generation in held)
         generations = [generation for _lane, _name, generation in held]
@@ -220,6 +219,16 @@ class Exposition:
                 self._one(lines, of.PROCESS_CPU, used_s, process)
         for thread, failures in self._thread_failures().items():
             self._one(lines, of.THREAD_FAILURES, failures, thread)
+
+    def _add_restarts(self, lines: Lines) -> None:
+        names, by_lane = tuple(posts.lane.name for posts in self._crew.posts), self._figures.restarts.by_lane
+        # It is replaced as a whole when anything changes.
+        if self._restarts[:2] != (names, by_lane):
+            told = [
+                self._text.lines(of.RESTARTS, (name,), REASONS, [by_lane.get((name, reason), 0) for reason in Reason]) for name in names
+            ]
+            self._restarts = names, by_lane, told
+        lines[of.RESTARTS] = self._restarts[2]
 
     def _add_database(self, lines: Lines) -> None:
         beats, upkeep = self._figures.beats, self._figures.upkeep
