@@ -10,8 +10,9 @@ TIME_BOUNDS_S = tuple(float(f"{digits}e{power}") for power in range(-4, 2) for d
 """From a tenth of a millisecond to 70 s, six a decade."""
 SIZE_BOUNDS = (*(float(digit * 10**power) for power in range(4) for digit in (1, 2, 5)), 10_000.0)
 """Of batches of jobs."""
-JOB_BOUNDS_S = tuple(2**power / 1e6 for power in (8, 10, *range(12, 21), 22, 24, 26, 28, 31))
-"""Of jobs: powers of two in microseconds, since that is how their times are counted (shm/tallies.py), from 0.26 ms to 36 minutes."""
+JOB_BOUNDS_S = tuple(2**power / 1e6 for power in (9, 11, *range(13, 20), 21, 23, 25, 28, 31))
+"""Of jobs: powers of two in microseconds, since that is how their times are counted (shm/tallies.py), from half a millisecond to 36
+minutes. No more than that: each is two lines of every task in every lane."""
 
 
 class Spread:

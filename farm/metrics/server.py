@@ -11,9 +11,11 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from farm.errors import FarmError
@@ -28,6 +30,8 @@ READ_S = 10.0
 TICK_S_MAX = 5.0
 REST_FACTOR, REST_S_MAX = 9.0, 0.25
 """After a page none is made for so many times as long as it took: whoever asks without a pause gets a tenth of the time."""
+PARTS_MAX = 1024
+"""Linux takes no more in one call."""
 FULL_S = 0.1
 """Where no more descriptors are to be had, so long nobody is taken in."""
 _CHUNK_BYTES = 1 << 16
@@ -40,7 +44,8 @@ class Answer(NamedTuple):
     """What a page is answered with."""
 
     status: int
-    body: bytes
+    body: Sequence[bytes]
+    """In parts: a page of a megabyte is not to be put together first."""
     content_type: str = "text/plain; charset=utf-8"
 
 
@@ -62,7 +67,7 @@ class _Client:
     socket: socket.socket
     until: float
     asked: bytearray = field(default_factory=bytearray)
-    answer: list[memoryview] | None = None
+    answer: deque[bytes | memoryview] | None = None
     """What of it is to be sent yet."""
 
 
@@ -167,34 +172,33 @@ class Server:
             self._selector.modify(client.socket, selectors.EVENT_WRITE)
             self._send(client, answer)
 
-    def _send(self, client: _Client, answer: list[memoryview]) -> None:
+    def _send(self, client: _Client, answer: deque[bytes | memoryview]) -> None:
         client.answer = answer
-        sent = client.socket.sendmsg(answer)
+        sent = client.socket.sendmsg(list(islice(answer, PARTS_MAX)))
         while answer and sent >= len(answer[0]):
-            sent -= len(answer.pop(0))
+            sent -= len(answer.popleft())
         if answer:
-            answer[0] = answer[0][sent:]
+            answer[0] = memoryview(answer[0])[sent:]
             return
         with suppress(OSError):
             client.socket.shutdown(socket.SHUT_WR)
         self._drop(client)
 
-    def _answer(self, asked: bytes) -> list[memoryview]:
+    def _answer(self, asked: bytes) -> deque[bytes | memoryview]:
         method, path = _request(asked)
         if method not in ("GET", "HEAD"):
-            answer = Answer(400, b"not a request\n") if not method else Answer(405, b"only GET and HEAD\n")
+            answer = Answer(400, [b"not a request\n"]) if not method else Answer(405, [b"only GET and HEAD\n"])
         elif (page := self._pages.get(path)) is None:
-            answer = Answer(404, f"there are {', '.join(self._pages)}\n".encode())
+            answer = Answer(404, [f"there are {', '.join(self._pages)}\n".encode()])
         else:
             answer = self._made(page)
         head = (
             f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}\r\nContent-Type: {answer.content_type}\r\n"
-            f"Content-Length: {len(answer.body)}\r\nCache-Control: no-store\r\nConnection: close\r\n"
+            f"Content-Length: {sum(map(len, answer.body))}\r\nCache-Control: no-store\r\nConnection: close\r\n"
         )
         if answer.status == 405:
             head += "Allow: GET, HEAD\r\n"
-        # Apart: a page may have a megabyte, of which no copy is wanted.
-        return [memoryview(f"{head}\r\n".encode()), *([memoryview(answer.body)] if method != "HEAD" else ())]
+        return deque([f"{head}\r\n".encode(), *(answer.body if method != "HEAD" else ())])
 
     def _made(self, page: Page) -> Answer:
         time.sleep(max(0.0, self._rest_until - time.monotonic()))
@@ -203,7 +207,7 @@ class Server:
             return page()
         except Exception:
             log.exception("a page of the metrics server could not be made")
-            return Answer(500, b"the log says why this page could not be made\n")
+            return Answer(500, [b"the log says why this page could not be made\n"])
         finally:
             now = time.monotonic()
             self._rest_until = now + min(REST_FACTOR * (now - begun), REST_S_MAX)

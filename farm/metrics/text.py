@@ -54,13 +54,13 @@ class Text:
             self._columns[family.name] = rows, form
         return form % tuple(map(number, values))
 
-    def page(self, lines: Lines) -> bytes:
-        """Put lines together, those of each family under its head; a family without any is left out."""
+    def page(self, lines: Lines) -> list[bytes]:
+        """Put lines in order, those of each family under its head; a family without any is left out. Together they are the page."""
         parts: list[bytes] = []
         for family, head in self._heads.items():
             if own := lines.get(family):
                 parts += (head, *own)
-        return b"".join(parts)
+        return parts
 
     def _form(self, family: Family, labels: Labels, make: Callable[[Family, Labels], bytes]) -> bytes:
         key = family.name, labels

@@ -55,43 +55,48 @@ def exchanged(total: Brief, before: Brief, now: Brief) -> Brief:
 class RowReader:
     """Reads one row, again and again. One thread only."""
 
-    __slots__ = ("_queue", "_row", "_run", "_table")
+    __slots__ = ("_ended", "_queue", "_run", "_sums", "_table")
 
     def __init__(self, table: TallyTable, row: int) -> None:
-        self._table, self._row = table, row
-        self._run, self._queue = _Buckets(), _Buckets()
+        ended_at, sums_at, run_at, queue_at = table.places(row)
+        self._table = table
+        self._ended, self._sums = slice(ended_at, ended_at + KINDS), slice(sums_at, sums_at + 2)
+        self._run, self._queue = _Buckets(run_at), _Buckets(queue_at)
 
     def read(self) -> Brief | None:
         """Return what stands in it; None if that cannot be: a job has scribbled over it."""
-        words, (ended_at, sums_at, run_at, queue_at) = self._table.words, self._table.places(self._row)
+        words = self._table.words
         # Before the buckets: what is counted meanwhile is in them first.
-        ended = words[ended_at : ended_at + KINDS].tolist()
-        run = self._run.read(words, run_at, sum(ended) - ended[0])
-        queue = self._queue.read(words, queue_at, ended[0])
-        brief = (*ended, *words[sums_at : sums_at + 2].tolist(), *run, *queue)
-        return brief if max(brief) <= WORD_MAX else None
+        ended = words[self._ended].tolist()
+        sums = words[self._sums].tolist()
+        run = self._run.read(words, sum(ended) - ended[0])
+        queue = self._queue.read(words, ended[0])
+        return (*ended, *sums, *run, *queue) if max(*ended, *sums, run[-1], queue[-1]) <= WORD_MAX else None
 
 
 class _Buckets:
     """One of the two histograms of a row, of which those buckets are read that had anything when last all of them were."""
 
-    __slots__ = ("_choose", "_first", "_stop")
+    __slots__ = ("_at", "_choose", "_part")
 
-    def __init__(self) -> None:
+    def __init__(self, at: int) -> None:
+        """at: where its first bucket is."""
+        self._at = at
         self._note(0, 0)
 
-    def read(self, words: memoryview, at: int, least: int) -> tuple[int, ...]:
+    def read(self, words: memoryview, least: int) -> tuple[int, ...]:
         """Return how many lie below each bound, and how many there are. least: so many there are at least."""
-        upto = list(accumulate(words[at + self._first : at + self._stop].tolist(), initial=0))
+        upto = list(accumulate(words[self._part].tolist(), initial=0))
         if upto[-1] < least:
-            counts = words[at : at + BUCKETS].tolist()
+            counts = words[self._at : self._at + BUCKETS].tolist()
             used = [bucket for bucket, count in enumerate(counts) if count] or [0]
-            self._note(max(0, used[0] - MARGIN), min(used[-1] + 1 + MARGIN, BUCKETS))
-            upto = list(accumulate(counts[self._first : self._stop], initial=0))
+            first, stop = max(0, used[0] - MARGIN), min(used[-1] + 1 + MARGIN, BUCKETS)
+            self._note(first, stop)
+            upto = list(accumulate(counts[first:stop], initial=0))
         return self._choose(upto)
 
     def _note(self, first: int, stop: int) -> None:
-        self._first, self._stop = first, stop
+        self._part = slice(self._at + first, self._at + stop)
         self._choose = _choice(first, stop)
 
 

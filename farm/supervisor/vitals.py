@@ -76,7 +76,8 @@ class Vitals:
         return LaneFacts(
             name=lane.name,
             held=bool(lane.held_by),
-            serving=max(0, len(lane.generations) - len(astir)) + sum(generation.phase is Phase.SERVING and not generation.leaving for generation in astir),
+            serving=max(0, len(lane.generations) - len(astir))
+            + sum(generation.phase is Phase.SERVING and not generation.leaving for generation in astir),
             free=free + sum(generation.still for generation in astir),
             idle=free + sum(generation.still for generation in astir if not generation.occupied),
             buffered=max(0, lane.buffered),

@@ -24,7 +24,7 @@ def wrong() -> Answer:
     raise ValueError("so it is")
 
 
-PAGES = {"/small": lambda: Answer(200, b"here\n"), "/big": lambda: Answer(200, BIG), "/wrong": wrong}
+PAGES = {"/small": lambda: Answer(200, [b"here\n"]), "/big": lambda: Answer(200, [BIG[:1000], b"", BIG[1000:]]), "/wrong": wrong}
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_whoever_asks_without_a_pause_gets_a_share_of_the_time() -> None:
         begun = time.monotonic()
         time.sleep(0.01)
         spans.append((begun, time.monotonic()))
-        return Answer(200, b"")
+        return Answer(200, [])
 
     server = Server("127.0.0.1", 0, pages={"/slow": slow}, tick=lambda: None)
     server.start()

@@ -18,7 +18,7 @@ from farm.metrics.server import Answer, Server
 @pytest.fixture
 def other() -> Iterator[Server]:
     """A farm that is called `other`, as far as its page says."""
-    page = Answer(200, b'# TYPE farm_info gauge\nfarm_info{farm="other",version="1"} 1\n')
+    page = Answer(200, [b'# TYPE farm_info gauge\nfarm_info{farm="other",version="1"} 1\n'])
     made = Server("127.0.0.1", 0, pages={"/metrics": lambda: page}, tick=lambda: None)
     made.start()
     yield made

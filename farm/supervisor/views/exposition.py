@@ -110,8 +110,8 @@ class Exposition:
         self._restarts: tuple[tuple[str, ...], Mapping[tuple[str, Reason], int], list[bytes]] = (), {}, []
         self._taken_s = 0.0
 
-    def page(self, facts: Facts, standing: Standing) -> bytes:
-        """Return the page as of now."""
+    def page(self, facts: Facts, standing: Standing) -> list[bytes]:
+        """Return the page as of now, in parts."""
         begun = time.perf_counter()
         lines: Lines = {}
         self._add_jobs(lines)

@@ -21,13 +21,13 @@ class Monitor:
         pages = {"/metrics": self._metrics, "/healthz": self._healthz, "/readyz": self._readyz}
         self._health = Health()
         self._facts: Callable[[], Facts] | None = None
-        self._page: Callable[[Facts, Standing], bytes] | None = None
+        self._page: Callable[[Facts, Standing], Sequence[bytes]] | None = None
         self._server = Server(options.host, options.port, pages=pages, tick=self._look)
         self.url = self._server.url
         """Where it is reached."""
         self._server.start()
 
-    def watch(self, facts: Callable[[], Facts], page: Callable[[Facts, Standing], bytes]) -> None:
+    def watch(self, facts: Callable[[], Facts], page: Callable[[Facts, Standing], Sequence[bytes]]) -> None:
         """Tell of this farm from now on; both are called in the thread of the server. page: makes that of /metrics."""
         self._page, self._facts = page, facts
 
@@ -76,4 +76,4 @@ def open_monitor(options: Metrics | None, stack: ExitStack) -> Monitor | None:
 
 
 def _told(status: int, lines: Sequence[str]) -> Answer:
-    return Answer(status, "".join(f"{line}\n" for line in lines).encode())
+    return Answer(status, ["".join(f"{line}\n" for line in lines).encode()])
