@@ -139,6 +139,13 @@ def format_size(size_bytes: float) -> str:
     return f"{size:,.3g} TB" if size < 999.5 else f"{size:,.0f} TB"
 
 
+def written_size(size_bytes: int) -> str:
+    """Show a size exactly, as parse_size() reads it, in the unit that takes the smallest number: `16MiB`, `512MB`."""
+    whole = [(size_bytes // unit, name) for name, unit in _BYTES.items() if size_bytes % unit == 0]
+    number, name = min(whole, key=lambda one: one[0])
+    return f"{number}{name}"
+
+
 def format_memory_class(size_bytes: int | None) -> str | None:
     """Show what a job has declared in the units that it is counted in: `512 MB`, `2 GiB`; None for nothing."""
     if size_bytes is None or size_bytes % (1 << 20):

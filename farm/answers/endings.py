@@ -70,6 +70,9 @@ def of_failed(facts: Facts, job: Mapping[str, Any]) -> Reason:
     else:
         ended = ATTEMPT.get(str(last["kind"]), "failed") if last is not None else "failed"
         text = f"It failed {when} after {used}; the last one {ended}: {what}."
+    if last is not None and last["kind"] == "memory":
+        # As it is it would come to the same end.
+        retry = f"{retry}, once its lane has more memory for a job, or the job takes less"
     return Reason(code, text, retry)
 
 

@@ -11,7 +11,7 @@ from farm.config.problems import Place, Problems, did_you_mean, shown
 from farm.config.scalars import Value, read_plain
 from farm.config.tree import Items, Node, Scalar, Table
 from farm.model import NAME_PATTERN
-from farm.units import format_duration, format_size, parse_duration, parse_retry, parse_size
+from farm.units import format_duration, parse_duration, parse_retry, parse_size, written_size
 
 Default = TypeVar("Default")
 Declared = TypeVar("Declared", bound=Key)
@@ -174,7 +174,7 @@ class Section:
         if declared.never is not None and self.holds(key, declared.never):
             return 0
         words = _or(declared.word) + _or(declared.never)
-        return self._quantity(key, parse_size, format_size, default, declared.low_bytes, declared.high_bytes, words)
+        return self._quantity(key, parse_size, written_size, default, declared.low_bytes, declared.high_bytes, words)
 
     def percent(self, key: str) -> float:
         """Read a number from 0 to 100; 0 for the key's word."""

@@ -151,7 +151,7 @@ spill: {max: 1}
         "c.yaml:17:6: poll: expected a single value, got nothing",
         "c.yaml:18:12: claim_max: a number must not begin with 0: YAML readers do not agree on whether it is octal; write 0o17 for that, "
         "or quote it",
-        "c.yaml:19:14: spill.max: expected 33.6 MB to 1,126 TB, got 1",
+        "c.yaml:19:14: spill.max: expected 32MiB to 1024TiB, got 1",
     ]
 
 

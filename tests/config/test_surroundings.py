@@ -95,7 +95,7 @@ def test_negative_nice_is_tried_and_undone(tmp_path: Path, monkeypatch: pytest.M
         ("env: {A: yes}", "29: lanes.a.env.A: quote it ('yes') or write true or false: YAML readers do not agree on what yes is"),
         ("recycle: {max_job: 1}", "30: lanes.a.recycle.max_job: unknown key; did you mean 'max_jobs'?"),
         ("recycle: {max_jobs: 0}", "40: lanes.a.recycle.max_jobs: expected never or a whole number from 1 to 1000000000, got 0"),
-        ("recycle: {rss_growth: 1kB}", "42: lanes.a.recycle.rss_growth: expected auto or never or 1 MB to 1,126 TB, got 1kB"),
+        ("recycle: {rss_growth: 1kB}", "42: lanes.a.recycle.rss_growth: expected auto or never or 1MB to 1024TiB, got 1kB"),
         ("recycle: {max_age: soon}", "39: lanes.a.recycle.max_age: expected never or a duration such as 250ms, 10s, 5m, 1h or a number of "
          "seconds, got 'soon'"),
     ],

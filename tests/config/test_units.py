@@ -25,6 +25,7 @@ from farm.units import (
     parse_retry,
     parse_size,
     parse_time,
+    written_size,
 )
 
 
@@ -89,6 +90,18 @@ def test_anything_else_is_no_retry(value: object) -> None:
     ) as caught:
         parse_retry(value)
     assert "\n" not in str(caught.value)
+
+
+@given(st.integers(0, 1 << 20), st.sampled_from([1, 10**3, 10**6, 10**9, 1 << 10, 1 << 20, 1 << 30]))
+def test_a_size_is_written_as_it_is_read(number: int, unit: int) -> None:
+    assert parse_size(written_size(number * unit)) == number * unit
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"), [(0, "0B"), (1 << 10, "1KiB"), (16 << 20, "16MiB"), (512_000_000, "512MB"), (1 << 50, "1024TiB"), (17, "17B")]
+)
+def test_a_size_is_written_briefly(size_bytes: int, text: str) -> None:
+    assert written_size(size_bytes) == text
 
 
 @given(st.integers(0, 1_728_000_000), st.none() | st.integers(0, 1_728_000_000), st.sampled_from([1, 1000, 60_000, 86_400_000]))
