@@ -226,7 +226,7 @@ class Section:
         self,
         key: str,
         parse: Callable[[object], Number],
-        show: Callable[[float], str],
+        show: Callable[[Number], str],
         default: Number,
         low: Number,
         high: Number,
