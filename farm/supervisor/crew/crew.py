@@ -69,7 +69,7 @@ class Crew:
         self.closing = False
         """Set when no successors are to be made."""
         self.by_number: dict[int, Generation] = {}
-        self._roster = Roster()
+        self._roster: Roster[Generation] = Roster()
         self.tallies = Tallies()
         self.births = Births(
             place=place,

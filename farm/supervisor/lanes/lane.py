@@ -43,7 +43,7 @@ class Lane:
         self._had_wary = False
         self.generations: list[Generation] = []
         """Those that take frames or may yet; the buried are gone. Replaced as a whole, so that other threads may read it."""
-        self._roster = Roster()
+        self._roster: Roster[Generation] = Roster()
         self.adopt(config, claim_max=claim_max)
         self._started_before = 0
         self.arrived = 0

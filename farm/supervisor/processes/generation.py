@@ -115,7 +115,7 @@ class Generation:
         self.file = file
         self.wake_fd = wake_fd
         self.phase = Phase.BORN
-        self.rosters: list[Roster] = []
+        self.rosters: list[Roster[Generation]] = []
         """Those that are told when it comes to rest, and when it stirs."""
         self.pid = 0
         self.born_at = time.monotonic()
